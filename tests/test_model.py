@@ -1,0 +1,148 @@
+"""The architecture: exact sizes, laws of attention, parity with timm, and errors that say what to do."""
+
+import pytest
+import timm
+import torch
+
+from vit import MLP, Attention, ConvStem, PatchEmbedding, TransformerBlock, ViT, create_model, model, vit_tiny
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("vit_tiny", 5_362_762), ("vit_small", 21_342_346), ("vit_base", 86_567_656), ("vit_large", 304_326_632)],
+)
+def test_parameter_counts(name, parameters):
+    with torch.device("meta"):
+        built = create_model(name)
+    assert sum(p.numel() for p in built.parameters()) == parameters
+
+
+@pytest.mark.parametrize("shape", [{}, {"img_size": 48, "patch_size": 8, "embed_dim": 96, "num_heads": 4}])
+@pytest.mark.parametrize("distilled", [False, True])
+def test_timm_weights_load_unchanged_and_give_the_same_logits_and_maps(shape, distilled):
+    shape = {"img_size": 32, "patch_size": 4, "embed_dim": 64, "depth": 3, "num_heads": 2, "num_classes": 7} | shape
+    torch.manual_seed(0)
+    kind = timm.models.deit.VisionTransformerDistilled if distilled else timm.models.VisionTransformer
+    theirs = kind(**shape).eval()
+    for parameter in theirs.parameters():  # timm starts with an all but zero class token and zero biases
+        torch.nn.init.normal_(parameter, std=0.2)
+    ours = ViT(**shape, distilled=distilled).eval()
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    images = torch.randn(2, 3, shape["img_size"], shape["img_size"])
+
+    their_maps = []
+    for block in theirs.blocks:
+        block.attn.fused_attn = False
+        block.attn.attn_drop.register_forward_hook(lambda module, inputs, output: their_maps.append(inputs[0]))
+    with torch.no_grad():
+        logits, maps = ours(images, return_attention=True)
+        expected = theirs(images)
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
+    assert len(maps) == len(their_maps) == 3
+    for ours_layer, theirs_layer in zip(maps, their_maps):
+        torch.testing.assert_close(ours_layer, theirs_layer, atol=1e-5, rtol=0)
+
+
+def test_state_dict_names_are_timms():
+    ours = vit_tiny(depth=2).state_dict()
+    theirs = timm.models.VisionTransformer(img_size=32, patch_size=4, embed_dim=192, depth=2, num_heads=3).state_dict()
+    assert list(ours) == list(theirs)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_the_fast_path_equals_the_explicit_one_in_values_and_gradients(small_vit, monkeypatch, fused):
+    monkeypatch.setattr(model, "_fused_is_faster", lambda q: fused)
+    images = torch.randn(4, 3, 32, 32)
+    gradients = []
+    outputs = [small_vit(images), small_vit(images, return_attention=True)[0]]
+    for logits in outputs:
+        small_vit.zero_grad()
+        logits.square().sum().backward()
+        gradients.append(small_vit.blocks[0].attn.qkv.weight.grad.clone())
+    torch.testing.assert_close(*outputs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(*gradients, atol=1e-3, rtol=1e-4)
+
+
+def test_maps_have_the_contracts_shape_and_rows_sum_to_one(small_vit):
+    logits, maps = small_vit(torch.randn(2, 3, 32, 32), return_attention=True)
+    assert logits.shape == (2, 10)
+    assert [tuple(layer.shape) for layer in maps] == [(2, 3, 65, 65)] * 3
+    for layer in maps:
+        torch.testing.assert_close(layer.sum(-1), torch.ones(2, 3, 65))
+        assert layer.min() >= 0
+
+
+def test_maps_are_taken_before_dropout():
+    attention = Attention(dim=8, num_heads=2, drop_rate=0.5).train()
+    _, attn = attention(torch.randn(3, 5, 8), return_attention=True)
+    torch.testing.assert_close(attn.sum(-1), torch.ones(3, 2, 5))
+
+
+def test_attention_without_positions_does_not_know_the_order_of_tokens():
+    block = TransformerBlock(dim=16, num_heads=4).eval()
+    x, order = torch.randn(2, 9, 16), torch.randperm(9)
+    torch.testing.assert_close(block(x)[:, order], block(x[:, order]), atol=1e-5, rtol=1e-5)
+
+
+def test_patch_embedding_is_one_linear_map_of_each_patch():
+    embedding = PatchEmbedding(img_size=8, patch_size=4, embed_dim=6)
+    images = torch.randn(2, 3, 8, 8)
+    second = images[:, :, 0:4, 4:8].flatten(1)  # patches are counted row by row
+    expected = second @ embedding.proj.weight.flatten(1).T + embedding.proj.bias
+    torch.testing.assert_close(embedding(images)[:, 1], expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("patch_size", [2, 4, 8, 16])
+def test_conv_stem_has_the_patch_embeddings_shape(patch_size):
+    images = torch.randn(2, 3, 32, 32)
+    stem, patches = (kind(32, patch_size, 3, 32) for kind in (ConvStem, PatchEmbedding))
+    assert stem(images).shape == patches(images).shape
+    assert stem.grid_size == patches.grid_size == (32 // patch_size, 32 // patch_size)
+
+
+def test_drop_path_keeps_the_expected_value_and_is_off_in_eval_mode():
+    torch.manual_seed(0)
+    drop, x = model.DropPath(0.5), torch.ones(20_000, 1, 1)
+    kept = drop.train()(x)
+    assert set(kept.unique().tolist()) == {0.0, 2.0}
+    assert kept.mean() == pytest.approx(1, abs=0.03)
+    assert torch.equal(drop.eval()(x), x)
+    assert [block.drop_path.drop_prob for block in ViT(depth=3, drop_path_rate=0.2).blocks] == [0.0, 0.1, 0.2]
+
+
+def test_norm_eps_reaches_every_norm():
+    norms = [m for m in ViT(depth=2, norm_eps=1e-5).modules() if isinstance(m, torch.nn.LayerNorm)]
+    assert len(norms) == 5
+    assert {norm.eps for norm in norms} == {1e-5}
+    assert ViT(depth=1).norm.eps == 1e-6
+
+
+def test_starting_weights():
+    vit = vit_tiny(depth=1)
+    for weight in (vit.cls_token, vit.pos_embed, vit.blocks[0].mlp.fc1.weight, vit.head.weight):
+        assert weight.std().item() == pytest.approx(0.02, rel=0.2)
+    assert not vit.blocks[0].attn.qkv.bias.any()
+
+
+def test_mlp_uses_the_exact_gelu():
+    assert MLP(4, 8).act.approximate == "none"
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: ViT(embed_dim=100, num_heads=3), ["embed_dim=100", "num_heads=3", "[1, 2, 4, 5, 10]"]),
+        (lambda: ViT(img_size=32, patch_size=5), ["img_size=32", "patch_size=5", "2, 4, 8, 16"]),
+        (lambda: ViT(img_size=9, patch_size=3, stem="conv"), ["got 3", 'stem="patch"']),
+        (lambda: ViT(stem="convolution"), ["'convolution'", "patch", "conv"]),
+        (lambda: ViT(depth=0), ["at least 1", "got 0"]),
+        (lambda: create_model("vit_huge"), ["'vit_huge'", "vit_tiny", "vit_large"]),
+        (lambda: vit_tiny(depth=1)(torch.zeros(1, 3, 224, 224)), ["(1, 3, 224, 224)", "(B, 3, 32, 32)", "resize"]),
+        (lambda: vit_tiny(depth=1)(torch.zeros(1, 1, 32, 32)), ["3 channels", "(1, 1, 32, 32)", "in_chans=1"]),
+        (lambda: vit_tiny(depth=1)(torch.zeros(3, 32, 32)), ["(3, 32, 32)", "unsqueeze(0)"]),
+    ],
+)
+def test_wrong_sizes_say_what_came_what_was_expected_and_the_remedy(build, words):
+    with pytest.raises(ValueError) as error:
+        build()
+    assert all(word in str(error.value) for word in words), error.value

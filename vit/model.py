@@ -1,0 +1,363 @@
+"""The Vision Transformer of Dosovitskiy et al. 2021 (arXiv:2010.11929), to be read from top to bottom.
+
+Shape letters, here and everywhere in the package:
+
+    B  batch          C, H, W  channels and pixels      P  patch_size
+    D  embed_dim      h, w     grid of patches, H/P and W/P
+    L  depth          N        tokens: the prefix tokens (class, distillation) first, then h*w patches, row by row
+
+Parameters carry timm's names, so that weights of a plain timm ViT load unchanged. Only torch is imported: this file
+can be lifted into another project as it is.
+"""
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PatchEmbedding(nn.Module):
+    """Cuts images into P x P patches and projects each linearly to D values (Eq. 1, the E of x_p E).
+
+    A convolution whose stride is its kernel size is that projection: one matrix product over non-overlapping patches.
+    images: (B, C, H, W). Returns (B, h*w, D). Raises ValueError unless the images have the size it was built for.
+    """
+
+    def __init__(self, img_size: int = 32, patch_size: int = 4, in_chans: int = 3, embed_dim: int = 192):
+        super().__init__()
+        _check_patches(img_size, patch_size)
+        self.img_size, self.in_chans = img_size, in_chans
+        self.grid_size = (img_size // patch_size, img_size // patch_size)
+        self.proj = nn.Conv2d(in_chans, embed_dim, kernel_size=patch_size, stride=patch_size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        _check_images(images, self.in_chans, self.img_size)
+        return self.proj(images).flatten(2).transpose(1, 2)  # (B, D, h, w) -> (B, h*w, D)
+
+
+class ConvStem(nn.Module):
+    """Small overlapping convolutions in place of one large patch projection: trains faster and more stably.
+
+    Xiao et al. 2021, "Early Convolutions Help Transformers See Better" (arXiv:2106.14881): 3x3 convolutions of stride
+    2, each halving the image and doubling the channels, until one pixel stands for one patch; then a 1x1 projection.
+    Same shapes and errors as PatchEmbedding; patch_size must be a power of two, at least 2.
+    """
+
+    def __init__(self, img_size: int = 32, patch_size: int = 4, in_chans: int = 3, embed_dim: int = 192):
+        super().__init__()
+        _check_patches(img_size, patch_size)
+        halvings = patch_size.bit_length() - 1
+        if patch_size != 2**halvings or halvings < 1:
+            raise ValueError(
+                f"A conv stem halves the image step by step, so patch_size must be 2, 4, 8 or 16, got {patch_size}; "
+                f'use one of those or stem="patch".'
+            )
+        self.img_size, self.in_chans = img_size, in_chans
+        self.grid_size = (img_size // patch_size, img_size // patch_size)
+        widths = [in_chans] + [max(8, embed_dim // 2 ** (halvings - 1 - i)) for i in range(halvings)]
+        layers: list[nn.Module] = []
+        for narrow, wide in itertools.pairwise(widths):
+            # BatchNorm's shift makes a bias redundant.
+            conv = nn.Conv2d(narrow, wide, kernel_size=3, stride=2, padding=1, bias=False)
+            layers += [conv, nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
+        self.convs = nn.Sequential(*layers)
+        self.proj = nn.Conv2d(widths[-1], embed_dim, kernel_size=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        _check_images(images, self.in_chans, self.img_size)
+        # oneDNN and cuDNN run narrow 3x3 convolutions several times faster when the channels lie innermost.
+        images = images.contiguous(memory_format=torch.channels_last)
+        return self.proj(self.convs(images)).flatten(2).transpose(1, 2)  # (B, D, h, w) -> (B, h*w, D)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention (Eq. 5-8): softmax(q k^T / sqrt(D_head)) v in each head, then one projection.
+
+    x: (B, N, D). Returns (B, N, D), and with return_attention also the maps (B, heads, N, N): rows are queries and
+    sum to 1; they are taken after the softmax and before dropout. Raises ValueError unless num_heads divides dim.
+    """
+
+    def __init__(self, dim: int, num_heads: int = 3, qkv_bias: bool = True, drop_rate: float = 0.0):
+        super().__init__()
+        if num_heads < 1 or dim % num_heads:
+            fitting = [n for n in range(1, 17) if dim % n == 0]
+            raise ValueError(
+                f"embed_dim must be divisible by num_heads, got embed_dim={dim} and num_heads={num_heads}; "
+                f"with this embed_dim use one of {fitting} heads."
+            )
+        self.num_heads = num_heads
+        self.head_dim = dim // num_heads
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.attn_drop = nn.Dropout(drop_rate)
+        self.proj = nn.Linear(dim, dim)
+        self.proj_drop = nn.Dropout(drop_rate)
+
+    def forward(self, x: Tensor, return_attention: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        B, N, D = x.shape
+        qkv = self.qkv(x).reshape(B, N, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)  # each (B, heads, N, head_dim)
+        if not return_attention and _fused_is_faster(q):
+            attn = None
+            out = F.scaled_dot_product_attention(q, k, v, dropout_p=self.attn_drop.p if self.training else 0.0)
+        else:
+            scores = (q * self.head_dim**-0.5) @ k.transpose(-2, -1)  # (B, heads, N, N)
+            attn = scores.softmax(dim=-1)
+            out = self.attn_drop(attn) @ v  # (B, heads, N, head_dim)
+        out = self.proj_drop(self.proj(out.transpose(1, 2).reshape(B, N, D)))
+        return (out, attn) if return_attention else out
+
+
+class MLP(nn.Module):
+    """Two linear layers with an exact GELU between them, applied to each token alone. (B, N, D) -> (B, N, D)."""
+
+    def __init__(self, dim: int, hidden_dim: int, drop_rate: float = 0.0):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden_dim)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden_dim, dim)
+        self.drop = nn.Dropout(drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al. 2016, arXiv:1603.09382): while training, skips a branch for some of the images.
+
+    drop_prob: in [0, 1). Kept branches are scaled by 1 / (1 - drop_prob), so that the expected value stays.
+    """
+
+    def __init__(self, drop_prob: float = 0.0):
+        super().__init__()
+        self.drop_prob = drop_prob
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.drop_prob == 0.0:
+            return x
+        keep_prob = 1.0 - self.drop_prob
+        keep = x.new_empty(x.shape[0], 1, 1).bernoulli_(keep_prob)
+        return x * (keep / keep_prob)
+
+
+class TransformerBlock(nn.Module):
+    """A pre-norm encoder block (Eq. 2 and 3): x + MSA(LN(x)), then x + MLP(LN(x)).
+
+    x: (B, N, D). Returns (B, N, D), and with return_attention also the maps (B, heads, N, N).
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = True,
+        drop_rate: float = 0.0,
+        drop_path: float = 0.0,
+        norm_eps: float = 1e-6,
+    ):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
+        self.attn = Attention(dim, num_heads, qkv_bias, drop_rate)
+        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
+        self.mlp = MLP(dim, int(dim * mlp_ratio), drop_rate)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, return_attention: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        attended, attn = self.attn(self.norm1(x), True) if return_attention else (self.attn(self.norm1(x)), None)
+        x = x + self.drop_path(attended)
+        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return (x, attn) if return_attention else x
+
+
+class ViT(nn.Module):
+    """A Vision Transformer: patches and a class token in, logits read from the class token out (Eq. 1-4).
+
+    norm_eps: 1e-6 is what the paper's code and timm use and so the default; torch's own LayerNorm, and with it much
+        tutorial code, has 1e-5. Set it to what the weights were trained with.
+    stem: "patch" is the paper's; "conv" puts ConvStem in its place.
+    distilled: adds DeiT's second prefix token (arXiv:2012.12877) with a head of its own; the logits are the mean of
+        both heads, which is how DeiT predicts.
+    drop_rate: dropout on embeddings, attention, projections and MLPs. drop_path_rate: that of the last block; earlier
+        ones rise to it linearly from 0.
+
+    forward: images, normalised, (B, C, H, W) -> logits (B, num_classes); with return_attention=True also a list of L
+    maps (B, heads, N, N), softmaxed, rows summing to 1. Wrong sizes raise ValueError.
+
+    classes, mean, std say what the outputs are called and how the inputs were normalised (of pixels in [0, 1]);
+    training and loading set them. trained says how: a dict that is saved in config.json.
+    """
+
+    classes: tuple[str, ...] = ()
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    trained: dict
+
+    def __init__(
+        self,
+        img_size: int = 32,
+        patch_size: int = 4,
+        in_chans: int = 3,
+        num_classes: int = 10,
+        embed_dim: int = 192,
+        depth: int = 12,
+        num_heads: int = 3,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = True,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        norm_eps: float = 1e-6,
+        stem: str = "patch",
+        distilled: bool = False,
+    ):
+        super().__init__()
+        self.config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        self.trained = {}
+        stems = {"patch": PatchEmbedding, "conv": ConvStem}
+        if stem not in stems:
+            raise ValueError(f"stem must be one of {list(stems)}, got {stem!r}.")
+        if depth < 1 or num_classes < 1:
+            raise ValueError(f"depth and num_classes must be at least 1, got {depth} and {num_classes}.")
+
+        self.patch_embed = stems[stem](img_size, patch_size, in_chans, embed_dim)
+        self.num_prefix_tokens = 2 if distilled else 1
+        num_tokens = self.num_prefix_tokens + self.grid_size[0] * self.grid_size[1]
+        self.cls_token = nn.Parameter(torch.empty(1, 1, embed_dim))
+        self.dist_token = nn.Parameter(torch.empty(1, 1, embed_dim)) if distilled else None
+        self.pos_embed = nn.Parameter(torch.empty(1, num_tokens, embed_dim))
+        self.pos_drop = nn.Dropout(drop_rate)
+        rates = [drop_path_rate * i / max(1, depth - 1) for i in range(depth)]
+        self.blocks = nn.ModuleList(
+            TransformerBlock(embed_dim, num_heads, mlp_ratio, qkv_bias, drop_rate, rate, norm_eps) for rate in rates
+        )
+        self.norm = nn.LayerNorm(embed_dim, eps=norm_eps)
+        self.head = nn.Linear(embed_dim, num_classes)
+        self.head_dist = nn.Linear(embed_dim, num_classes) if distilled else None
+        self.apply(_init_weights)
+        for token in (self.cls_token, self.dist_token, self.pos_embed):
+            if token is not None:
+                nn.init.trunc_normal_(token, std=0.02)
+
+    @property
+    def grid_size(self) -> tuple[int, int]:
+        """(h, w), the grid of patches."""
+        return self.patch_embed.grid_size
+
+    @property
+    def num_heads(self) -> int:
+        return self.config["num_heads"]
+
+    def embed(self, images: Tensor) -> Tensor:
+        """z_0 of Eq. 1: prefix tokens and patches, plus position embeddings. (B, C, H, W) -> (B, N, D)."""
+        x = self.patch_embed(images)
+        prefix = [self.cls_token] if self.dist_token is None else [self.cls_token, self.dist_token]
+        x = torch.cat([*(token.expand(len(x), -1, -1) for token in prefix), x], dim=1)
+        return self.pos_drop(x + self.pos_embed)
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Logits from the last block's tokens (Eq. 4). (B, N, D) -> (B, num_classes)."""
+        x = self.norm(x[:, : self.num_prefix_tokens])
+        if self.head_dist is None:
+            return self.head(x[:, 0])
+        return (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
+
+    def forward(self, images: Tensor, return_attention: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
+        x = self.embed(images)
+        maps = []
+        for block in self.blocks:
+            if return_attention:
+                x, attn = block(x, return_attention=True)
+                maps.append(attn)
+            else:
+                x = block(x)
+        return (self.classify(x), maps) if return_attention else self.classify(x)
+
+
+def _fused_is_faster(q: Tensor) -> bool:
+    """Whether torch's fused attention, which never builds the maps, beats matmul + softmax + matmul for this q.
+
+    On GPUs it does. On CPUs its kernel has no fast bfloat16 path, which makes it slower there; in float32 it wins.
+    """
+    return q.device.type != "cpu" or q.dtype == torch.float32
+
+
+def _init_weights(module: nn.Module) -> None:
+    """Truncated normal 0.02 for linear layers, as in timm; LeCun normal for the patch projection, as in the paper."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, PatchEmbedding):
+        fan_in = module.proj.weight[0].numel()
+        nn.init.trunc_normal_(module.proj.weight, std=fan_in**-0.5)
+        nn.init.zeros_(module.proj.bias)
+
+
+def _check_patches(img_size: int, patch_size: int) -> None:
+    if patch_size < 1 or img_size < 1 or img_size % patch_size:
+        fitting = [p for p in (2, 4, 7, 8, 14, 16, 32) if p <= img_size and img_size % p == 0]
+        raise ValueError(
+            f"img_size must be divisible by patch_size, got img_size={img_size} and patch_size={patch_size}; "
+            f"for this img_size use a patch_size such as {', '.join(map(str, fitting)) or img_size}."
+        )
+
+
+def _check_images(images: Tensor, in_chans: int, img_size: int) -> None:
+    expected = f"(B, {in_chans}, {img_size}, {img_size})"
+    if images.ndim != 4:
+        raise ValueError(
+            f"Expected images of shape {expected}, got {tuple(images.shape)}; add the batch dimension "
+            f"with images.unsqueeze(0) if it is one image."
+        )
+    if images.shape[1] != in_chans:
+        raise ValueError(
+            f"Expected {in_chans} channels, {expected}, got {tuple(images.shape)}; convert the images "
+            f"or build the model with in_chans={images.shape[1]}."
+        )
+    if images.shape[2:] != (img_size, img_size):
+        raise ValueError(
+            f"Expected images of shape {expected}, got {tuple(images.shape)}; resize the images "
+            f"to {img_size} x {img_size} or build the model with another img_size."
+        )
+
+
+def vit_live(**overrides) -> ViT:
+    """The preset for live training: 32 px, 8 x 8 patches from a conv stem, 4 layers of 4 heads."""
+    return ViT(**{"embed_dim": 128, "depth": 4, "num_heads": 4, "mlp_ratio": 2.0, "stem": "conv", **overrides})
+
+
+def vit_live_patch(**overrides) -> ViT:
+    """vit_live with the paper's plain patch projection, for those who want nothing but a transformer."""
+    return vit_live(**{"stem": "patch", **overrides})
+
+
+def vit_tiny(**overrides) -> ViT:
+    """ViT-Tiny at 32 px with patches of 4: 5,362,762 parameters."""
+    return ViT(**{"embed_dim": 192, "depth": 12, "num_heads": 3, **overrides})
+
+
+def vit_small(**overrides) -> ViT:
+    """ViT-Small at 32 px with patches of 4: 21,342,346 parameters."""
+    return ViT(**{"embed_dim": 384, "depth": 12, "num_heads": 6, **overrides})
+
+
+def vit_base(**overrides) -> ViT:
+    """ViT-Base/16 at 224 px, 1000 classes: 86,567,656 parameters."""
+    config = {"img_size": 224, "patch_size": 16, "num_classes": 1000, "embed_dim": 768, "depth": 12, "num_heads": 12}
+    return ViT(**{**config, **overrides})
+
+
+def vit_large(**overrides) -> ViT:
+    """ViT-Large/16 at 224 px, 1000 classes: 304,326,632 parameters."""
+    config = {"img_size": 224, "patch_size": 16, "num_classes": 1000, "embed_dim": 1024, "depth": 24, "num_heads": 16}
+    return ViT(**{**config, **overrides})
+
+
+MODELS = {f.__name__: f for f in (vit_live, vit_live_patch, vit_tiny, vit_small, vit_base, vit_large)}
+
+
+def create_model(name: str, **overrides) -> ViT:
+    """The variant of that name; overrides are ViT's arguments. Raises ValueError, listing the names, on another."""
+    if name not in MODELS:
+        raise ValueError(f"No model is called {name!r}; there are {', '.join(MODELS)}.")
+    return MODELS[name](**overrides)
