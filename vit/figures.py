@@ -1,0 +1,60 @@
+"""Arrays in, matplotlib Figures out; never pyplot, whose global state is not safe between visitors."""
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+COLORMAP = "inferno"  # perceptually uniform: equal steps in attention look like equal steps
+
+
+def attention_figure(image: np.ndarray, attention: np.ndarray, title: str = "", vmax: float | None = None) -> Figure:
+    """The three panels input / attention / overlay.
+
+    image: (H, W, 3), uint8, or float in [0, 1]: de-normalised. attention: (h, w), not negative; drawn with its
+    patches as they are in the middle and spread over the image on the right. vmax: weight at the top of the
+    colour scale, by default the largest one. Raises ValueError on another shape or range.
+    """
+    image, attention = np.asarray(image), np.asarray(attention)
+    _check_image(image)
+    if attention.ndim != 2 or not attention.size or not np.isfinite(attention).all() or attention.min() < 0:
+        raise ValueError(f"attention must be (h, w) of finite weights, 0 or more, got shape {attention.shape}.")
+    vmax = vmax or float(attention.max()) or 1.0
+    figure = Figure(figsize=(9, 3.3), dpi=120, layout="constrained")
+    axes = figure.subplots(1, 3)
+    axes[0].imshow(image, interpolation="nearest")
+    drawn = axes[1].imshow(attention, cmap=COLORMAP, vmin=0, vmax=vmax, interpolation="nearest")
+    axes[2].imshow(overlay(image, attention, vmax), interpolation="nearest")
+    for axis, name in zip(axes, ("input", "attention of the class token", "overlay")):
+        axis.set_title(name, fontsize=10)
+        axis.set_axis_off()
+    bar = figure.colorbar(drawn, ax=axes[1], fraction=0.046, pad=0.02)
+    bar.ax.tick_params(labelsize=8)
+    bar.outline.set_visible(False)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def overlay(image: np.ndarray, attention: np.ndarray, vmax: float | None = None, opacity: float = 0.6) -> np.ndarray:
+    """The image in grey under its attention in colour: (H, W, 3) uint8.
+
+    image and attention as in attention_figure; H and W are multiples of h and w. opacity: of the colour, in [0, 1].
+    """
+    image, attention = np.asarray(image), np.asarray(attention)
+    _check_image(image)
+    pixels = image / 255.0 if image.dtype == np.uint8 else image
+    grey = pixels @ np.array([0.299, 0.587, 0.114])  # luma of ITU-R BT.601
+    scaled = np.clip(attention / (vmax or float(attention.max()) or 1.0), 0, 1)
+    rows, columns = image.shape[0] // attention.shape[0], image.shape[1] // attention.shape[1]
+    colour = colormaps[COLORMAP](scaled.repeat(rows, axis=0).repeat(columns, axis=1))[..., :3]
+    return np.round(255 * ((1 - opacity) * grey[..., None] + opacity * colour)).astype(np.uint8)
+
+
+def _check_image(image: np.ndarray) -> None:
+    is_rgb = image.ndim == 3 and image.shape[2] == 3
+    if not is_rgb or (image.dtype != np.uint8 and (image.min() < 0 or image.max() > 1)):
+        raise ValueError(
+            f"Expected an image (H, W, 3), uint8 or float in [0, 1], got shape {image.shape}, {image.dtype}"
+            + (f" from {image.min():.2f} to {image.max():.2f}" if is_rgb else "")
+            + "; undo the normalisation first."
+        )
