@@ -1,0 +1,39 @@
+"""A Vision Transformer written from scratch: train it, use it, look inside.
+
+    import vit
+    model = vit.vit_tiny()                                      # or vit.ViT.from_pretrained("checkpoints/shapes")
+    logits, maps = model(images, return_attention=True)         # maps: one (B, heads, N, N) per layer
+"""
+
+from vit import checkpoint as checkpoint  # gives ViT its save_pretrained and from_pretrained
+from vit.model import (
+    MLP,
+    Attention,
+    ConvStem,
+    PatchEmbedding,
+    TransformerBlock,
+    ViT,
+    create_model,
+    vit_base,
+    vit_large,
+    vit_live,
+    vit_live_patch,
+    vit_small,
+    vit_tiny,
+)
+
+__all__ = [
+    "MLP",
+    "Attention",
+    "ConvStem",
+    "PatchEmbedding",
+    "TransformerBlock",
+    "ViT",
+    "create_model",
+    "vit_base",
+    "vit_large",
+    "vit_live",
+    "vit_live_patch",
+    "vit_small",
+    "vit_tiny",
+]

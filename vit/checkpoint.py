@@ -1,0 +1,188 @@
+"""Saving and loading in the Hub's convention: config.json, model.safetensors and a model card in one folder.
+
+The only code that reads or writes weights, and it reads safetensors alone: a pickle is never opened. Importing it
+gives ViT its methods save_pretrained and from_pretrained, so that vit/model.py needs nothing but torch.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from vit.model import ViT
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, damaged or not one of ours; the message says which and what to do."""
+
+
+def save_pretrained(model: ViT, folder: str | os.PathLike) -> Path:
+    """Writes weights, config and card, with class names, mean, std and model.trained, and returns the folder.
+
+    Everything is written beside the folder first and renamed into place, so that a crash leaves the old checkpoint or
+    the new one, never half of one. Other files in an existing folder stay.
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(folder).absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        new, old = Path(temporary) / "new", Path(temporary) / "old"
+        new.mkdir()
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+        save_file(weights, new / WEIGHTS, metadata={"format": "pt"})
+        (new / CONFIG).write_text(json.dumps(config_of(model), indent=2) + "\n", encoding="utf-8")
+        (new / CARD).write_text(card(model), encoding="utf-8")
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        for other in old.iterdir() if old.exists() else ():
+            if not (folder / other.name).exists():
+                shutil.move(other, folder / other.name)
+    return folder
+
+
+def from_pretrained(source: str | os.PathLike, revision: str | None = None) -> ViT:
+    """The model saved in a folder, or in a repository of the Hub ("owner/name"), in eval mode on the CPU.
+
+    Strict: every tensor has to be there, with its shape, and no other. Raises CheckpointError otherwise.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    config_file, weights_file = _files(source, revision)
+    try:
+        saved = json.loads(config_file.read_text(encoding="utf-8"))
+        model = ViT(**saved["architecture"])
+        model.classes = tuple(saved["classes"])
+        model.mean, model.std = tuple(saved["mean"]), tuple(saved["std"])
+        model.trained = dict(saved["trained"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise CheckpointError(
+            f"{source}/{CONFIG} does not describe a model of this package ({reason}); "
+            f"expected architecture, classes, mean, std and trained, as save_pretrained writes them."
+        ) from error
+    try:
+        weights = load_file(weights_file)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{source}/{WEIGHTS} is damaged or not a safetensors file ({error}); copy or download it again."
+        ) from error
+    try:
+        model.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{source}/{WEIGHTS} does not fit the architecture in {CONFIG}; take both from the same save. {error}"
+        ) from error
+    return model.eval()
+
+
+def config_of(model: ViT) -> dict:
+    """What config.json holds: the constructor's arguments and what the model's inputs and outputs mean."""
+    return {
+        "architecture": model.config,
+        "classes": list(model.classes),
+        "mean": list(model.mean),
+        "std": list(model.std),
+        "trained": model.trained,
+    }
+
+
+def card(model: ViT) -> str:
+    """The model card: Hub metadata, what the model is, how it was trained, how to load it."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    trained = model.trained
+    dataset, accuracy = trained.get("dataset", "unknown"), trained.get("validation_accuracy")
+    hub_name = {"cifar10": "uoft-cs/cifar10"}.get(dataset)
+    results = accuracy is not None and EvalResult(
+        task_type="image-classification",
+        dataset_type=hub_name or dataset,
+        dataset_name=dataset,
+        dataset_split="validation",
+        metric_type="accuracy",
+        metric_value=round(accuracy, 4),
+    )
+    data = ModelCardData(
+        model_name=f"ViT on {dataset}",
+        license="mit",
+        library_name="vit-live",
+        pipeline_tag="image-classification",
+        tags=["vision-transformer", "from-scratch"],
+        datasets=[hub_name] if hub_name else None,
+        metrics=["accuracy"],
+        eval_results=[results] if results else None,
+    )
+    shape = model.config
+    parameters = sum(p.numel() for p in model.parameters())
+    facts = "\n".join(f"| {key.replace('_', ' ')} | {_readable(value)} |" for key, value in trained.items())
+    return f"""---
+{data.to_yaml()}
+---
+
+# ViT on {dataset}
+
+A Vision Transformer with {parameters:,} parameters: {shape["img_size"]} x {shape["img_size"]} pixels in patches of
+{shape["patch_size"]}, {shape["depth"]} layers of {shape["num_heads"]} heads, {shape["embed_dim"]} values a token,
+{shape["stem"]} stem. It tells {len(model.classes)} classes apart: {", ".join(model.classes)}.
+
+| trained | |
+| --- | --- |
+{facts}
+
+It has seen nothing but such images: of any other picture it still names one of its classes.
+
+```python
+from vit import ViT
+model = ViT.from_pretrained("path/to/this/folder")
+logits, maps = model(images, return_attention=True)  # images normalised with model.mean and model.std
+```
+"""
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
+    return f"{value:.4g}" if isinstance(value, float) else f"{value}"
+
+
+def _files(source: str | os.PathLike, revision: str | None) -> tuple[Path, Path]:
+    """Where config and weights lie, downloaded first when source names a repository of the Hub."""
+    folder = Path(source)
+    if folder.is_dir():
+        missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+        if missing:
+            pickles = [file.name for ending in ("*.bin", "*.pt", "*.pth", "*.ckpt") for file in folder.glob(ending)]
+            hint = f" It has {pickles[0]}, a pickle, which is never opened: convert it." if pickles else ""
+            raise CheckpointError(
+                f"{folder} has no {' and no '.join(missing)}; expected a folder written by save_pretrained.{hint}"
+            )
+        return folder / CONFIG, folder / WEIGHTS
+    if folder.is_absolute() or str(source).count("/") != 1 or str(source).startswith("."):
+        raise CheckpointError(
+            f"There is no folder {source}; expected a folder written by save_pretrained, or a repository of the Hub "
+            f'as "owner/name".'
+        )
+
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return tuple(Path(hf_hub_download(str(source), name, revision=revision)) for name in (CONFIG, WEIGHTS))
+    except LocalEntryNotFoundError as error:
+        reason = "the Hub can't be reached and nothing of it is cached"
+        cause = error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        cause = error
+    raise CheckpointError(
+        f"There is no folder {source}, and loading it from the Hub failed: {reason}. Check the name and the connection."
+    ) from cause
+
+
+ViT.save_pretrained = save_pretrained
+ViT.from_pretrained = staticmethod(from_pretrained)
