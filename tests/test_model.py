@@ -100,6 +100,17 @@ def test_conv_stem_has_the_patch_embeddings_shape(patch_size):
     assert stem.grid_size == patches.grid_size == (32 // patch_size, 32 // patch_size)
 
 
+@pytest.mark.parametrize("return_attention", [True, False])
+def test_a_head_switched_off_equals_zeroing_its_slice_of_projs_input(small_vit, return_attention):
+    images, mask = torch.randn(2, 3, 32, 32), torch.ones(3, 3)
+    mask[1, 2] = 0
+    masked = small_vit(images, return_attention, head_mask=mask)
+    small_vit.blocks[1].attn.proj.register_forward_pre_hook(lambda m, x: x[0] * (torch.arange(24) < 16))
+    torch.testing.assert_close(masked[0] if return_attention else masked, small_vit(images))
+    with pytest.raises(ValueError, match=r"\(3, 3\), got \(2, 3\)"):
+        small_vit(images, head_mask=mask[:2])
+
+
 def test_drop_path_keeps_the_expected_value_and_is_off_in_eval_mode():
     torch.manual_seed(0)
     drop, x = model.DropPath(0.5), torch.ones(20_000, 1, 1)

@@ -76,6 +76,7 @@ class Attention(nn.Module):
 
     x: (B, N, D). Returns (B, N, D), and with return_attention also the maps (B, heads, N, N): rows are queries and
     sum to 1; they are taken after the softmax and before dropout. Raises ValueError unless num_heads divides dim.
+    head_mask: (heads,), multiplies what each head hands to the projection; 0 switches a head off.
     """
 
     def __init__(self, dim: int, num_heads: int = 3, qkv_bias: bool = True, drop_rate: float = 0.0):
@@ -93,7 +94,9 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.proj_drop = nn.Dropout(drop_rate)
 
-    def forward(self, x: Tensor, return_attention: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, return_attention: bool = False, head_mask: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
         B, N, D = x.shape
         qkv = self.qkv(x).reshape(B, N, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.unbind(0)  # each (B, heads, N, head_dim)
@@ -104,6 +107,8 @@ class Attention(nn.Module):
             scores = (q * self.head_dim**-0.5) @ k.transpose(-2, -1)  # (B, heads, N, N)
             attn = scores.softmax(dim=-1)
             out = self.attn_drop(attn) @ v  # (B, heads, N, head_dim)
+        if head_mask is not None:
+            out = out * head_mask.to(out)[:, None, None]
         out = self.proj_drop(self.proj(out.transpose(1, 2).reshape(B, N, D)))
         return (out, attn) if return_attention else out
 
@@ -143,7 +148,7 @@ class DropPath(nn.Module):
 class TransformerBlock(nn.Module):
     """A pre-norm encoder block (Eq. 2 and 3): x + MSA(LN(x)), then x + MLP(LN(x)).
 
-    x: (B, N, D). Returns (B, N, D), and with return_attention also the maps (B, heads, N, N).
+    x: (B, N, D). Returns (B, N, D), and with return_attention also the maps (B, heads, N, N). head_mask: (heads,).
     """
 
     def __init__(
@@ -163,8 +168,11 @@ class TransformerBlock(nn.Module):
         self.mlp = MLP(dim, int(dim * mlp_ratio), drop_rate)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, return_attention: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-        attended, attn = self.attn(self.norm1(x), True) if return_attention else (self.attn(self.norm1(x)), None)
+    def forward(
+        self, x: Tensor, return_attention: bool = False, head_mask: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        attended = self.attn(self.norm1(x), return_attention, head_mask)
+        attended, attn = attended if return_attention else (attended, None)
         x = x + self.drop_path(attended)
         x = x + self.drop_path(self.mlp(self.norm2(x)))
         return (x, attn) if return_attention else x
@@ -182,7 +190,8 @@ class ViT(nn.Module):
         ones rise to it linearly from 0.
 
     forward: images, normalised, (B, C, H, W) -> logits (B, num_classes); with return_attention=True also a list of L
-    maps (B, heads, N, N), softmaxed, rows summing to 1. Wrong sizes raise ValueError.
+    maps (B, heads, N, N), softmaxed, rows summing to 1. head_mask: (L, heads), 0 switches a head off.
+    Wrong sizes raise ValueError.
 
     classes, mean, std say what the outputs are called and how the inputs were normalised (of pixels in [0, 1]);
     training and loading set them. trained says how: a dict that is saved in config.json.
@@ -261,15 +270,19 @@ class ViT(nn.Module):
             return self.head(x[:, 0])
         return (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
 
-    def forward(self, images: Tensor, return_attention: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
+    def forward(
+        self, images: Tensor, return_attention: bool = False, head_mask: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, list[Tensor]]:
+        expected = (len(self.blocks), self.num_heads)
+        if head_mask is not None and head_mask.shape != expected:
+            raise ValueError(f"head_mask must be (L, heads) = {expected}, got {tuple(head_mask.shape)}.")
         x = self.embed(images)
         maps = []
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
+            x = block(x, return_attention, None if head_mask is None else head_mask[i])
             if return_attention:
-                x, attn = block(x, return_attention=True)
+                x, attn = x
                 maps.append(attn)
-            else:
-                x = block(x)
         return (self.classify(x), maps) if return_attention else self.classify(x)
 
 
