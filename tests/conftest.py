@@ -1,0 +1,52 @@
+"""What the tests share. Real CIFAR-10 comes from the Hub's cache beside the project where there is one."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+HUB_BESIDE_THE_PROJECT = ROOT.parent / "shared" / "hub"
+
+# Before huggingface_hub is imported: it reads its environment once.
+if "HF_HUB_CACHE" not in os.environ and HUB_BESIDE_THE_PROJECT.is_dir():
+    os.environ.update(HF_HUB_CACHE=str(HUB_BESIDE_THE_PROJECT), HF_HUB_OFFLINE="1")
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+import pytest
+import torch
+
+from vit import data, vit_live_patch
+
+
+@pytest.fixture(scope="session")
+def shapes() -> data.Splits:
+    return data.load("shapes")
+
+
+@pytest.fixture
+def small_vit():
+    """A ViT of a few thousand parameters, with weights large enough that its attention is not uniform."""
+    torch.manual_seed(0)
+    model = vit_live_patch(embed_dim=24, depth=3, num_heads=3)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def app_url(tmp_path_factory) -> Iterator[str]:
+    """Address of a real `python app.py` of its own, offline and with nothing cached."""
+    home = str(tmp_path_factory.mktemp("hf"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "VIT_"))}
+    # One thread: on a machine that others use too, two that wait for each other are several times slower.
+    environment |= {"HF_HOME": home, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "app.py"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            said = next((line for line in server.stdout if "http://" in line), None)
+            assert said, "the app ended before it served"
+            yield said.split()[-1]
+        finally:
+            server.terminate()

@@ -1,0 +1,311 @@
+"""Pictures as uint8 tensors: CIFAR-10, the built-in Shapes, batched augmentation, and one picture from anywhere."""
+
+import contextlib
+import io
+import os
+import pickle
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from vit import shapes
+
+DATASETS = ("cifar10", "shapes")
+
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR10_STD = (0.2470, 0.2435, 0.2616)
+CIFAR10_REPO = "uoft-cs/cifar10"
+CIFAR10_REVISION = "0b2714987fa478483af9968de7c934580d0bb9a2"
+CIFAR10_FOLDER = Path("data/cifar-10-batches-py")
+
+Progress = Callable[..., object]  # progress(fraction in [0, 1], desc="..."), the way gradio.Progress is called
+
+
+class DatasetUnavailable(RuntimeError):
+    """The dataset cannot be had here; the message says what was tried, why it failed and what to do."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled pictures: images (n, 3, H, W) uint8, labels (n,) int64, mean and std of pixels in [0, 1].
+
+    masks: (n, H, W) bool, True on the object; only Shapes knows them.
+    """
+
+    name: str
+    split: str
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    masks: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str) -> "Dataset":
+        return self._map(lambda tensor: tensor.to(device))
+
+    def take(self, indices: Tensor | slice) -> "Dataset":
+        return self._map(lambda tensor: tensor[indices])
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Dataset":
+        masks = None if self.masks is None else change(self.masks)
+        return replace(self, images=change(self.images), labels=change(self.labels), masks=masks)
+
+
+class Splits(NamedTuple):
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+
+
+def load(name: str, *, validation_size: int | None = None, progress: Progress | None = None) -> Splits:
+    """Load a dataset by name.
+
+    validation_size: pictures held out of train, balanced over the classes and the same for everybody; None holds out
+        a tenth, 0 trains on everything.
+    progress: called as progress(fraction, desc=...) while downloading, decoding or drawing.
+    Raises DatasetUnavailable where CIFAR-10 is neither on this machine nor within reach.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"unknown dataset {name!r}: expected one of {', '.join(DATASETS)}")
+    train, test = (_cifar10 if name == "cifar10" else _shapes)(progress or (lambda fraction, desc: None))
+    size = len(train) // 10 if validation_size is None else validation_size
+    if not 0 <= size < len(train):
+        raise ValueError(f"validation_size {size}: expected 0 to {len(train) - 1}, fewer than {name} has for training")
+    held_out, kept = _hold_out(train.labels, size)
+    return Splits(train.take(kept), replace(train.take(held_out), split="validation"), test)
+
+
+def _hold_out(labels: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Split range(len(labels)) into `size` indices balanced over the classes, and the rest; both ascending.
+
+    The pictures are shuffled once and dealt class by class, so a small hold-out is part of every larger one.
+    """
+    # RandomState's stream is frozen by numpy's compatibility policy; torch's generators make no such promise.
+    shuffled = torch.from_numpy(np.random.RandomState(0).permutation(len(labels)))
+    one_hot = torch.nn.functional.one_hot(labels[shuffled])
+    turn = (one_hot.cumsum(0) * one_hot).sum(1)  # the how-manieth of its class each picture is
+    dealt = shuffled[turn.argsort(stable=True)]
+    return dealt[:size].sort().values, dealt[size:].sort().values
+
+
+def _shapes(progress: Progress) -> tuple[Dataset, Dataset]:
+    def draw(split: str, count: int, seed: int, done: float) -> Dataset:
+        progress(done, desc="Drawing Shapes")
+        images, labels, masks = shapes.draw(count, seed)
+        return Dataset("shapes", split, images, labels, shapes.CLASSES, shapes.MEAN, shapes.STD, masks)
+
+    return draw("train", 10_000, 0, 0.0), draw("test", 2_000, 1, 10 / 12)
+
+
+def _cifar10(progress: Progress) -> tuple[Dataset, Dataset]:
+    """The folder that somebody placed here, else what was decoded before, else the Hub."""
+    tensors = _read_folder() if CIFAR10_FOLDER.is_dir() else _read_cache() or _read_hub(progress)
+
+    def dataset(split: str) -> Dataset:
+        images, labels = tensors[f"{split}.images"], tensors[f"{split}.labels"]
+        return Dataset("cifar10", split, images, labels, CIFAR10_CLASSES, CIFAR10_MEAN, CIFAR10_STD)
+
+    return dataset("train"), dataset("test")
+
+
+class _BatchUnpickler(pickle.Unpickler):
+    """Unpickles arrays and plain containers; whatever else a pickle asks for could run code, and is refused."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if f"{module}.{name}" in ("numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype"):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no CIFAR-10 batch needs")
+
+
+def _read_folder() -> dict[str, Tensor]:
+    """Read the five training batches and the test batch of "CIFAR-10 python version", as torchvision lays them out."""
+    tensors = {}
+    for split, names in {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}.items():
+        images, labels = zip(*(_read_batch(CIFAR10_FOLDER / name) for name in names))
+        tensors |= {f"{split}.images": torch.cat(images), f"{split}.labels": torch.cat(labels)}
+    return tensors
+
+
+def _read_batch(file: Path) -> tuple[Tensor, Tensor]:
+    try:
+        with open(file, "rb") as stream:
+            batch = _BatchUnpickler(stream, encoding="latin1").load()
+        return torch.from_numpy(batch["data"]).view(-1, 3, 32, 32), torch.tensor(batch["labels"])
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise DatasetUnavailable(
+            f"{file} is not a CIFAR-10 batch ({error}): extract cifar-10-python.tar.gz again, "
+            f"remove {file.parent} to use the Hub, or use Shapes."
+        ) from error
+
+
+def _read_hub(progress: Progress) -> dict[str, Tensor]:
+    """Download the pinned revision's parquet files where the Hub's cache lacks them, decode them, keep the pixels."""
+    import pyarrow.parquet as parquet
+
+    files = {split: _download(split, progress) for split in ("train", "test")}
+    tensors, decoded = {}, 0
+    for split, file in files.items():
+        table, pixels = parquet.read_table(file), bytearray()
+        for image in table["img"].to_pylist():
+            pixels += Image.open(io.BytesIO(image["bytes"]), formats=("PNG",)).tobytes()
+            decoded += 1
+            if decoded % 1000 == 0:
+                progress(decoded / 60_000, desc="Decoding CIFAR-10")
+        images = torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 32, 32, 3).permute(0, 3, 1, 2).contiguous()
+        tensors |= {f"{split}.images": images, f"{split}.labels": torch.tensor(table["label"].to_pylist())}
+    _write_cache(tensors)
+    return tensors
+
+
+def _download(split: str, progress: Progress) -> str:
+    """Path of a split's parquet file in the Hub's cache, downloaded where it is not there yet."""
+    import huggingface_hub as hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+    from tqdm import tqdm
+
+    class Bar(tqdm):
+        def display(self, *args, **kwargs) -> None:
+            if self.total:
+                progress(min(self.n / self.total, 1.0), desc=f"Downloading CIFAR-10 ({split})")
+
+    filename = f"plain_text/{split}-00000-of-00001.parquet"
+    where = {"repo_id": CIFAR10_REPO, "filename": filename, "repo_type": "dataset", "revision": CIFAR10_REVISION}
+    try:
+        with contextlib.suppress(LocalEntryNotFoundError):
+            return hub.hf_hub_download(**where, local_files_only=True)
+        # Without a network this fails at once, where hf_hub_download would retry for 23 seconds.
+        hub.get_hf_file_metadata(hub.hf_hub_url(**where), timeout=10)
+        return hub.hf_hub_download(**where, tqdm_class=Bar)
+    except Exception as error:  # OSError, httpx's, hf_xet's: however a download fails, the remedy is the same
+        why = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise DatasetUnavailable(
+            f"CIFAR-10 is neither in {CIFAR10_FOLDER} nor in the Hub's cache, and {CIFAR10_REPO} cannot be downloaded "
+            f"({why}). Connect to the internet, set HF_HUB_CACHE to a cache that has it, extract "
+            f"cifar-10-python.tar.gz in {CIFAR10_FOLDER.parent}, or use Shapes."
+        ) from error
+
+
+def _cache_file() -> Path:
+    from huggingface_hub import cached_assets_path
+
+    return cached_assets_path("vit", "cifar10", CIFAR10_REVISION) / "pixels.safetensors"
+
+
+def _read_cache() -> dict[str, Tensor] | None:
+    """The pixels decoded before; None where there are none, or none that can be read."""
+    import safetensors.torch
+
+    try:
+        return safetensors.torch.load_file(_cache_file())
+    except (OSError, ValueError, safetensors.SafetensorError):
+        return None
+
+
+def _write_cache(tensors: dict[str, Tensor]) -> None:
+    """Keep the pixels for the next start; a disk that is full or read-only costs that start its speed, nothing else."""
+    import safetensors.torch
+
+    with contextlib.suppress(OSError, ValueError, safetensors.SafetensorError):
+        file = _cache_file()
+        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+            unfinished = Path(folder) / file.name
+            safetensors.torch.save_file(tensors, unfinished)
+            os.replace(unfinished, file)
+
+
+def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """uint8 pixels (..., 3, H, W) to float32 with the dataset's mean 0 and standard deviation 1."""
+    mean, std = (images.new_tensor(values, dtype=torch.float32).view(3, 1, 1) for values in (mean, std))
+    return (images.float() / 255 - mean) / std
+
+
+def denormalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Back from `normalize` to uint8 pixels, rounded and clamped to [0, 255]."""
+    mean, std = (images.new_tensor(values, dtype=torch.float32).view(3, 1, 1) for values in (mean, std))
+    return ((images.float() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def random_crop(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
+    """Pad (B, C, H, W) by reflection and cut each image out at its own offset.
+
+    offsets: (B, 2) int64, rows and columns in [0, 2 * padding]; `padding` itself leaves an image where it was.
+    padding: pixels, less than H and W.
+    """
+
+    def reflected(offset: Tensor, size: int) -> Tensor:  # (B,) -> (B, size), the pixel that each position reads
+        position = offset[:, None] - padding + torch.arange(size, device=images.device)
+        return size - 1 - (size - 1 - position.abs()).abs()
+
+    rows, columns = reflected(offsets[:, 0], images.shape[2]), reflected(offsets[:, 1], images.shape[3])
+    shifted = images.gather(2, rows[:, None, :, None].expand(images.shape))
+    return shifted.gather(3, columns[:, None, None, :].expand(images.shape))
+
+
+def random_flip(images: Tensor, flips: Tensor) -> Tensor:
+    """Mirror left to right the images of (B, C, H, W) for which flips (B,) is True."""
+    return torch.where(flips[:, None, None, None], images.flip(3), images)
+
+
+def batches(
+    dataset: Dataset, batch_size: int, *, seed: int, epoch: int, crop: int = 4, flip: bool = True, start: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """One epoch of shuffled, augmented (images (B, 3, H, W) uint8, labels (B,)), on the dataset's device.
+
+    All of the epoch's draws are made up front on the CPU from (seed, epoch): they are the same on every device, and
+    a run resumed at batch `start` sees the batches it would have seen. An incomplete last batch is dropped.
+    """
+    if not 1 <= batch_size <= len(dataset):
+        raise ValueError(f"batch_size {batch_size}: expected 1 to {len(dataset)}, the size of the set; change it")
+    mixed = np.random.SeedSequence((seed, epoch)).generate_state(1).item()  # so (0, 1) and (1, 0) share nothing
+    generator = torch.Generator().manual_seed(mixed)
+    order = torch.randperm(len(dataset), generator=generator)
+    offsets = torch.randint(2 * crop + 1, (len(dataset), 2), generator=generator)
+    flips = torch.rand(len(dataset), generator=generator) < 0.5
+    order, offsets, flips = (draw.to(dataset.images.device) for draw in (order, offsets, flips))
+
+    def batch(index: int) -> tuple[Tensor, Tensor]:
+        here = slice(index * batch_size, (index + 1) * batch_size)
+        images = random_crop(dataset.images[order[here]], offsets[here], crop)
+        return random_flip(images, flips[here]) if flip else images, dataset.labels[order[here]]
+
+    return map(batch, range(start, len(dataset) // batch_size))
+
+
+def square_image(image: Image.Image, img_size: int) -> Tensor:
+    """Centre square of a picture of any mode, upright and over white, as (3, img_size, img_size) uint8."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
+        image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    square = ImageOps.fit(image.convert("RGB"), (img_size, img_size), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
+
+
+def read_image(path: str | os.PathLike, img_size: int) -> Tensor:
+    """`square_image` of a file; ValueError where it is missing, no picture, or has more pixels than PIL finds safe."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return square_image(image, img_size)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} does not exist: expected a picture file; check the path") from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        limit = f"{Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels"
+        raise ValueError(f"{path} is too large: expected at most {limit}; scale it down first") from error
+    except Exception as error:  # a damaged picture can raise nearly anything
+        raise ValueError(f"{path} cannot be read: expected a picture; save it as PNG or JPEG") from error
