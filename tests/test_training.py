@@ -1,0 +1,169 @@
+"""The loop: it learns, repeats itself, follows its schedule, and stops with an explanation."""
+
+import itertools
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from vit import ViT, training
+from vit.training import TrainConfig, TrainingDiverged, adamw, evaluate, schedule, train
+
+
+def build(seed: int = 0, **shape) -> ViT:
+    torch.manual_seed(seed)
+    return ViT(**{"embed_dim": 48, "depth": 2, "num_heads": 3, "mlp_ratio": 2.0} | shape)
+
+
+def test_overfits_64_images(shapes):
+    few = shapes.train.take(slice(64))
+    config = TrainConfig(epochs=120, batch_size=32, lr=3e-3, crop=0, flip=False, label_smoothing=0, weight_decay=0)
+    history = list(train(build(), few, config))
+    assert history[0].loss > 2
+    assert history[-1].loss < 0.05
+    assert evaluate(build(), few).accuracy < 0.4
+
+
+def test_same_seed_same_losses(shapes):
+    few = shapes.train.take(slice(256))
+    config = TrainConfig(epochs=2, batch_size=64)
+
+    def losses(seed):
+        model = build(drop_rate=0.1, drop_path_rate=0.1, stem="conv")
+        return [p.loss for p in train(model, few, replace(config, seed=seed))]
+
+    assert losses(0) == losses(0)
+    assert losses(0) != losses(1)
+
+
+def test_progress_counts_and_ends_with_the_whole_validation_set(shapes):
+    few, held_out = shapes.train.take(slice(300)), shapes.validation.take(slice(50))
+    model = build()
+    history = list(train(model, few, TrainConfig(epochs=3, batch_size=100, lr=1e-3), held_out))
+    assert [p.step for p in history] == list(range(1, 10))
+    assert [p.steps for p in history] == [9] * 9
+    assert [p.done for p in history] == pytest.approx([i / 9 for i in range(1, 10)])
+    assert history[2].epoch == 1
+    assert all(a.elapsed < b.elapsed and a.remaining > b.remaining for a, b in itertools.pairwise(history))
+    final = evaluate(model, held_out)
+    assert history[-1].validation_accuracy == final.accuracy
+    assert history[-1].validation_loss == pytest.approx(final.loss)
+    assert not model.training
+    assert (model.classes, model.mean) == (few.classes, few.mean)
+
+
+def test_on_the_way_only_a_part_is_validated(shapes, monkeypatch):
+    seen = []
+    monkeypatch.setattr(training, "QUICK_VALIDATION", 20)
+    monkeypatch.setattr(training, "evaluate", lambda model, data: seen.append(len(data)) or evaluate(model, data))
+    list(train(build(), shapes.train.take(slice(160)), TrainConfig(epochs=40, batch_size=80), shapes.validation))
+    assert seen == [20] * 19 + [1000]
+
+
+def test_minutes_end_on_time_and_leave_out_the_consumers_time(shapes, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(training.time, "perf_counter", lambda: clock[0])
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *a: (clock.__setitem__(0, clock[0] + 1.0), step(*a)))
+    history = []
+    for progress in train(build(), shapes.train.take(slice(64)), TrainConfig(minutes=0.25, batch_size=32)):
+        history.append(progress)
+        clock[0] += 100  # somebody draws
+    assert len(history) == 15
+    assert history[-1].elapsed == 15
+    assert history[-1].images_per_second == 32
+    assert [p.steps for p in history] == [15] * 15
+    assert [p.remaining for p in history][-2:] == pytest.approx([1, 0])
+
+
+def test_learning_rate_follows_the_schedule_and_can_be_changed_while_running(shapes):
+    config = TrainConfig(epochs=5, batch_size=32, lr=1e-3, warmup=0.2)
+    rates = []
+    for progress in train(build(), shapes.train.take(slice(64)), config):
+        rates.append(progress.lr)
+        if progress.step == 5:
+            config.lr = 1e-4
+    expected = [(1e-3 if i < 5 else 1e-4) * schedule(i / 10, 0.2) for i in range(10)]
+    assert rates == pytest.approx(expected)
+
+
+def test_schedule_rises_peaks_and_ends_at_zero():
+    assert schedule(0, 0.1) == 0.01
+    assert schedule(0.05, 0.1) == 0.5
+    assert schedule(0.1, 0.1) == schedule(0, 0) == 1
+    assert schedule(0.55, 0.1) == pytest.approx(0.5)
+    assert schedule(1, 0.1) == pytest.approx(0)
+
+
+def test_only_matrices_are_decayed():
+    model = build(stem="conv", distilled=True)
+    groups = adamw(model, 1e-3, 0.1).param_groups
+    names = {id(p): n for n, p in model.named_parameters()}
+    decayed, free = ({names[id(p)] for p in group["params"]} for group in groups)
+    assert decayed | free == set(names.values())
+    assert not decayed & free
+    assert {"head.weight", "blocks.0.attn.qkv.weight", "patch_embed.proj.weight"} <= decayed
+    assert {"cls_token", "dist_token", "pos_embed", "norm.weight", "head.bias", "patch_embed.convs.1.weight"} <= free
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_try(shapes):
+    model = build()
+    nn.init.constant_(model.head.weight, math.inf)
+    with pytest.raises(TrainingDiverged, match=r"step 1 .* Try a rate of 0.0007, or a longer warm-up"):
+        next(train(model, shapes.train.take(slice(64)), TrainConfig(epochs=1, batch_size=32)))
+
+
+def test_evaluation_counts(shapes):
+    model = build()
+    part = shapes.test.take(slice(333))
+    training._check_fit(model, part)
+    result = evaluate(model, part)
+    assert result.n == result.confusion.sum() == 333
+    assert result.accuracy == pytest.approx(result.confusion.diag().sum() / 333)
+    assert torch.equal(result.confusion.sum(1), part.labels.bincount(minlength=10))
+    shares = torch.tensor(result.per_class) * result.confusion.sum(1)
+    assert shares.sum().item() == pytest.approx(result.accuracy * 333)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, ["epochs=None", "minutes=None"]),
+        ({"epochs": 1, "minutes": 1}, ["epochs=1", "minutes=1"]),
+        ({"epochs": 0}, ["epochs", "positive", "0"]),
+        ({"minutes": -1}, ["minutes", "positive", "-1"]),
+        ({"epochs": 1, "lr": float("nan")}, ["lr", "nan"]),
+        ({"epochs": 1, "lr": -1e-3}, ["lr", "-0.001"]),
+        ({"epochs": 1, "batch_size": 0}, ["batch_size", "0"]),
+        ({"epochs": 1, "weight_decay": -1}, ["weight_decay", "-1"]),
+        ({"epochs": 1, "warmup": 1}, ["warmup", "below 1"]),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings, words):
+    with pytest.raises(ValueError) as error:
+        TrainConfig(**settings)
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_model_and_data_that_do_not_fit_are_refused_before_any_work(shapes):
+    few, config = shapes.train.take(slice(64)), TrainConfig(epochs=1, batch_size=32)
+    with pytest.raises(ValueError, match="img_size=32"):
+        next(train(build(img_size=64), few, config))
+    with pytest.raises(ValueError, match="num_classes=10"):
+        next(train(build(num_classes=3), few, config))
+    with pytest.raises(ValueError, match="batch_size 65"):
+        next(train(build(), few, replace(config, batch_size=65)))
+    with pytest.raises(ValueError, match="nothing to evaluate"):
+        evaluate(build(), shapes.test.take(slice(0)))
+    with pytest.raises(ValueError, match=r"'tpu'.*cpu"):
+        training.choose_device("tpu")
+
+
+@pytest.mark.parametrize(("has_amx", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_bfloat16_is_used_only_where_the_processor_has_it(monkeypatch, has_amx, dtype):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_amx})
+    with training.precision(torch.device("cpu")):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
