@@ -335,8 +335,8 @@ def _check_images(images: Tensor, in_chans: int, img_size: int) -> None:
 
 
 def vit_live(**overrides) -> ViT:
-    """The preset for live training: 32 px, 8 x 8 patches from a conv stem, 4 layers of 4 heads."""
-    return ViT(**{"embed_dim": 128, "depth": 4, "num_heads": 4, "mlp_ratio": 2.0, "stem": "conv", **overrides})
+    """The preset for live training: 32 px, a grid of 8 x 8 patches from a conv stem, 3 layers of 3 heads."""
+    return ViT(**{"embed_dim": 96, "depth": 3, "num_heads": 3, "mlp_ratio": 2.0, "stem": "conv", **overrides})
 
 
 def vit_live_patch(**overrides) -> ViT:
