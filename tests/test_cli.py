@@ -1,0 +1,143 @@
+"""The commands as a person types them, on the built-in Shapes."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from PIL import Image
+
+from vit.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Result(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments) -> Result:
+    """What the command prints and returns, without the seconds that a new process takes to import torch."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as leave:
+            status = leave.code
+    return Result(status, out.getvalue(), err.getvalue())
+
+
+def run_process(*arguments, cwd=ROOT, **environment) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "vit", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+def fails_with_one_line(result: Result | subprocess.CompletedProcess, *words: str) -> None:
+    last = result.stderr.strip().splitlines()[-1]
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert all(word in last for word in words), last
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Path, dict]:
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    short = ("--dataset", "shapes", "--minutes", "0.05", "--batch-size", "64")
+    result = run_process("train", *short, "--out", folder, "--json")
+    assert result.returncode == 0, result.stderr
+    return folder, json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "picture.jpg"
+    Image.effect_mandelbrot((70, 50), (-2, -1, 1, 1), 50).convert("RGB").save(path)
+    return path
+
+
+def test_train_saves_a_checkpoint_and_says_how_good_it_is(trained):
+    folder, report = trained
+    assert 0 <= report["accuracy"] <= 1
+    assert report["n"] == 1000
+    assert report["images_per_second"] > 0
+    saved = json.loads((folder / "config.json").read_text())["trained"]
+    assert saved["validation_accuracy"] == report["accuracy"]
+    assert saved["command"].startswith("python -m vit train --dataset shapes")
+    assert saved["config"]["seed"] == 0
+
+
+def test_train_does_not_overwrite_a_checkpoint(trained):
+    folder, _ = trained
+    fails_with_one_line(run("train", "--dataset", "shapes", "--out", folder), "already holds a checkpoint", "--out")
+
+
+def test_evaluate_reports_accuracy_per_class_and_confusion(trained):
+    folder, _ = trained
+    report = json.loads(run("evaluate", folder, "--json").stdout)
+    assert report["n"] == sum(map(sum, report["confusion"])) == 2000
+    assert report["accuracy"] == sum(report["confusion"][i][i] for i in range(10)) / 2000
+    assert report["images_per_second"] > 0
+    text = run("evaluate", folder).stdout
+    assert f"{100 * report['accuracy']:.2f}%" in text
+    assert all(name in text for name in report["per_class"])
+
+
+def test_predict_names_the_likeliest_classes(trained, picture):
+    folder, _ = trained
+    report = json.loads(run("predict", folder, picture, picture, "--json").stdout)
+    shares = list(report[str(picture)].values())
+    assert len(shares) == 5
+    assert shares == sorted(shares, reverse=True)
+    assert 0.1 < sum(shares) <= 1.001
+    assert f"{100 * shares[0]:.2f}%" in run("predict", folder, picture).stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--layer", "1", "--head", "2"]])
+def test_attention_draws_a_figure(trained, picture, tmp_path, options):
+    folder, _ = trained
+    result = run("attention", folder, picture, *options, "--out", tmp_path / "new" / "map.png")
+    assert result.returncode == 0, result.stderr
+    assert ("layer 1" if options else "mean of heads") in result.stdout
+    with Image.open(tmp_path / "new" / "map.png") as figure:
+        assert figure.width > 2 * figure.height
+        assert len(figure.convert("RGB").getcolors(1 << 20)) > 50
+
+
+def test_bad_input_is_one_clear_line(trained, picture, tmp_path):
+    folder, _ = trained
+    text = tmp_path / "text.png"
+    text.write_text("no picture")
+    fails_with_one_line(run("train", "--dataset", "mnist"), "mnist", "cifar10", "shapes")
+    fails_with_one_line(run("train", "--model", "resnet"), "resnet", "vit_tiny")
+    fails_with_one_line(run("train", "--dataset", "shapes", "--epochs", "0"), "epochs must be a positive number")
+    fails_with_one_line(run("train", "--epochs", "1", "--minutes", "1"), "--minutes", "--epochs")
+    fails_with_one_line(run("evaluate", tmp_path / "nothing"), "There is no folder")
+    fails_with_one_line(run("predict", folder, text), "text.png", "no readable picture")
+    fails_with_one_line(run("attention", folder, picture, "--layer", "99", "--out", tmp_path / "a.png"), "1 to 3")
+    fails_with_one_line(run("attention", folder, picture, "--out", tmp_path / "a.xyz"), "xyz")
+
+
+def test_without_network_or_cache_cifar10_says_what_to_do(tmp_path):
+    result = run_process("train", HF_HUB_CACHE=str(tmp_path), HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1", cwd=tmp_path)
+    fails_with_one_line(result, "CIFAR-10", "hapes")
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "attention"])
+def test_every_command_explains_itself(command):
+    result = run(command, "--help")
+    assert result.returncode == 0
+    assert "--" in result.stdout
+    assert command in run("--help").stdout
