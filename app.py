@@ -1,0 +1,25 @@
+"""The page: train a Vision Transformer live, use it, look inside."""
+
+import argparse
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Reads the flags, builds the page and serves it until interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python app.py",
+        description="Serve the page on which a small Vision Transformer is trained live, used, and looked into.",
+        epilog="The variables VIT_MAX_MINUTES, VIT_MAX_RUNS, VIT_MAX_QUEUE and VIT_KEEP_RUNS bound the training.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--share", action="store_true", help="also open a public link, which lives one week")
+    parser.add_argument("--host", help="address to listen on; 0.0.0.0 lets other machines of the network in")
+    parser.add_argument("--port", type=int, help="port to listen on; the first free one from 7860 if not given")
+    arguments = parser.parse_args(argv)
+
+    from vit.ui import page
+
+    page.launch(page.build(), share=arguments.share, server_name=arguments.host, server_port=arguments.port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""The app as a program meets it: a real server, driven by gradio_client; and the registry of runs under it."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from tests.conftest import ROOT
+from vit.training import TrainConfig
+from vit.ui import runs
+
+SETTINGS = {"batch_size": 32, "learning_rate": 2e-3, "weight_decay": 0.05, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def client(app_url) -> Client:
+    return Client(app_url, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory, shapes):
+    """A heart, enlarged, as a visitor might have it."""
+    index = (shapes.test.labels == shapes.test.classes.index("heart")).nonzero()[0].item()
+    path = tmp_path_factory.mktemp("pictures") / "heart.png"
+    Image.fromarray(shapes.test.images[index].permute(1, 2, 0).numpy()).resize((300, 200)).save(path)
+    return handle_file(path)
+
+
+def ended(client: Client, run_id: str) -> dict:
+    """The run's status once it has ended."""
+    while (status := client.predict(run_id, api_name="/status"))["status"] in ("queued", "loading", "running"):
+        time.sleep(0.2)
+    return status
+
+
+def test_importing_app_builds_and_opens_nothing():
+    code = "import app, sys; print([name for name in ('gradio', 'torch', 'vit.ui') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_names_the_flags():
+    done = subprocess.run([sys.executable, "app.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert all(flag in done.stdout for flag in ("--share", "--host", "--port"))
+
+
+def test_without_network_the_app_says_so_and_has_shapes(client):
+    while "%" in (about := client.predict(api_name="/about"))["data"]["cifar10"]:
+        time.sleep(0.2)
+    assert about["data"]["shapes"] == "ready"
+    assert about["data"]["cifar10"] == "can't be reached (offline, and not cached)"
+    assert "shapes" in about["models"]
+
+
+def test_named_endpoints_are_described_and_plumbing_is_hidden(client):
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(named) == {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
+    assert all(endpoint["description"] for endpoint in named.values())
+
+
+def test_classify_gives_a_probability_for_each_class(client, picture, shapes):
+    said = client.predict(picture, "shapes", api_name="/classify")
+    confidences = {entry["label"]: entry["confidence"] for entry in said["confidences"]}
+    assert set(confidences) == set(shapes.test.classes)
+    assert sum(confidences.values()) == pytest.approx(1, abs=1e-4)
+    assert said["label"] == max(confidences, key=confidences.get)
+
+
+def test_attention_gives_the_grid_and_the_figure(client, picture):
+    result, figure = client.predict(picture, "shapes", 2, 1, api_name="/attention")
+    assert [len(row) for row in result["grid"]] == [len(result["grid"])] * len(result["grid"])
+    assert 0 < sum(map(sum, result["grid"])) <= 1.0001
+    width, height = Image.open(figure).size
+    assert width > 2 * height
+    mean, _ = client.predict(picture, "shapes", 2, 0, api_name="/attention")
+    assert mean["grid"] != result["grid"]
+
+
+def test_a_program_trains_a_model_and_uses_it(client, picture):
+    run = client.predict("shapes", "vit_live", 0.1, *SETTINGS.values(), api_name="/start")
+    assert run["owner_token"] != run["run_id"]
+    with pytest.raises(AppError, match="still being trained"):
+        client.predict(picture, run["run_id"], api_name="/classify")
+    status = ended(client, run["run_id"])
+    assert status["status"] == "finished", status["message"]
+    assert status["step"] > 0 and status["images_per_second"] > 0
+    assert 0 <= status["validation_accuracy"] <= 1
+    assert len(status["curve"]["loss"]) == len(status["curve"]["seconds"]) > 0
+    assert client.predict(picture, run["run_id"], api_name="/classify")["label"]
+
+
+def test_only_the_owner_stops_a_run(client):
+    run = client.predict("shapes", "vit_live", 10, *SETTINGS.values(), api_name="/start")
+    with pytest.raises(AppError, match="Only the page or program that started"):
+        client.predict(run["run_id"], run["run_id"], api_name="/stop")
+    assert client.predict(run["run_id"], run["owner_token"], api_name="/stop")["stopping"]
+    assert ended(client, run["run_id"])["status"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"minutes": 0}, "more than 0 and at most 10 minutes"),
+        ({"minutes": 1000}, "at most 10 minutes"),
+        ({"dataset": "mnist"}, "choose cifar10 or shapes"),
+        ({"model": "vit_base"}, "choose one of vit_live"),
+        ({"batch_size": 0}, "batch_size must be a positive number"),
+        ({"learning_rate": -1}, "lr must be a positive number"),
+        ({"seed": None}, "seed is empty"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_at_once(client, change, words):
+    settings = {"dataset": "shapes", "model": "vit_live", "minutes": 1, **SETTINGS, **change}
+    with pytest.raises(AppError, match=words):
+        client.predict(*settings.values(), api_name="/start")
+
+
+def test_cifar10_without_network_fails_with_a_remedy(client):
+    run = client.predict("cifar10", "vit_live", 1, *SETTINGS.values(), api_name="/start")
+    status = ended(client, run["run_id"])
+    assert status["status"] == "failed" and "Shapes" in status["message"]
+
+
+def test_bad_pictures_models_layers_and_runs_are_named(client, picture, tmp_path):
+    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 50)
+    for name in ("notes.txt", "torn.png"):
+        with pytest.raises(AppError, match="expected a picture"):
+            client.predict(handle_file(tmp_path / name), "shapes", api_name="/classify")
+    with pytest.raises(AppError, match=r"choose .*shapes"):
+        client.predict(picture, "nothing", api_name="/classify")
+    with pytest.raises(AppError, match=r"layers 1 to \d+, got 99"):
+        client.predict(picture, "shapes", 99, 0, api_name="/attention")
+    with pytest.raises(AppError, match="no such run"):
+        client.predict("guess", api_name="/status")
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Runs that take no step until told to go."""
+    go = threading.Event()
+
+    def wait(run):
+        go.wait()
+        yield from ()
+
+    monkeypatch.setattr(runs, "RUNS", {})
+    monkeypatch.setattr(runs, "_steps", wait)
+    yield go
+    go.set()
+
+
+def start() -> runs.Run:
+    return runs.start("shapes", "vit_live", TrainConfig(minutes=1))
+
+
+def until(condition) -> None:
+    with runs._changed:
+        assert runs._changed.wait_for(condition, timeout=20)
+
+
+def test_runs_wait_their_turn_in_order_and_can_leave_the_queue(steps):
+    first, second, third = start(), start(), start()
+    until(lambda: first.status == "loading")
+    assert (second.place, third.place) == (1, 2)
+    runs.stop(second.id, second.owner)
+    until(lambda: second.status == "stopped")
+    assert third.place == 1
+    steps.set()
+    until(lambda: not first.live and not third.live)
+
+
+def test_a_full_queue_refuses_and_old_runs_are_forgotten(steps, monkeypatch):
+    monkeypatch.setattr(runs, "MAX_QUEUE", 1)
+    monkeypatch.setattr(runs, "KEEP_RUNS", 1)
+    first = start()
+    until(lambda: first.status == "loading")
+    second = start()
+    with pytest.raises(ValueError, match="waiting already"):
+        start()
+    steps.set()
+    until(lambda: not first.live and not second.live)
+    start()
+    assert first.id not in runs.RUNS and second.id in runs.RUNS

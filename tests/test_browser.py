@@ -1,0 +1,131 @@
+"""The page as a visitor meets it, in a real Chromium. Any console or page error fails a test."""
+
+import os
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+CHROMIUM = Path(os.getenv("CHROMIUM", "/usr/bin/chromium"))
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"There is no Chromium at {CHROMIUM}")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[{"width": 1440, "height": 900}], ids=["wide"])
+def page(browser, app_url, request):
+    """The page, once it is alive; afterwards nothing may have gone wrong on it."""
+    page = browser.new_page(viewport=request.param)
+    page.set_default_timeout(40_000)
+    errors = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(app_url)
+    page.wait_for_selector("#progress h2")
+    yield page
+    page.close()
+    assert not errors
+
+
+def open_tab(page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def drawing(page, panel: str) -> list[int]:
+    """The pixels of one of the canvases."""
+    return page.evaluate(
+        """panel => { const canvas = document.querySelector(`#attention canvas.${panel}`);
+        return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]; }""",
+        panel,
+    )
+
+
+def slide(page, slider: str, value: int) -> None:
+    page.locator(f"#attention input.{slider}").fill(str(value))
+
+
+def test_the_page_says_where_one_is(page):
+    sync_api.expect(page.locator("#status")).to_contain_text("vit-live · Shapes")
+    sync_api.expect(page.locator("#status")).to_contain_text("CPU core")
+    sync_api.expect(page.locator("#notice")).to_have_text(
+        "CIFAR-10 can't be reached (offline, and not cached); using the built-in Shapes"
+    )
+
+
+def test_training_draws_curves_and_the_model_is_chosen_everywhere(page):
+    minutes = page.get_by_label("number input for Minutes")
+    minutes.fill("0.1")
+    minutes.press("Tab")
+    page.get_by_role("button", name="Start training", exact=True).click()
+    sync_api.expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    page.wait_for_function("document.querySelector('#charts polyline.v-train').points.length >= 1")
+    page.wait_for_selector("#progress .done")
+    sync_api.expect(page.locator("#progress h2")).to_have_text("Done: vit-live on Shapes")
+    assert page.locator("#charts .v-dot.v-val").count() == 2
+    sync_api.expect(page.get_by_role("button", name="Start training", exact=True)).to_be_visible()
+    sync_api.expect(page.locator("#status")).to_contain_text("Your run 1")
+    for tab in ("Classify", "Attention"):
+        open_tab(page, tab)
+        sync_api.expect(page.locator(".v-model:visible input")).to_have_value(
+            re.compile("Your run 1: vit-live · Shapes")
+        )
+
+
+def test_a_click_in_the_gallery_classifies_that_picture(page):
+    open_tab(page, "Classify")
+    sync_api.expect(page.locator("#prediction .v-bars li")).to_have_count(5)
+    before = page.locator("#prediction .v-seen img").get_attribute("src")
+    heart = page.locator(".v-gallery:visible button[title=heart]").first
+    heart.click()
+    sync_api.expect(page.locator("#prediction .v-seen img")).not_to_have_attribute("src", before)
+    sync_api.expect(page.locator("#prediction .v-seen img")).to_have_attribute(
+        "src", heart.locator("img").get_attribute("src")
+    )
+    picked = page.locator(".v-gallery:visible [aria-pressed=true]")
+    sync_api.expect(picked).to_have_attribute("title", "heart")
+    open_tab(page, "Attention")
+    sync_api.expect(picked).to_have_attribute("title", "heart")
+
+
+def test_both_sliders_redraw_the_attention_without_a_request(page):
+    open_tab(page, "Attention")
+    page.wait_for_function("document.querySelector('#attention .v-caption').textContent.includes('nats')")
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    seen = [drawing(page, "map")]
+    for slider, value in (("layer", 1), ("head", 2), ("layer", 2)):
+        slide(page, slider, value)
+        seen.append(drawing(page, "map"))
+    assert all(a != b for a, b in pairwise(seen))
+    overlay = drawing(page, "overlay")
+    slide(page, "opacity", 10)
+    assert drawing(page, "overlay") != overlay
+    sync_api.expect(page.locator("#attention .head-out")).to_have_text(re.compile(r"^2 of \d+$"))
+    assert not [url for url in requests if not url.startswith("data:")]
+
+
+@pytest.mark.parametrize("page", [{"width": 390, "height": 844}], ids=["phone"], indirect=True)
+def test_a_phone_scrolls_in_one_direction_only(page):
+    for tab in ("Train", "Classify", "Attention"):
+        open_tab(page, tab)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_file_that_is_no_picture_is_refused_in_words(page, tmp_path):
+    torn = tmp_path / "torn.png"
+    torn.write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 50)
+    open_tab(page, "Classify")
+    sync_api.expect(page.locator("#prediction .v-bars li")).to_have_count(5)
+    page.locator("input[type=file]").first.set_input_files(torn)
+    sync_api.expect(page.get_by_text("expected a picture")).to_be_visible()

@@ -1,0 +1,1 @@
+"""The page, a module a tab; the only code that imports gradio."""

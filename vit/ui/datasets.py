@@ -1,0 +1,88 @@
+"""The datasets of this process: loaded once, in the background, shared by all visitors."""
+
+import contextlib
+import threading
+
+from vit import data
+
+LABELS = {"cifar10": "CIFAR-10", "shapes": "Shapes"}
+
+
+class Source:
+    """One dataset and where its loading stands.
+
+    splits: None until loaded. error: why the last attempt failed. fraction, doing: of the loading under way.
+    """
+
+    def __init__(self, name: str):
+        self.name, self.label = name, LABELS[name]
+        self.splits: data.Splits | None = None
+        self.error: data.DatasetUnavailable | None = None
+        self.fraction, self.doing = 0.0, f"Loading {self.label}"
+        self._lock = threading.Lock()
+
+    def load(self) -> data.Splits:
+        """The splits, waiting for them; tries again after a failure. Raises DatasetUnavailable."""
+        with self._lock:
+            if self.splits is None:
+                self.error = None
+                try:
+                    self.splits = data.load(self.name, progress=self._report)
+                except data.DatasetUnavailable as error:
+                    self.error = error
+                    raise
+        return self.splits
+
+    @property
+    def state(self) -> str:
+        """Where the dataset stands, in a few words."""
+        if self.splits is not None:
+            return "ready"
+        return f"can't be reached ({reason(self.error)})" if self.error else f"{self.doing}, {self.fraction:.0%}"
+
+    def _report(self, fraction: float, desc: str) -> None:
+        self.fraction, self.doing = fraction, desc
+
+
+SOURCES = {name: Source(name) for name in data.DATASETS}
+
+
+def load_in_background() -> None:
+    """Loads Shapes, then CIFAR-10, without delaying anyone."""
+    threading.Thread(target=_load_all, name="datasets", daemon=True).start()
+
+
+def _load_all() -> None:
+    SOURCES["shapes"].load()
+    with contextlib.suppress(data.DatasetUnavailable):  # kept in error, where the page reads it
+        SOURCES["cifar10"].load()
+
+
+def settled() -> bool:
+    """Whether CIFAR-10 is either loaded or out of reach."""
+    source = SOURCES["cifar10"]
+    return source.splits is not None or source.error is not None
+
+
+def notice() -> str:
+    """One sentence on CIFAR-10 while it isn't there, else nothing."""
+    source = SOURCES["cifar10"]
+    if source.splits is not None:
+        return ""
+    return f"CIFAR-10 {source.state}; using the built-in Shapes" if source.error else source.state
+
+
+def reason(error: data.DatasetUnavailable) -> str:
+    """A few words on why, for a line that has to stay short; the error's own message has the rest."""
+    names = {type(cause).__name__ for cause in _causes(error)}
+    if "OfflineModeIsEnabled" in names:
+        return "offline, and not cached"
+    if names & {"ConnectError", "ConnectTimeout", "ConnectionError", "LocalEntryNotFoundError"}:
+        return "no connection to the Hub"
+    return str(error).split(":")[0]
+
+
+def _causes(error: BaseException | None):
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -1,0 +1,169 @@
+"""The page: the line on top, the tabs, and what ties them together: one model and one picture for all of them."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from html import escape
+
+import gradio as gr
+import torch
+
+from vit.training import choose_device, precision
+from vit.ui import attention, classify, datasets, models, pictures, runs, theme, train
+from vit.ui.pictures import STATIC, Picture
+
+QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+
+UNMARK = "(...inputs) => { dispatchEvent(new CustomEvent('vit-pick', { detail: -1 })); return inputs; }"
+
+
+def launch(demo: gr.Blocks, **options) -> tuple:
+    """Serves the page; options are launch()'s own, such as share, server_name and server_port."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    return demo.launch(
+        theme=theme.theme(),
+        css_paths=STATIC / "style.css",
+        run_history=False,
+        max_file_size="5mb",
+        footer_links=["api", "gradio", "settings"],
+        **options,
+    )
+
+
+def build() -> gr.Blocks:
+    """The whole page; starts loading the datasets."""
+    datasets.load_in_background()
+    with gr.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+        with gr.Row(elem_id="top"):
+            status, notice = pictures.html("status"), pictures.html("notice")
+        with gr.Tab("Train"):
+            training = train.build()
+        with gr.Tab("Classify"):
+            classifying = classify.build()
+        with gr.Tab("Attention"):
+            attending = attention.build()
+        _wire(demo, training, classifying, attending, status, notice)
+    return demo.queue(default_concurrency_limit=4, max_size=100)
+
+
+def _wire(demo, training: train.Tab, classifying: classify.Tab, attending: attention.Tab, status, notice) -> None:
+    picture, page, own_runs = gr.State(None), gr.State(0), gr.State([])
+    pickers = [classifying.picker, attending.picker]
+    drawn = [classifying.result, attending.view]
+    chosen = [picker.model for picker in pickers]
+    everything = [*chosen, *(picker.gallery for picker in pickers), picture, *drawn, status]
+
+    for picker in pickers:
+        picker.model.input(choose_model, [picker.model, page, picture, own_runs], everything, **QUIET)
+        picker.gallery.pick(pick, [picker.model, page], [picture, *drawn], trigger_mode="always_last", **QUIET)
+        picker.other.click(
+            turn_page, [picker.model, page, own_runs], [page, *everything], trigger_mode="always_last", **QUIET
+        )
+        picker.upload.upload(upload, [picker.upload, picker.model], [picture, *drawn], js=UNMARK, **QUIET)
+
+    views = [training.progress, training.charts, training.start, training.stop]
+    started = training.start.click(
+        train.start_run, training.settings, [training.run_id, training.owner], trigger_mode="once", **QUIET
+    )
+    watched = started.success(train.watch, training.run_id, views, **QUIET)
+    watched.success(adopt, [training.run_id, own_runs, page, picture], [own_runs, *everything], **QUIET)
+
+    dataset = training.settings[0]
+    demo.load(open_page, None, [*everything, dataset, *views[:2], training.samples], **QUIET)
+    demo.load(watch_data, None, notice, **QUIET).success(
+        train.settle, [*training.settings[:3], training.run_id], [dataset, *views[:2], training.samples], **QUIET
+    )
+    gr.api(about, api_name="about", concurrency_limit=None)
+
+
+def show(key: str | None, page: int, picture: Picture | None, own_runs: list[str]) -> tuple:
+    """Everything that depends on model and picture; without a picture, the gallery's first."""
+    source = pictures.gallery_source(key)
+    if picture is None or picture[0] not in ("upload", source):
+        picture = (source, pictures.chosen(source, page)[0])
+    dropdown = gr.Dropdown(models.choices(own_runs), value=key)
+    gallery = pictures.gallery(key, page)
+    return dropdown, dropdown, gallery, gallery, picture, *draw(key, picture), status_line(key, own_runs)
+
+
+def draw(key: str | None, picture: Picture) -> tuple[str, dict]:
+    """The prediction and the attention view of one picture."""
+    if key is None:
+        return classify.no_model(), attention.no_model()
+    seen = pictures.look(key, picture)
+    return classify.draw(seen), attention.payload(seen)
+
+
+def open_page() -> tuple:
+    """What a visitor meets: a model, a picture, both drawn, and the Train tab ready."""
+    dataset = "shapes" if datasets.SOURCES["cifar10"].error else "cifar10"
+    return *show(models.default(), 0, None, []), dataset, *train.idle(dataset, "vit_live", train.DEFAULTS.minutes)
+
+
+def choose_model(key: str, page: int, picture: Picture, own_runs: list[str]) -> tuple:
+    return show(key, page, picture, own_runs)
+
+
+def turn_page(key: str | None, page: int, own_runs: list[str]) -> tuple:
+    return page + 1, *show(key, page + 1, None, own_runs)
+
+
+def pick(key: str | None, page: int, event: gr.EventData) -> tuple:
+    """A click in a gallery."""
+    source = pictures.gallery_source(key)
+    places = pictures.chosen(source, page)
+    picture = (source, places[min(max(int(event.index), 0), len(places) - 1)])
+    return picture, *draw(key, picture)
+
+
+def upload(path: str, key: str | None) -> tuple:
+    picture = ("upload", path)
+    return picture, *draw(key, picture)
+
+
+def adopt(run_id: str, own_runs: list[str], page: int, picture: Picture) -> tuple:
+    """Makes a run's model the chosen one everywhere, once the run has ended."""
+    run = runs.find(run_id)
+    if run.model is None:
+        return (gr.skip(),) * 9
+    own_runs = [*own_runs, run_id]
+    return own_runs, *show(run_id, page, picture, own_runs)
+
+
+async def watch_data() -> AsyncIterator[str]:
+    """What there is to say about CIFAR-10, until it is loaded or known to be out of reach."""
+    said = None
+    while True:
+        settled, notice = datasets.settled(), datasets.notice()
+        if notice != said:
+            said = notice
+            yield escape(notice)
+        if settled:
+            return
+        await asyncio.sleep(0.5)
+
+
+def status_line(key: str | None, own_runs: list[str]) -> str:
+    """Where one is: model, data, device."""
+    where = models.title(key, own_runs) if key else "no model yet · Shapes"
+    return f"<b>Vision Transformer, live</b><span>{escape(where)} · {device()}</span>"
+
+
+def device() -> str:
+    chosen = choose_device()
+    with precision(chosen):
+        kind = "bf16" if torch.is_autocast_enabled(chosen.type) else "float32"
+    if chosen.type == "cpu":
+        cores = torch.get_num_threads()
+        return f"{cores} CPU core{'s' if cores > 1 else ''}, {kind}"
+    return f"{torch.cuda.get_device_name(chosen)}, {kind}"
+
+
+def about() -> dict:
+    """What there is here: models for classify and attention, datasets and how they stand, device, longest run."""
+    return {
+        "models": models.shipped(),
+        "data": {name: source.state for name, source in datasets.SOURCES.items()},
+        "device": device(),
+        "max_minutes": runs.MAX_MINUTES,
+    }

@@ -1,0 +1,130 @@
+"""What Classify and Attention share: the gallery of test pictures, the upload, and the picture that is looked at."""
+
+import base64
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import gradio as gr
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vit.attention import attention_maps
+from vit.data import Dataset, normalize, read_image
+from vit.model import ViT
+from vit.ui import models
+from vit.ui.datasets import LABELS, SOURCES
+from vit.ui.errors import BadInput
+
+PER_CLASS = 3
+STATIC = Path(__file__).parent / "static"
+
+Picture = tuple[str, int | str]  # (dataset, index in its test split) or ("upload", path): what a gr.State holds
+
+
+class Look(NamedTuple):
+    """One picture through one model, on the CPU.
+
+    pixels: (3, H, W) uint8. probabilities: (classes,). maps: (1, L, heads, N, N). truth: the true class's name.
+    mask: (H, W) bool, True on the object. The last two are None where nobody knows.
+    """
+
+    model: ViT
+    pixels: Tensor
+    probabilities: Tensor
+    maps: Tensor
+    truth: str | None = None
+    mask: Tensor | None = None
+
+
+def look(key: str | None, picture: Picture) -> Look:
+    """One forward pass for everything the tabs draw. Raises BadInput on a model or picture that can't be had."""
+    try:
+        model = models.find(key)
+        pixels, truth, mask = _pixels(picture, model.config["img_size"])
+    except ValueError as error:
+        raise BadInput(_sentence(error)) from error
+    logits, maps = attention_maps(model, normalize(pixels, model.mean, model.std)[None])
+    return Look(model, pixels, logits[0].softmax(0), maps, truth, mask)
+
+
+def _pixels(picture: Picture, img_size: int) -> tuple[Tensor, str | None, Tensor | None]:
+    source, which = picture
+    if source == "upload":
+        return read_image(which, img_size), None, None
+    test = SOURCES[source].load().test
+    mask = None if test.masks is None else test.masks[which]
+    return test.images[which], test.classes[test.labels[which]], mask
+
+
+def _sentence(error: ValueError) -> str:
+    """The error's text without the server's path to an uploaded file."""
+    words = str(error).split()
+    return " ".join(["This file" if "/" in words[0] else words[0], *words[1:]])
+
+
+def gallery_source(key: str | None) -> str:
+    """The dataset whose test pictures suit the model; Shapes while CIFAR-10 isn't at hand."""
+    wanted = models.dataset(models.find(key)) if key else "shapes"
+    return wanted if SOURCES[wanted].splits is not None else "shapes"
+
+
+def chosen(source: str, page: int) -> list[int]:
+    """Indices of the page's test pictures, the same number of each class, in the order of the classes."""
+    test = SOURCES[source].load().test
+    mixed = torch.randperm(len(test), generator=torch.Generator().manual_seed(page))
+    by_class = [mixed[test.labels[mixed] == label][:PER_CLASS] for label in range(len(test.classes))]
+    return torch.stack(by_class, dim=1).flatten().tolist()  # a row has one of each class
+
+
+def gallery(key: str | None, page: int) -> dict:
+    """What the gallery shows: the pictures, their classes, and where they come from."""
+    source = gallery_source(key)
+    test = SOURCES[source].load().test
+    note = f"Test pictures of {LABELS[source]}, not used in training"
+    if key and models.dataset(models.find(key)) != source:
+        note = f"CIFAR-10's own test pictures are not at hand; these are of {LABELS[source]}"
+    pictures = [{"src": data_uri(test.images[i]), "label": test.classes[test.labels[i]]} for i in chosen(source, page)]
+    return {"pictures": pictures, "note": note}
+
+
+def examples(dataset: Dataset) -> list[tuple[str, str]]:
+    """One picture of each class, as (class, data URI)."""
+    first = [(dataset.labels == label).nonzero()[0].item() for label in range(len(dataset.classes))]
+    return [(name, data_uri(dataset.images[i])) for name, i in zip(dataset.classes, first, strict=True)]
+
+
+def data_uri(pixels: Tensor) -> str:
+    """(3, H, W) uint8 -> a PNG that a page can show without a request."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def html(elem_id: str | None = None, template: str | None = None, **props) -> gr.HTML:
+    """A place for our own markup: what a handler returns, or a static template that its JavaScript fills."""
+    drawn = {"html_template": (STATIC / f"{template}.html").read_text()} if template else {}
+    script = (STATIC / f"{template}.js").read_text() if template else None
+    return gr.HTML(**drawn, js_on_load=script, apply_default_css=False, elem_id=elem_id, **props)
+
+
+class Picker(NamedTuple):
+    """The left column of Classify and Attention."""
+
+    model: gr.Dropdown
+    gallery: gr.HTML
+    other: gr.Button
+    upload: gr.UploadButton
+
+
+def picker() -> Picker:
+    """Lays out model choice, gallery and upload."""
+    model = gr.Dropdown(
+        [], label="Model", elem_classes="v-model", info="Models that you train appear here when they are done."
+    )
+    gallery = html(template="gallery")
+    with gr.Row(elem_classes="v-buttons"):
+        other = gr.Button("Other pictures", size="md")
+        upload = gr.UploadButton("Upload a picture", file_types=["image"], size="md")
+    return Picker(model, gallery, other, upload)
