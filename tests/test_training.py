@@ -54,12 +54,14 @@ def test_progress_counts_and_ends_with_the_whole_validation_set(shapes):
     assert (model.classes, model.mean) == (few.classes, few.mean)
 
 
-def test_on_the_way_only_a_part_is_validated(shapes, monkeypatch):
+@pytest.mark.parametrize(("share", "expected"), [(math.inf, [20] * 19 + [1000]), (0, [20, 1000])])
+def test_on_the_way_only_a_part_is_validated_and_only_while_it_is_cheap(shapes, monkeypatch, share, expected):
     seen = []
+    monkeypatch.setattr(training, "VALIDATION_SHARE", share)
     monkeypatch.setattr(training, "QUICK_VALIDATION", 20)
     monkeypatch.setattr(training, "evaluate", lambda model, data: seen.append(len(data)) or evaluate(model, data))
     list(train(build(), shapes.train.take(slice(160)), TrainConfig(epochs=40, batch_size=80), shapes.validation))
-    assert seen == [20] * 19 + [1000]
+    assert seen == expected
 
 
 def test_minutes_end_on_time_and_leave_out_the_consumers_time(shapes, monkeypatch):

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from vit.data import Dataset, batches, normalize
 
-VALIDATIONS = 20  # in a run, evenly spread over it
+VALIDATIONS = 20  # in a run, evenly spread over it; fewer where they would take more than their share of its time
+VALIDATION_SHARE = 0.1
 QUICK_VALIDATION = 1_000  # images of the validation set used on the way; at the end it is the whole set
 
 
@@ -140,7 +141,7 @@ def train(
     torch.manual_seed(config.seed)  # dropout and drop-path
     optimizer = adamw(model, config.lr, config.weight_decay)
     autocast = precision(device)
-    total, updating = _Stopwatch(), _Stopwatch()
+    total, updating, validating = _Stopwatch(), _Stopwatch(), _Stopwatch()
     done, validations = 0.0, 0
 
     model.train()
@@ -157,14 +158,17 @@ def train(
         if not math.isfinite(loss):
             raise TrainingDiverged(
                 f"The loss became {loss} at step {step} with a learning rate of {lr:.2g}. "
-                f"Try a rate of {config.lr / 3:.1g}, or a longer warm-up than {config.warmup:.0%} of the run."
+                f"Try a rate of {min(config.lr / 3, TrainConfig.lr):.1g}, or a longer warm-up than {config.warmup:.0%} of the run."
             )
         epoch = step / (len(train_set) // config.batch_size)
         steps, done = _extent(step, epoch, total.elapsed, config)
         measured = {}
-        if validation_set and int(done * VALIDATIONS) > validations:
+        affordable = validating.seconds <= VALIDATION_SHARE * total.elapsed
+        if validation_set and (done >= 1 or (affordable and int(done * VALIDATIONS) > validations)):
             validations = int(done * VALIDATIONS)
+            validating.start()
             evaluation = evaluate(model, quick if done < 1 else validation_set)
+            validating.stop()
             model.train()
             measured = {"validation_loss": evaluation.loss, "validation_accuracy": evaluation.accuracy}
         if done >= 1:
