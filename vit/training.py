@@ -158,7 +158,8 @@ def train(
         if not math.isfinite(loss):
             raise TrainingDiverged(
                 f"The loss became {loss} at step {step} with a learning rate of {lr:.2g}. "
-                f"Try a rate of {min(config.lr / 3, TrainConfig.lr):.1g}, or a longer warm-up than {config.warmup:.0%} of the run."
+                f"Try a rate of {min(config.lr / 3, TrainConfig.lr):.1g}, "
+                f"or a longer warm-up than {config.warmup:.0%} of the run."
             )
         epoch = step / (len(train_set) // config.batch_size)
         steps, done = _extent(step, epoch, total.elapsed, config)
