@@ -1,0 +1,318 @@
+"""A model run on purpose: relevance, heads switched off, heads over a set, the logit lens, regions of a picture."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from vit import ViT, probing, vit_live, vit_live_patch
+from vit.attention import attention_maps, patch_coverage, region_shares
+from vit.data import Dataset, normalize
+
+
+@pytest.fixture
+def images():
+    torch.manual_seed(1)
+    return torch.randn(2, 3, 32, 32)
+
+
+@pytest.fixture
+def distilled():
+    torch.manual_seed(0)
+    model = vit_live_patch(embed_dim=24, depth=2, num_heads=3, distilled=True)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+def last(generator):
+    *_, final = generator
+    return final
+
+
+PROBES = {
+    "relevance": lambda model, images, dataset: probing.relevance(model, images, [0, 1]),
+    "head_importance": lambda model, images, dataset: last(probing.head_importance(model, dataset)),
+    "head_regions": lambda model, images, dataset: last(probing.head_regions(model, dataset)),
+    "logit_lens": lambda model, images, dataset: probing.logit_lens(model, images),
+    "patch_regions": lambda model, images, dataset: probing.patch_regions(model, images),
+    "position_similarity": lambda model, images, dataset: probing.position_similarity(model),
+    "patch_filters": lambda model, images, dataset: probing.patch_filters(model).zero_(),
+}
+
+
+@pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES)
+def test_probing_changes_nothing_about_the_model(probe, images, shapes):
+    torch.manual_seed(0)
+    model = vit_live(embed_dim=24, depth=2, num_heads=2, drop_rate=0.5).train()  # with BatchNorm and dropout
+    model.blocks[0].eval()
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    modes = [module.training for module in model.modules()]
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    given = images.clone()
+    probe(model, images, shapes.test.take(slice(3)))
+    assert [module.training for module in model.modules()] == modes
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+    assert all((parameter.grad == 1).all() and parameter.requires_grad for parameter in model.parameters())
+    assert torch.equal(images, given) and not images.requires_grad
+
+
+@pytest.mark.parametrize("name", ["head_importance", "head_regions"])
+def test_between_two_estimates_the_model_and_autograd_are_as_the_caller_left_them(name, small_vit, shapes):
+    small_vit.train()
+    estimates = getattr(probing, name)(small_vit, shapes.test.take(slice(4)), batch_size=2)
+    for _ in itertools.islice(estimates, 2):
+        assert torch.is_grad_enabled()
+        assert small_vit.training
+    estimates.close()
+    assert small_vit.training
+
+
+def test_relevance_in_one_layer_is_the_gradient_times_the_map(images):
+    torch.manual_seed(0)
+    model = ViT(embed_dim=24, depth=1, num_heads=3).eval()
+    attn = attention_maps(model, images)[1][:, 0].requires_grad_()  # (B, heads, N, N)
+    x = model.embed(images)
+    block = model.blocks[0]
+    B, N, D = x.shape
+    values = block.attn.qkv(block.norm1(x)).view(B, N, 3, 3, 8)[:, :, 2].transpose(1, 2)  # (B, heads, N, 8)
+    x = x + block.attn.proj((attn @ values).transpose(1, 2).reshape(B, N, D))
+    logits = model.classify(x + block.mlp(block.norm2(x)))
+    for c in (0, 7):
+        (gradient,) = torch.autograd.grad(logits[:, c].sum(), attn, retain_graph=True)
+        expected = (gradient * attn).clamp_min(0).mean(1)[:, 0, 1:].view(B, 8, 8)
+        torch.testing.assert_close(probing.relevance(model, images, [c])[:, 0], expected.detach(), rtol=1e-4, atol=1e-8)
+
+
+def test_relevance_through_three_layers_is_chefers_rule_written_out(small_vit, images):
+    logits, maps = small_vit(images, return_attention=True)
+    gradients = torch.autograd.grad(logits[:, 4].sum(), maps)
+    R = torch.eye(65).expand(2, 65, 65)
+    for attn, gradient in zip(maps, gradients):
+        R = R + (gradient * attn).clamp_min(0).mean(1) @ R
+    expected = R[:, 0, 1:].view(2, 8, 8).detach()
+    torch.testing.assert_close(probing.relevance(small_vit, images, [4])[:, 0], expected, rtol=1e-4, atol=1e-7)
+
+
+def test_relevance_differs_between_classes_and_not_with_how_many_are_asked_for(small_vit, images):
+    both = probing.relevance(small_vit, images, [3, 5])
+    assert both.shape == (2, 2, 8, 8)
+    assert (both >= 0).all() and both.any()
+    assert not both.requires_grad
+    torch.testing.assert_close(both[:, 1], probing.relevance(small_vit, images, [5])[:, 0])
+    torch.testing.assert_close(both[1:], probing.relevance(small_vit, images[1:], [3, 5]), rtol=1e-4, atol=1e-7)
+    assert not torch.allclose(both[:, 0], both[:, 1], rtol=0.1)
+
+
+def test_relevance_needs_neither_trainable_weights_nor_gradients_switched_on(small_vit, images):
+    expected = probing.relevance(small_vit, images, [2])
+    small_vit.requires_grad_(False)
+    with torch.no_grad():
+        torch.testing.assert_close(probing.relevance(small_vit, images, [2]), expected)
+    with torch.inference_mode():
+        torch.testing.assert_close(probing.relevance(small_vit, images * 1, [2]), expected)
+
+
+def test_a_distilled_models_relevance_is_the_mean_of_both_prefix_tokens_rows(distilled, images):
+    logits, maps = distilled(images, return_attention=True)
+    gradients = torch.autograd.grad(logits[:, 4].sum(), maps)
+    R = torch.eye(66).expand(2, 66, 66)
+    for attn, gradient in zip(maps, gradients):
+        R = R + (gradient * attn).clamp_min(0).mean(1) @ R
+    expected = R[:, :2, 2:].mean(1).view(2, 8, 8).detach()
+    torch.testing.assert_close(probing.relevance(distilled, images, [4])[:, 0], expected, rtol=1e-4, atol=1e-7)
+
+
+def test_importance_is_the_drop_of_the_true_class_written_out(small_vit, shapes):
+    dataset = shapes.test.take(slice(5))
+    found = last(probing.head_importance(small_vit, dataset, batch_size=2))
+    pixels = normalize(dataset.images, small_vit.mean, small_vit.std)
+
+    def probability(mask=None):
+        return small_vit(pixels, head_mask=mask).softmax(-1)[torch.arange(5), dataset.labels].detach()
+
+    drops = torch.empty(5, 3, 3)
+    for layer, head in itertools.product(range(3), range(3)):
+        mask = torch.ones(3, 3)
+        mask[layer, head] = 0
+        drops[:, layer, head] = probability() - probability(mask)
+    assert (found.done, found.n) == (1, 5)
+    torch.testing.assert_close(found.drop, drops.mean(0), rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(found.interval, 1.96 * drops.std(0) / 5**0.5, rtol=1e-3, atol=1e-6)
+    assert found.drop.any()
+
+
+def test_a_head_that_the_projection_ignores_has_exactly_no_importance(small_vit, shapes):
+    with torch.no_grad():
+        small_vit.blocks[1].attn.proj.weight[:, 8:16] = 0  # head 1 of three, of 8 values each
+    found = last(probing.head_importance(small_vit, shapes.test.take(slice(4))))
+    zero = torch.zeros(3, 3, dtype=torch.bool)
+    zero[1, 1] = True
+    assert torch.equal(found.drop == 0, zero)
+    assert found.interval[1, 1] == 0
+
+
+def test_importance_comes_after_each_layer_and_counts_whole_batches(small_vit, shapes):
+    found = list(probing.head_importance(small_vit, shapes.test.take(slice(3)), batch_size=2))
+    assert [estimate.n for estimate in found] == [0, 0, 2, 2, 2, 3]
+    assert [estimate.done for estimate in found] == pytest.approx([i / 6 for i in range(1, 7)])
+    assert found[0].drop.isnan().all() and found[0].drop.shape == (3, 3)
+    first = last(probing.head_importance(small_vit, shapes.test.take(slice(2))))
+    torch.testing.assert_close(found[2].drop, first.drop)
+
+
+def test_regions_over_a_set_are_the_mean_shares_of_its_pictures(small_vit, shapes):
+    dataset = shapes.test.take(slice(25))
+    found = last(probing.head_regions(small_vit, dataset, batch_size=10, top=3))
+    assert found.names[:5] == ("object", "background", "centre", "border", "object of arrow")
+    assert len(found.names) == 14
+    assert (found.done, found.n) == (1, 25)
+    assert found.examples.shape == (14, 3, 3, 3)
+    maps = attention_maps(small_vit, normalize(dataset.images, small_vit.mean, small_vit.std))[1]
+    objects = patch_coverage(dataset.masks, (8, 8), 4)
+    shares = region_shares(maps, objects[:, None], 1)[..., 0]  # (n, L, heads)
+    areas = objects.mean((1, 2))
+    torch.testing.assert_close(found.shares[0], shares.mean(0))
+    torch.testing.assert_close(found.shares[0] + found.shares[1], torch.ones(3, 3))
+    torch.testing.assert_close(found.interval[0], 1.96 * shares.std(0) / 5)
+    assert found.areas[0].item() == pytest.approx(areas.mean().item())
+    torch.testing.assert_close(found.ratios[0], shares.mean(0) / areas.mean())
+    torch.testing.assert_close(found.examples[0, 1, 2], (shares[:, 1, 2] - areas).topk(3).indices)
+    hearts = (dataset.labels == 4).nonzero()[:, 0]
+    heart = found.names.index("object of heart")
+    assert found.counts[heart] == len(hearts)
+    torch.testing.assert_close(found.shares[heart], shares[hearts].mean(0))
+    chosen = [i for i in found.examples[heart].flatten().tolist() if i >= 0]
+    assert set(chosen) <= set(hearts.tolist())
+    assert len(chosen) == 9 * min(3, len(hearts))
+
+
+@pytest.mark.parametrize("distil", [False, True])
+def test_heads_that_attend_everywhere_alike_have_ratio_one_in_every_region(shapes, distil):
+    model = vit_live_patch(embed_dim=24, depth=2, num_heads=2, distilled=distil).eval()
+    for block in model.blocks:
+        nn.init.zeros_(block.attn.qkv.weight)
+    found = last(probing.head_regions(model, shapes.test.take(slice(60))))
+    torch.testing.assert_close(found.ratios, torch.ones(14, 2, 2))
+    assert found.areas[2].item() == pytest.approx(1 / 4)
+    assert found.areas[3].item() == pytest.approx(28 / 64)  # the outermost ring of 8 x 8
+
+
+def test_centre_and_border_are_cut_at_the_same_places_in_any_grid():
+    for grid in [(8, 8), (14, 14), (7, 7), (5, 9)]:
+        centre, border = probing._fixed_regions(grid)
+        assert centre.mean().item() == pytest.approx(1 / 4)
+        assert border.mean().item() == pytest.approx(7 / 16)
+        assert ((centre >= 0) & (centre <= 1) & (border >= 0) & (border <= 1)).all()
+
+
+def test_without_masks_classes_are_measured_on_the_centre(small_vit, shapes):
+    dataset = replace(shapes.test.take(slice(12)), masks=None)
+    found = last(probing.head_regions(small_vit, dataset))
+    assert found.names[:3] == ("centre", "border", "centre of arrow")
+    assert found.counts.tolist()[:2] == [12, 12]
+
+
+def test_ranked_heads_are_sorted_and_leave_anecdotes_out(small_vit, shapes):
+    found = last(probing.head_regions(small_vit, shapes.test.take(slice(40))))
+    rows = found.ranked(limit=200)
+    ratios = [row["ratio"] for row in rows]
+    assert ratios == sorted(ratios, reverse=True)
+    assert all(row["n"] >= probing.FEW_PICTURES for row in rows)
+    enough = (found.counts >= probing.FEW_PICTURES).sum().item()
+    assert len(rows) == enough * 9
+    row, at = rows[0], (found.names.index(rows[0]["region"]), rows[0]["layer"], rows[0]["head"])
+    assert row["ratio"] == pytest.approx((found.shares[at] / found.areas[at[0]]).item())
+    assert row["share"] == found.shares[at].item()
+    assert row["examples"] == found.examples[at].tolist()
+    assert found.ranked(limit=3) == rows[:3]
+
+
+@pytest.mark.parametrize("which", ["small_vit", "distilled"])
+def test_the_lens_ends_with_the_models_own_logits(which, images, request):
+    model = request.getfixturevalue(which)
+    cls, patches = probing.logit_lens(model, images)
+    L = len(model.blocks)
+    assert cls.shape == (2, L + 1, 10)
+    assert patches.shape == (2, L + 1, 64, 10)
+    assert torch.equal(cls[:, -1], model(images))
+    embedded = model.embed(images)
+    torch.testing.assert_close(cls[:, 0], model.classify(embedded))
+    prefix = model.num_prefix_tokens
+    torch.testing.assert_close(patches[:, 0], model.head(model.norm(embedded))[:, prefix:])
+
+
+def test_kmeans_separates_separated_clusters_and_is_deterministic():
+    torch.manual_seed(0)
+    centres = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
+    truth = torch.randint(3, (60,))
+    points = centres[truth] + torch.randn(60, 2) / 2
+    labels = probing.kmeans(points, 3)
+    assert torch.equal(labels, probing.kmeans(points, 3))
+    for c in range(3):
+        assert len(labels[truth == c].unique()) == 1
+    assert len(labels.unique()) == 3
+    assert not probing.kmeans(points, 1).any()
+    assert len(probing.kmeans(points, 60).unique()) == 60
+    assert not probing.kmeans(torch.ones(5, 2), 3).any()  # one point, five times
+
+
+def test_regions_of_a_picture_follow_its_tokens_from_the_centre_outwards(distilled):
+    # Tokens that no layer changes: what the patches show is what they are clustered by.
+    for block in distilled.blocks:
+        for layer in (block.attn.proj, block.mlp.fc2):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    nn.init.zeros_(distilled.pos_embed)
+    nn.init.ones_(distilled.norm.weight)
+    image = torch.zeros(1, 3, 32, 32)
+    image[:, :, 8:24, 12:20] = 3
+    expected = torch.ones(8, 8, dtype=torch.long)
+    expected[2:6, 3:5] = 0
+    assert torch.equal(probing.patch_regions(distilled, image, k=2)[0], expected)
+    assert torch.equal(probing.patch_regions(distilled, image, k=3)[0].clamp_max(1), expected)  # only two are there
+
+
+@pytest.mark.parametrize("which", ["small_vit", "distilled"])
+def test_a_position_is_most_like_itself(which, request):
+    model = request.getfixturevalue(which)
+    similarity = probing.position_similarity(model)
+    assert similarity.shape == (64, 8, 8)
+    torch.testing.assert_close(similarity.flatten(1).diag(), torch.ones(64))
+    assert (similarity.abs() <= 1 + 1e-6).all()
+    a, b = model.pos_embed[0, -64], model.pos_embed[0, -64 + 10]
+    assert similarity[0, 1, 2].item() == pytest.approx(torch.cosine_similarity(a, b, dim=0).item(), abs=1e-6)
+
+
+def test_the_filters_are_those_that_meet_the_pixels():
+    plain, conv = vit_live_patch(), vit_live()
+    assert torch.equal(probing.patch_filters(plain), plain.patch_embed.proj.weight)
+    assert torch.equal(probing.patch_filters(conv), conv.patch_embed.convs[0].weight)
+
+
+def empty(dataset: Dataset) -> Dataset:
+    return dataset.take(slice(0))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m, x, d: probing.relevance(m, x, [10]), ["0 to 9", "[10]"]),
+        (lambda m, x, d: probing.relevance(m, x, [-1, 2]), ["0 to 9", "[-1, 2]"]),
+        (lambda m, x, d: probing.relevance(m, x, []), ["at least one"]),
+        (lambda m, x, d: probing.relevance(m, x[0], [1]), ["(B, 3, 32, 32)"]),
+        (lambda m, x, d: last(probing.head_importance(m, empty(d))), ["no pictures"]),
+        (lambda m, x, d: last(probing.head_regions(m, empty(d))), ["no pictures"]),
+        (lambda m, x, d: last(probing.head_importance(m, replace(d, labels=d.labels + 9))), ["10 classes"]),
+        (lambda m, x, d: last(probing.head_regions(m, replace(d, masks=d.masks[..., 1:]))), ["(32, 32)", "(32, 31)"]),
+        (lambda m, x, d: probing.patch_regions(m, x, k=65), ["64", "65"]),
+        (lambda m, x, d: probing.kmeans(torch.ones(3, 2), 0), ["3", "0"]),
+    ],
+)
+def test_what_is_not_there_is_refused(call, words, small_vit, images, shapes):
+    with pytest.raises(ValueError) as error:
+        call(small_vit, images, shapes.test.take(slice(20)))
+    assert all(word in str(error.value) for word in words), error.value
