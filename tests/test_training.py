@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from torch import nn
 
 from vit import ViT, training
 from vit.training import TrainConfig, TrainingDiverged, adamw, evaluate, schedule, train
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def build(seed: int = 0, **shape) -> ViT:
@@ -169,3 +172,8 @@ def test_bfloat16_is_used_only_where_the_processor_has_it(monkeypatch, has_amx, 
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_amx})
     with training.precision(torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+def test_the_shipped_checkpoint_tells_shapes_apart(shapes):
+    model = ViT.from_pretrained(ROOT / "checkpoints" / "shapes")
+    assert evaluate(model, shapes.test).accuracy > 0.9

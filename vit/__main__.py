@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import platform
 import shlex
 import sys
 from pathlib import Path
@@ -167,7 +166,7 @@ def _record(arguments, config: TrainConfig, progress, accuracy: float | None, de
         "seconds": round(progress.elapsed, 1),
         "images_per_second": round(progress.images_per_second, 1),
         "command": "python -m vit " + shlex.join(sys.argv[1:]),
-        "device": f"{platform.machine()} {device.type}, {torch.get_num_threads()} threads"
+        "device": f"{torch.cpu.get_capabilities().get('cpu_name', 'CPU')}, {torch.get_num_threads()} threads"
         if device.type == "cpu"
         else torch.cuda.get_device_name(device),
         "torch": torch.__version__,

@@ -117,7 +117,7 @@ def card(model: ViT) -> str:
         metrics=["accuracy"],
         eval_results=[results] if results else None,
     )
-    shape = model.config
+    architecture = "\n".join(f"| {key.replace('_', ' ')} | {_readable(value)} |" for key, value in model.config.items())
     parameters = sum(p.numel() for p in model.parameters())
     facts = "\n".join(f"| {key.replace('_', ' ')} | {_readable(value)} |" for key, value in trained.items())
     return f"""---
@@ -126,9 +126,12 @@ def card(model: ViT) -> str:
 
 # ViT on {dataset}
 
-A Vision Transformer with {parameters:,} parameters: {shape["img_size"]} x {shape["img_size"]} pixels in patches of
-{shape["patch_size"]}, {shape["depth"]} layers of {shape["num_heads"]} heads, {shape["embed_dim"]} values a token,
-{shape["stem"]} stem. It tells {len(model.classes)} classes apart: {", ".join(model.classes)}.
+A Vision Transformer with {parameters:,} parameters, trained from scratch.
+It tells {len(model.classes)} classes apart: {", ".join(model.classes)}.
+
+| architecture | |
+| --- | --- |
+{architecture}
 
 | trained | |
 | --- | --- |

@@ -104,10 +104,9 @@ def draw(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     labels = torch.arange(count) % len(CLASSES)
     images = torch.empty(count, 3, SIZE, SIZE, dtype=torch.uint8)
     masks = torch.empty(count, SIZE, SIZE, dtype=torch.bool)
-    for label in range(len(CLASSES)):
-        images[label :: len(CLASSES)], masks[label :: len(CLASSES)] = _draw_class(
-            CLASSES[label], len(labels[label :: len(CLASSES)]), generator
-        )
+    for label, name in enumerate(CLASSES):
+        here = labels == label
+        images[here], masks[here] = _draw_class(name, int(here.sum()), generator)
     order = torch.randperm(count, generator=generator)
     return images[order], labels[order], masks[order]
 
