@@ -6,13 +6,15 @@ import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from vit import data
-from vit.attention import attention_maps, cls_attention
+from vit.attention import attention_maps, early_against_late, head_statistics, rollout
 from vit.checkpoint import CONFIG
 from vit.model import MODELS, ViT, create_model
+from vit.probing import relevance
 from vit.training import TrainConfig, TrainingDiverged, choose_device, evaluate, train
 
 
@@ -116,8 +118,6 @@ def predict_command(arguments: argparse.Namespace) -> None:
 
 
 def attention_command(arguments: argparse.Namespace) -> None:
-    from vit.figures import attention_figure
-
     arguments.images = [arguments.image]
     model, images = _model_and_images(arguments)
     depth, heads = len(model.blocks), model.num_heads
@@ -126,15 +126,64 @@ def attention_command(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--layer must be 1 to {depth} for this model, got {layer}.")
     if arguments.head is not None and not 1 <= arguments.head <= heads:
         raise ValueError(f"--head must be 1 to {heads} here, got {arguments.head}; leave it out for their mean.")
-    head = None if arguments.head is None else arguments.head - 1
+    if arguments.out is None and not arguments.json:
+        raise ValueError("There is nothing to do: give --out FILE for a figure or the raw maps, --json for numbers.")
     logits, maps = attention_maps(model, images)
-    grid = cls_attention(maps, model.grid_size, model.num_prefix_tokens, layer - 1, head)[0]
-    which = "mean of heads" if head is None else f"head {arguments.head}"
-    title = f"{model.classes[logits.argmax()]} · layer {layer} of {depth}, {which}"
+    grid, which = _attention_grid(arguments, model, images, maps, layer)
+    said = model.classes[logits.argmax()]
+    title = f"{said} · {which}" if arguments.relevance else f"{said} · layer {layer} of {depth}, {which}"
+    if arguments.out is not None:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        _save_attention(arguments.out, model, images, maps, grid, title)
+    statistics = head_statistics(maps, model.grid_size, model.num_prefix_tokens, model.config["patch_size"])
+    report = {
+        "prediction": said,
+        "view": which,
+        "layer": layer,
+        "grid": grid.tolist(),
+        "distance": statistics.distance.tolist(),
+        "entropy": statistics.entropy.tolist(),
+        "attention_to_cls": statistics.attention_to_cls.tolist(),
+        "uniform_distance": statistics.uniform_distance,
+        "max_entropy": statistics.max_entropy,
+        "early_against_late": early_against_late(statistics).sentence,
+    }
+    _print(arguments.json, report, f"{title}: {arguments.out}")
+
+
+def _attention_grid(arguments, model: ViT, images, maps, layer: int) -> tuple[torch.Tensor, str]:
+    """The map that was asked for, (h, w), and what to call it."""
+    if arguments.relevance:
+        if arguments.relevance not in model.classes:
+            known = ", ".join(model.classes)
+            raise ValueError(f"--relevance must be one of {known}, got {arguments.relevance!r}.")
+        return relevance(model, images, [model.classes.index(arguments.relevance)])[0, 0], f"why {arguments.relevance}"
+    (h, w), token, asker = model.grid_size, 0, ""
+    if arguments.query:
+        row, _, column = arguments.query.partition(",")
+        if not (row.isdecimal() and column.isdecimal() and 1 <= int(row) <= h and 1 <= int(column) <= w):
+            raise ValueError(f"--query must be ROW,COL from 1,1 to {h},{w}, got {arguments.query!r}.")
+        token = model.num_prefix_tokens + (int(row) - 1) * w + int(column) - 1
+        asker = f", query {arguments.query}"
+    if arguments.rollout:
+        attn, which = rollout(maps)[0, layer - 1], "rollout"
+    elif arguments.head is None:
+        attn, which = maps[0, layer - 1].mean(0), "mean of heads"
+    else:
+        attn, which = maps[0, layer - 1, arguments.head - 1], f"head {arguments.head}"
+    return attn[token, model.num_prefix_tokens :].unflatten(0, (h, w)), which + asker
+
+
+def _save_attention(out: Path, model: ViT, images, maps, grid, title: str) -> None:
+    """A figure; or with .npz the raw maps (L, heads, N, N), the rollout (L, N, N) and the grid that was asked for."""
     picture = data.denormalize(images, model.mean, model.std)[0].permute(1, 2, 0).numpy()
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    attention_figure(picture, grid.numpy(), title).savefig(arguments.out)
-    print(f"{title}: {arguments.out}")
+    if out.suffix == ".npz":
+        arrays = {"maps": maps[0].numpy(), "rollout": rollout(maps)[0].numpy(), "grid": grid.numpy()}
+        np.savez_compressed(out, **arrays, picture=picture, num_prefix_tokens=model.num_prefix_tokens)
+        return
+    from vit.figures import attention_figure
+
+    attention_figure(picture, grid.numpy(), title, name="map").savefig(out)
 
 
 def load(name: str) -> data.Splits:
@@ -231,12 +280,19 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="cut to a square and resized")
     sub.add_argument("--json", **as_json)
 
-    sub = command("attention", attention_command, "draw what the class token attends to: input, attention, overlay")
+    sub = command("attention", attention_command, "draw or save attention: input, map, overlay")
     sub.add_argument("folder", help="a checkpoint folder, or OWNER/NAME on the Hub")
     sub.add_argument("image", type=Path, metavar="IMAGE", help="cut to a square and resized")
     sub.add_argument("--layer", type=int, help="1 is the first; the last if not given")
     sub.add_argument("--head", type=int, help="1 is the first; the mean of all heads if not given")
-    sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="map.png, or .svg or .pdf")
+    sub.add_argument(
+        "--query", metavar="ROW,COL", help="the patch that attends, from 1,1; the class token if not given"
+    )
+    kind = sub.add_mutually_exclusive_group()
+    kind.add_argument("--rollout", action="store_true", help="attention through all layers up to this one")
+    kind.add_argument("--relevance", metavar="CLASS", help="what speaks for a class (Chefer et al. 2021)")
+    sub.add_argument("--out", type=Path, metavar="FILE", help="map.png, .svg or .pdf; .npz keeps the raw maps")
+    sub.add_argument("--json", **as_json)
     return parser
 
 
