@@ -31,7 +31,7 @@ def open_view(browser, app_url):  # noqa: F811
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{app_url}?{query}")
         page.wait_for_function(FIRST_VIEW)
-        page.requests = []
+        page.requests, page.errors = [], errors
         page.on("request", lambda request: page.requests.append(request.url))
         pages.append(page)
         return page
@@ -209,6 +209,17 @@ def test_an_upload_has_no_link(open_view, tmp_path, shapes):
     expect(page.locator("#attention .x-sentence")).not_to_have_text(before)
     page.get_by_role("button", name="Copy link to this view").click()
     expect(page.locator("#attention .x-file-note")).to_contain_text("stays with you")
+
+
+def test_a_server_that_cannot_be_reached_is_named_and_the_view_stays(open_view):
+    page = open_view()
+    page.route("**/component_server/**", lambda route: route.fulfill(status=500))
+    page.get_by_text("What it would say after each layer").click()
+    expect(page.get_by_role("alert").get_by_text("can't be reached")).to_be_visible()
+    page.locator("#attention input.layer").fill("1")
+    assert view(page)["layer"] == "1 of 3"
+    assert all("500" in error for error in page.errors)
+    page.errors.clear()
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(open_view):

@@ -1,5 +1,7 @@
 """The Attention tab's analysis for programs, through a real server and client; and its tables."""
 
+import re
+
 import pytest
 import torch
 from gradio_client import Client
@@ -72,7 +74,10 @@ def test_tables_say_what_the_numbers_say(shapes):
     assert table.count("<td") == 9
     regions = list(probing.head_regions(model, part))[-1]
     best = regions.ranked(1)[0]
-    assert f"favours the {best['region']} most" in studies.regions_table(regions, part)
+    table = studies.regions_table(regions, part)
+    assert f"favours the {best['region']} most" in table
+    ratios = [float(ratio) for ratio in re.findall(r"<b>([\d.]+) ×</b>", table)]
+    assert ratios == sorted(ratios, reverse=True) and len(ratios) == (regions.counts >= probing.FEW_PICTURES).sum()
 
 
 def test_heads_of_no_worth_are_counted():

@@ -128,7 +128,10 @@ def _cell(points: float, interval: float, scale: float, L: int) -> str:
 
 def regions_table(found: HeadRegions, dataset: Dataset) -> str:
     """The head that favours each region most, above chance first, with the pictures that show it best."""
-    rows = list({row["region"]: row for row in reversed(found.ranked(found.ratios.numel()))}.values())[::-1]
+    best_heads = {}
+    for row in found.ranked(found.ratios.numel()):
+        best_heads.setdefault(row["region"], row)
+    rows = list(best_heads.values())
     if not rows:
         return ""
     body = "".join(

@@ -3,8 +3,9 @@ let answers = {};
 
 async function ask(probe, question = {}) {
   const token = view.token;
-  let answer;
-  try { answer = await server[probe]({ token, ...question }); } catch (error) { answer = { error: "The server can't be reached." }; }
+  // Gradio answers undefined where the request failed.
+  const answer = await server[probe]({ token, ...question }).catch(() => null)
+    ?? { error: "The server can't be reached; what is drawn here stays usable. Try again, or reload the page." };
   if (view.token !== token) return null;
   $(".x-error").textContent = answer.error || "";
   $(".x-error").hidden = !answer.error;
