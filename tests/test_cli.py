@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -10,9 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from vit.__main__ import main
+from vit.record import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -82,6 +86,64 @@ def test_train_saves_a_checkpoint_and_says_how_good_it_is(trained):
 def test_train_does_not_overwrite_a_checkpoint(trained):
     folder, _ = trained
     fails_with_one_line(run("train", "--dataset", "shapes", "--out", folder), "already holds a checkpoint", "--out")
+
+
+def test_a_run_killed_at_any_moment_is_resumed_and_ends_bit_identical(tmp_path):
+    short = ["--dataset", "shapes", "--model", "vit_live_patch", "--epochs", "0.6", "--batch-size", "200"]
+    short += ["--cutmix", "1", "--ema", "0.9", "--drop-path", "0.1", "--save-every", "0"]
+    assert run("train", *short, "--out", tmp_path / "whole").returncode == 0
+
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-m", "vit", "train", *short, "--out", str(killed)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        for text in iter(lambda: process.stderr.read(1), ""):  # the bar is one long line
+            if text == "%" and len(read_metrics(killed)) >= 10:
+                break
+        process.send_signal(signal.SIGKILL)
+    assert not (killed / "config.json").exists()
+    fails_with_one_line(run("train", *short, "--out", killed), "unfinished run", "--resume")
+    fails_with_one_line(run("train", "--resume", killed, "--epochs", "2"), "leave out --epochs")
+    result = run("train", "--resume", killed)
+    assert result.returncode == 0, result.stderr
+
+    whole, resumed = (load_file(folder / "model.safetensors") for folder in (tmp_path / "whole", killed))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole.keys() | resumed.keys())
+    losses = [[(line["step"], line["loss"]) for line in read_metrics(f)] for f in (tmp_path / "whole", killed)]
+    assert losses[0] == losses[1]
+    assert (killed / "curve.png").exists()
+    fails_with_one_line(run("train", "--resume", killed), "holds no unfinished run")
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "vit",
+        "train",
+        "--dataset",
+        "shapes",
+        "--minutes",
+        "5",
+        "--out",
+        str(tmp_path / "r"),
+    ]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        for text in iter(lambda: process.stderr.read(1), ""):
+            if text == "%" and len(read_metrics(tmp_path / "r")) >= 3:
+                break
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert f"python -m vit train --resume {tmp_path / 'r'}" in said
+    assert 0 <= json.loads(run("evaluate", tmp_path / "r", "--json").stdout)["accuracy"] <= 1
+    assert (tmp_path / "r" / "state.safetensors").exists()
+
+
+def test_a_damaged_state_says_so(tmp_path):
+    (tmp_path / "state.safetensors").write_bytes(b"nothing")
+    fails_with_one_line(run("train", "--resume", tmp_path), "state.safetensors", "damaged")
+    fails_with_one_line(run("train", "--resume", tmp_path / "elsewhere"), "holds no unfinished run")
 
 
 def test_evaluate_reports_accuracy_per_class_and_confusion(trained):

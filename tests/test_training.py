@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from vit import ViT, training
-from vit.training import TrainConfig, TrainingDiverged, adamw, evaluate, schedule, train
+from vit import ViT, device, evaluation, state, training
+from vit.evaluation import evaluate
+from vit.optim import AveragedWeights, adamw, schedule
+from vit.training import TrainConfig, TrainingDiverged, start_state, train
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -69,7 +71,7 @@ def test_on_the_way_only_a_part_is_validated_and_only_while_it_is_cheap(shapes, 
 
 def test_minutes_end_on_time_and_leave_out_the_consumers_time(shapes, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(training.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(state.time, "perf_counter", lambda: clock[0])
     step = torch.optim.AdamW.step
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda *a: (clock.__setitem__(0, clock[0] + 1.0), step(*a)))
     history = []
@@ -102,6 +104,73 @@ def test_schedule_rises_peaks_and_ends_at_zero():
     assert schedule(1, 0.1) == pytest.approx(0)
 
 
+@pytest.mark.parametrize(("shape", "middle"), [("linear", 0.5), ("trapezoid", 1.0), ("cosine", 0.5)])
+def test_every_schedule_starts_at_its_peak_and_ends_at_zero(shape, middle):
+    assert schedule(0.1, 0.1, shape) == 1
+    assert schedule(0.55, 0.1, shape) == pytest.approx(middle)
+    assert schedule(1, 0.1, shape) == pytest.approx(0)
+    assert schedule(0.85, 0.1, "trapezoid") == pytest.approx(0.5)
+
+
+def test_the_average_follows_its_formula():
+    model = build()
+    average, expected = AveragedWeights(model, 0.3), model.head.bias.detach().clone()
+    for n in range(6):
+        nn.init.normal_(model.head.bias)
+        average.update(model)
+        decay = min(0.3, (1 + n) / (10 + n))
+        expected = decay * expected + (1 - decay) * model.head.bias.detach()
+    torch.testing.assert_close(average.model.head.bias, expected)
+
+
+def test_the_average_is_what_is_validated_and_kept(shapes):
+    model = build(stem="conv")
+    config = TrainConfig(epochs=2, batch_size=64, ema=0.9)
+    state_ = start_state(model, config)
+    *_, last = train(model, shapes.train.take(slice(256)), config, shapes.validation.take(slice(100)), state_)
+    for kept, average in zip(model.state_dict().values(), state_.average.model.state_dict().values(), strict=True):
+        assert torch.equal(kept, average)
+    assert evaluate(model, shapes.validation.take(slice(100))).accuracy == last.validation_accuracy
+
+
+def test_a_restored_run_ends_bit_identical_to_one_never_interrupted(shapes):
+    few = shapes.train.take(slice(300))
+    config = TrainConfig(epochs=3, batch_size=64, mixup=0.8, cutmix=1.0, erase=0.25, colour=0.2, ema=0.9)
+    shape = {"stem": "conv", "drop_rate": 0.1, "drop_path_rate": 0.1}
+
+    def finish(run):
+        return [progress.loss for progress in run]
+
+    whole, resumed = build(**shape), build(seed=9, **shape)
+    losses = finish(train(whole, few, config))
+    for stop in (1, 6):  # in the first epoch, in the second
+        model = build(**shape)
+        interrupted = start_state(model, config)
+        run = train(model, few, config, state=interrupted)
+        for _ in range(stop):
+            next(run)
+        tensors = {name: tensor.clone() for name, tensor in interrupted.tensors().items()}
+        again = start_state(resumed, config)
+        again.restore(tensors, interrupted.numbers())
+        torch.rand(7)  # somebody else draws random numbers meanwhile
+        assert finish(train(resumed, few, config, state=again)) == losses[stop:]
+        for ours, theirs in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_a_state_of_another_model_is_refused():
+    config = TrainConfig(epochs=1)
+    saved = start_state(build(), config)
+    saved_tensors = saved.tensors() | {
+        f"optimizer.{n}.{k}": p for n, p in build().named_parameters() for k in ("exp_avg", "exp_avg_sq")
+    }
+    saved_tensors |= {f"optimizer.{n}.step": torch.zeros(()) for n, _ in build().named_parameters()}
+    with pytest.raises(ValueError, match=r"another run: .* in only one"):
+        start_state(build(depth=1), config).restore(saved_tensors, saved.numbers())
+    with pytest.raises(ValueError, match=r"another model: model\.cls_token was"):
+        start_state(build(embed_dim=24), config).restore(saved_tensors, saved.numbers())
+
+
 def test_only_matrices_are_decayed():
     model = build(stem="conv", distilled=True)
     groups = adamw(model, 1e-3, 0.1).param_groups
@@ -124,7 +193,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_try(shapes):
 def test_evaluation_counts(shapes):
     model = build()
     part = shapes.test.take(slice(333))
-    training._check_fit(model, part)
+    evaluation.check_fit(model, part)
     result = evaluate(model, part)
     assert result.n == result.confusion.sum() == 333
     assert result.accuracy == pytest.approx(result.confusion.diag().sum() / 333)
@@ -145,6 +214,8 @@ def test_evaluation_counts(shapes):
         ({"epochs": 1, "batch_size": 0}, ["batch_size", "0"]),
         ({"epochs": 1, "weight_decay": -1}, ["weight_decay", "-1"]),
         ({"epochs": 1, "warmup": 1}, ["warmup", "below 1"]),
+        ({"epochs": 1, "erase": 2}, ["erase", "from 0 to 1", "2"]),
+        ({"epochs": 1, "schedule": "step"}, ["'step'", "cosine, linear, trapezoid"]),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, words):
@@ -164,13 +235,13 @@ def test_model_and_data_that_do_not_fit_are_refused_before_any_work(shapes):
     with pytest.raises(ValueError, match="nothing to evaluate"):
         evaluate(build(), shapes.test.take(slice(0)))
     with pytest.raises(ValueError, match=r"'tpu'.*cpu"):
-        training.choose_device("tpu")
+        device.choose_device("tpu")
 
 
 @pytest.mark.parametrize(("has_amx", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_bfloat16_is_used_only_where_the_processor_has_it(monkeypatch, has_amx, dtype):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_amx})
-    with training.precision(torch.device("cpu")):
+    with device.precision(torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 
 

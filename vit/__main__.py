@@ -11,9 +11,31 @@ from tqdm import tqdm
 
 from vit import data
 from vit.attention import attention_maps, cls_attention
-from vit.checkpoint import CONFIG
-from vit.model import MODELS, ViT, create_model
-from vit.training import TrainConfig, TrainingDiverged, choose_device, evaluate, train
+from vit.device import choose_device
+from vit.evaluation import evaluate
+from vit.model import MODELS, ViT
+from vit.optim import SCHEDULES
+from vit.run import Run, unfinished
+from vit.training import TrainConfig, TrainingDiverged
+
+CONFIG_FLAGS = {  # the fields of TrainConfig that train has a flag for
+    "epochs": (float, "passes over the training images"),
+    "minutes": (float, "time to train; 2 if neither is given"),
+    "batch_size": (int, "images a step"),
+    "lr": (float, "peak learning rate of AdamW"),
+    "weight_decay": (float, "pulls matrices towards zero"),
+    "warmup": (float, "share of the run over which the rate rises"),
+    "schedule": (str, f"shape in which the rate falls: {', '.join(SCHEDULES)}"),
+    "label_smoothing": (float, "share of the target spread over all classes"),
+    "crop": (int, "largest shift of an image, in pixels"),
+    "mixup": (float, "alpha of mixup; 0 for none"),
+    "cutmix": (float, "alpha of cutmix; 0 for none"),
+    "mix_until": (float, "share of the run after which images are no longer mixed"),
+    "erase": (float, "probability of erasing a box of an image"),
+    "colour": (float, "strength of random brightness, contrast and saturation"),
+    "ema": (float, "decay of the weights' moving average, which is then kept; 0 for none"),
+    "seed": (int, "the same seed gives the same losses"),
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,50 +52,64 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train_command(arguments: argparse.Namespace) -> None:
-    out = arguments.out or Path("runs") / f"{arguments.dataset}-{arguments.model}"
-    if (out / CONFIG).exists():
-        raise ValueError(f"{out} already holds a checkpoint; choose another --out, or delete it first.")
-    minutes = 2.0 if arguments.epochs is None and arguments.minutes is None else arguments.minutes
-    config = TrainConfig(
-        epochs=arguments.epochs,
-        minutes=minutes,
-        batch_size=arguments.batch_size,
-        lr=arguments.lr,
-        seed=arguments.seed,
-    )
     device = choose_device(arguments.device)
-    splits = load(arguments.dataset)
-    torch.manual_seed(config.seed)
-    shape = {"img_size": splits.train.images.shape[-1], "num_classes": len(splits.train.classes)}
-    if arguments.model in ("vit_base", "vit_large"):
-        shape["patch_size"] = 4  # theirs of 16 would leave 2 x 2 patches of a 32 px image
-    model = create_model(arguments.model, **shape).to(device)
-
-    progress, accuracy = None, None
+    run = _resumed(arguments, device) if arguments.resume else _new(arguments, device)
     try:
         with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}") as bar:
-            for progress in train(model, splits.train, config, splits.validation):
-                accuracy = progress.validation_accuracy or accuracy
+            for progress in run.steps(arguments.save_every):
                 bar.update(100 * progress.done - bar.n)
-                bar.set_postfix_str(_status(progress, accuracy))
+                bar.set_postfix_str(_status(progress, run.accuracy))
     except KeyboardInterrupt:
-        if progress is None:
-            raise
-        print(f"Stopped after {progress.step} steps; what was learned so far is kept.", file=sys.stderr)
-    model.trained = _record(arguments, config, progress, accuracy, device)
-    model.save_pretrained(out)
+        if run.progress is not None:
+            run.finish()
+            words = f"What it learned is in {run.folder}. Go on with: python -m vit train --resume"
+            print(f"Stopped at step {run.progress.step}. {words} {shlex.quote(str(run.folder))}", file=sys.stderr)
+        raise
+    run.finish()
+    n = len(run.splits.validation)
     result = {
-        "accuracy": accuracy,
-        "n": len(splits.validation),
-        "images_per_second": progress.images_per_second,
-        "folder": str(out),
+        "accuracy": run.accuracy,
+        "n": n,
+        "images_per_second": run.progress.images_per_second,
+        "folder": str(run.folder),
     }
     _print(
         arguments.json,
         result,
-        f"Validation accuracy {_percent(accuracy)} on {len(splits.validation):,} held-out images; saved in {out}.\n"
-        f"Test it with: python -m vit evaluate {shlex.quote(str(out))}",
+        f"Validation accuracy {_percent(run.accuracy)} on {n:,} held-out images; saved in {run.folder}.\n"
+        f"Test it with: python -m vit evaluate {shlex.quote(str(run.folder))}",
     )
+
+
+def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
+    folder = arguments.out or Path("runs") / f"{arguments.dataset}-{arguments.model}"
+    Run.check_new(folder)
+    if arguments.epochs is None and arguments.minutes is None:
+        arguments.minutes = 2.0
+    config = TrainConfig(**{name: getattr(arguments, name) for name in CONFIG_FLAGS})
+    splits = load(arguments.dataset)
+    shape = {"img_size": splits.train.images.shape[-1], "num_classes": len(splits.train.classes)}
+    shape["drop_path_rate"] = arguments.drop_path
+    if arguments.model in ("vit_base", "vit_large"):
+        shape["patch_size"] = 4  # theirs of 16 would leave 2 x 2 patches of a 32 px image
+    settings = {
+        "dataset": arguments.dataset,
+        "model": arguments.model,
+        "shape": shape,
+        "config": vars(config),
+        "command": "python -m vit " + shlex.join(sys.argv[1:]),
+    }
+    return Run(folder, settings, splits, device)
+
+
+def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
+    given = [flag for flag in ("out", "epochs", "minutes") if getattr(arguments, flag) is not None]
+    if given:
+        raise ValueError(f"--resume takes all settings from {arguments.resume}; leave out --{given[0]}.")
+    settings, tensors, numbers = unfinished(arguments.resume)
+    run = Run(arguments.resume, settings, load(settings["dataset"]), device)
+    run.restore(tensors, numbers)
+    return run
 
 
 def evaluate_command(arguments: argparse.Namespace) -> None:
@@ -155,25 +191,6 @@ def _model_and_images(arguments: argparse.Namespace) -> tuple[ViT, torch.Tensor]
     return model, data.normalize(images, model.mean, model.std)
 
 
-def _record(arguments, config: TrainConfig, progress, accuracy: float | None, device: torch.device) -> dict:
-    """What config.json and the card say about the run."""
-    return {
-        "dataset": arguments.dataset,
-        "model": arguments.model,
-        "validation_accuracy": accuracy,
-        "epochs": round(progress.epoch, 3),
-        "steps": progress.step,
-        "seconds": round(progress.elapsed, 1),
-        "images_per_second": round(progress.images_per_second, 1),
-        "command": "python -m vit " + shlex.join(sys.argv[1:]),
-        "device": f"{torch.cpu.get_capabilities().get('cpu_name', 'CPU')}, {torch.get_num_threads()} threads"
-        if device.type == "cpu"
-        else torch.cuda.get_device_name(device),
-        "torch": torch.__version__,
-        "config": vars(config),
-    }
-
-
 def _status(progress, accuracy: float | None) -> str:
     known = "" if accuracy is None else f"val {_percent(accuracy)}, "
     return (
@@ -211,13 +228,17 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--dataset", default="cifar10", choices=data.DATASETS, help="shapes is built in, needs no network")
     sub.add_argument("--model", default="vit_live", choices=list(MODELS), help="vit_live learns most in minutes")
     length = sub.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=float, help="passes over the training images")
-    length.add_argument("--minutes", type=float, help="time to train; 2 if neither is given")
-    sub.add_argument("--batch-size", type=int, default=TrainConfig.batch_size, help="images a step")
-    sub.add_argument("--lr", type=float, default=TrainConfig.lr, help="peak learning rate of AdamW")
-    sub.add_argument("--seed", type=int, default=TrainConfig.seed, help="the same seed gives the same losses")
+    length.add_argument("--epochs", type=float, help=CONFIG_FLAGS["epochs"][1])
+    length.add_argument("--minutes", type=float, help=CONFIG_FLAGS["minutes"][1])
+    for name, (kind, help_text) in CONFIG_FLAGS.items():
+        if name not in ("epochs", "minutes"):
+            flag, default = "--" + name.replace("_", "-"), getattr(TrainConfig, name)
+            sub.add_argument(flag, type=kind, default=default, help=help_text)
+    sub.add_argument("--drop-path", type=float, default=0.0, help="stochastic depth: rate of the last layer")
     sub.add_argument("--device", **device)
     sub.add_argument("--out", type=Path, metavar="DIR", help="folder to save to; runs/DATASET-MODEL if not given")
+    sub.add_argument("--resume", type=Path, metavar="DIR", help="go on with the interrupted run in this folder")
+    sub.add_argument("--save-every", type=float, default=60.0, help="seconds between two savings of the run's state")
     sub.add_argument("--json", **as_json)
 
     sub = command("evaluate", evaluate_command, "accuracy on the test images: overall, per class, confusion matrix")

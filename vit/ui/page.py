@@ -8,7 +8,7 @@ from html import escape
 import gradio as gr
 import torch
 
-from vit.training import choose_device, precision
+from vit.device import choose_device, precision
 from vit.ui import attention, classify, datasets, models, pictures, runs, theme, train
 from vit.ui.pictures import STATIC, Picture
 

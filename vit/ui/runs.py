@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import torch
 
 from vit.data import DATASETS, DatasetUnavailable
+from vit.device import choose_device
 from vit.model import MODELS, ViT, create_model
-from vit.training import Progress, TrainConfig, TrainingDiverged, choose_device, train
+from vit.training import Progress, TrainConfig, TrainingDiverged, train
 from vit.ui.datasets import SOURCES
 
 MAX_RUNS = int(os.getenv("VIT_MAX_RUNS", "1"))
