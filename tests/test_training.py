@@ -11,7 +11,7 @@ from torch import nn
 
 from vit import ViT, device, evaluation, state, training
 from vit.evaluation import evaluate
-from vit.optim import AveragedWeights, adamw, schedule
+from vit.optim import AveragedWeights, Muon, optimizers, orthogonalize, schedule
 from vit.training import TrainConfig, TrainingDiverged, start_state, train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -133,9 +133,12 @@ def test_the_average_is_what_is_validated_and_kept(shapes):
     assert evaluate(model, shapes.validation.take(slice(100))).accuracy == last.validation_accuracy
 
 
-def test_a_restored_run_ends_bit_identical_to_one_never_interrupted(shapes):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_restored_run_ends_bit_identical_to_one_never_interrupted(shapes, optimizer):
     few = shapes.train.take(slice(300))
-    config = TrainConfig(epochs=3, batch_size=64, mixup=0.8, cutmix=1.0, erase=0.25, colour=0.2, ema=0.9)
+    config = TrainConfig(
+        epochs=3, batch_size=64, mixup=0.8, cutmix=1.0, erase=0.25, colour=0.2, ema=0.9, optimizer=optimizer
+    )
     shape = {"stem": "conv", "drop_rate": 0.1, "drop_path_rate": 0.1}
 
     def finish(run):
@@ -161,19 +164,15 @@ def test_a_restored_run_ends_bit_identical_to_one_never_interrupted(shapes):
 def test_a_state_of_another_model_is_refused():
     config = TrainConfig(epochs=1)
     saved = start_state(build(), config)
-    saved_tensors = saved.tensors() | {
-        f"optimizer.{n}.{k}": p for n, p in build().named_parameters() for k in ("exp_avg", "exp_avg_sq")
-    }
-    saved_tensors |= {f"optimizer.{n}.step": torch.zeros(()) for n, _ in build().named_parameters()}
     with pytest.raises(ValueError, match=r"another run: .* in only one"):
-        start_state(build(depth=1), config).restore(saved_tensors, saved.numbers())
+        start_state(build(depth=1), config).restore(saved.tensors(), saved.numbers())
     with pytest.raises(ValueError, match=r"another model: model\.cls_token was"):
-        start_state(build(embed_dim=24), config).restore(saved_tensors, saved.numbers())
+        start_state(build(embed_dim=24), config).restore(saved.tensors(), saved.numbers())
 
 
 def test_only_matrices_are_decayed():
     model = build(stem="conv", distilled=True)
-    groups = adamw(model, 1e-3, 0.1).param_groups
+    groups = optimizers(model, "adamw", 1e-3, 0.1)[0].param_groups
     names = {id(p): n for n, p in model.named_parameters()}
     decayed, free = ({names[id(p)] for p in group["params"]} for group in groups)
     assert decayed | free == set(names.values())
@@ -181,6 +180,37 @@ def test_only_matrices_are_decayed():
     assert {"head.weight", "blocks.0.attn.qkv.weight", "patch_embed.proj.weight"} <= decayed
     assert {"cls_token", "dist_token", "pos_embed", "norm.weight", "head.bias", "patch_embed.convs.1.weight"} <= free
     assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
+
+
+def test_muon_moves_the_blocks_matrices_and_adamw_the_rest():
+    model = build(stem="conv")
+    adamw, muon = optimizers(model, "muon", 1e-3, 0.1)
+    names = {id(p): n for n, p in model.named_parameters()}
+    moved = {names[id(p)] for group in muon.param_groups for p in group["params"]}
+    kinds = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
+    assert moved == {f"blocks.{i}.{kind}.weight" for i in range(2) for kind in kinds}
+    assert moved | {names[id(p)] for g in adamw.param_groups for p in g["params"]} == set(names.values())
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 16), (24, 8), (8, 24)])
+def test_orthogonalize_keeps_directions_and_evens_out_singular_values(shape):
+    torch.manual_seed(0)
+    u, s, v = torch.linalg.svd(torch.randn(shape), full_matrices=False)
+    matrix = (u * (0.1 + s)[..., None, :]) @ v
+    result = orthogonalize(matrix)
+    values = torch.linalg.svdvals(result)
+    assert values.min() > 0.5
+    assert values.max() < 1.3
+    turned = u.mT @ result @ v.mT  # diagonal where the singular vectors are the same
+    torch.testing.assert_close(turned, torch.diag_embed(turned.diagonal(dim1=-2, dim2=-1)), atol=1e-4, rtol=0)
+
+
+def test_a_step_of_muon_is_as_large_as_one_of_adamw():
+    matrix = nn.Parameter(torch.zeros(64, 32))
+    matrix.grad = torch.randn(64, 32)
+    muon = Muon([matrix], lr=1.0, weight_decay=0.0)
+    muon.step()
+    assert matrix.square().mean().sqrt().item() == pytest.approx(0.2, rel=0.3)  # AdamW's typical root mean square
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_try(shapes):

@@ -14,7 +14,7 @@ from vit.attention import attention_maps, cls_attention
 from vit.device import choose_device
 from vit.evaluation import evaluate
 from vit.model import MODELS, ViT
-from vit.optim import SCHEDULES
+from vit.optim import OPTIMIZERS, SCHEDULES
 from vit.run import Run, unfinished
 from vit.training import TrainConfig, TrainingDiverged
 
@@ -22,7 +22,8 @@ CONFIG_FLAGS = {  # the fields of TrainConfig that train has a flag for
     "epochs": (float, "passes over the training images"),
     "minutes": (float, "time to train; 2 if neither is given"),
     "batch_size": (int, "images a step"),
-    "lr": (float, "peak learning rate of AdamW"),
+    "optimizer": (str, f"one of {', '.join(OPTIMIZERS)}; muon learns more from as many images"),
+    "lr": (float, "peak learning rate"),
     "weight_decay": (float, "pulls matrices towards zero"),
     "warmup": (float, "share of the run over which the rate rises"),
     "schedule": (str, f"shape in which the rate falls: {', '.join(SCHEDULES)}"),

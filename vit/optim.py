@@ -4,23 +4,69 @@ import copy
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+OPTIMIZERS = ("adamw", "muon")
 SCHEDULES = ("cosine", "linear", "trapezoid")
+MUON_RATE = 2.0  # as a multiple of AdamW's
 COOLDOWN = 0.3  # share of the run over which the trapezoid falls
 
 
-def adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW that decays matrices and convolution kernels only: not biases, norms, tokens or position embeddings.
+def optimizers(model: nn.Module, name: str, lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
+    """AdamW for all parameters, or Muon for the blocks' matrices and AdamW for the rest.
 
-    Loshchilov & Hutter 2019 (arXiv:1711.05101).
+    Only matrices and convolution kernels are decayed: not biases, norms, tokens or position embeddings. Every
+    parameter group has "rate", its learning rate as a multiple of the run's.
     """
-    decayed, free = [], []
-    for name, parameter in model.named_parameters():
-        is_weight = parameter.ndim >= 2 and not name.endswith(("_token", "pos_embed"))
-        (decayed if is_weight else free).append(parameter)
+    muon, decayed, free = [], [], []
+    for key, parameter in model.named_parameters():
+        is_weight = parameter.ndim >= 2 and not key.endswith(("_token", "pos_embed"))
+        of_block = name == "muon" and key.startswith("blocks.") and parameter.ndim == 2
+        (muon if of_block else decayed if is_weight else free).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), fused=True)
+    adamw = torch.optim.AdamW([{**group, "rate": 1.0} for group in groups], lr=lr, betas=(0.9, 0.95), fused=True)
+    return [adamw, Muon(muon, lr, weight_decay)] if muon else [adamw]
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum, orthogonalised before each step (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
+
+    A step is scaled to the size that AdamW's typically has (Liu et al. 2025, arXiv:2502.16982), so that both share one
+    schedule and decay. Unlike torch.optim.Muon it works in the weights' own precision: bfloat16 crawls on a CPU
+    without instructions for it. The fused qkv is three matrices, each orthogonalised by itself.
+    """
+
+    def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95):
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "rate": MUON_RATE})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            for matrix in group["params"]:
+                momentum = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
+                momentum.lerp_(matrix.grad, 1 - group["momentum"])
+                update = matrix.grad.lerp(momentum, group["momentum"])
+                rows, columns = update.shape
+                parts = 3 if rows == 3 * columns else 1  # q, k and v
+                update = orthogonalize(update.view(parts, rows // parts, columns)).view(rows, columns)
+                matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                matrix.sub_(update, alpha=group["lr"] * 0.2 * max(rows // parts, columns) ** 0.5)
+
+
+def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
+    """About the nearest semi-orthogonal matrix of each: all singular values end between 0.7 and 1.2.
+
+    A quintic Newton-Schulz iteration with Jordan's coefficients, which trade exactness for speed.
+    matrices: (..., rows, columns); smallest singular values, below about 1e-3 of the norm, stay small.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    wide = matrices.shape[-2] <= matrices.shape[-1]
+    x = matrices if wide else matrices.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x if wide else x.mT
 
 
 def schedule(done: float, warmup: float, shape: str = "cosine") -> float:

@@ -5,7 +5,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from vit.optim import AveragedWeights, adamw
+from vit.optim import AveragedWeights, Muon, optimizers
 
 
 class Stopwatch:
@@ -33,10 +33,10 @@ class TrainState:
     of the position in the epoch. Save tensors() and numbers() between two steps; restore() takes them back.
     """
 
-    def __init__(self, model: nn.Module, lr: float, weight_decay: float, ema: float = 0.0):
+    def __init__(self, model: nn.Module, optimizer: str, lr: float, weight_decay: float, ema: float = 0.0):
         self.model = model
         self.average = AveragedWeights(model, ema) if ema else None
-        self.optimizer = adamw(model, lr, weight_decay)
+        self.optimizers = optimizers(model, optimizer, lr, weight_decay)
         self.total, self.updating, self.validating = Stopwatch(), Stopwatch(), Stopwatch()
         self.step, self.validations, self.done = 0, 0, 0.0
 
@@ -50,9 +50,19 @@ class TrainState:
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         if self.average:
             tensors |= {f"average.{name}": value for name, value in self.average.model.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer.{name}.{key}"] = value
+        return tensors | self._optimizer_tensors()
+
+    def _optimizer_tensors(self) -> dict[str, Tensor]:
+        """What the optimizers remember of each parameter; zeros before the first step."""
+        tensors, names = {}, {parameter: name for name, parameter in self.model.named_parameters()}
+        for optimizer in self.optimizers:
+            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+                slots = optimizer.state[parameter]
+                if not slots:
+                    like = torch.zeros_like(parameter)
+                    adamw = {"step": parameter.new_zeros(()), "exp_avg": like.clone(), "exp_avg_sq": like.clone()}
+                    slots.update({"momentum": like} if isinstance(optimizer, Muon) else adamw)
+                tensors |= {f"optimizer.{names[parameter]}.{key}": value for key, value in slots.items()}
         return tensors
 
     def numbers(self) -> dict[str, float]:
@@ -74,10 +84,7 @@ class TrainState:
         mine = {
             f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()
         }
-        for name, parameter in self.model.named_parameters():
-            slots = {"step": parameter.new_zeros(()), "exp_avg": parameter.clone(), "exp_avg_sq": parameter.clone()}
-            self.optimizer.state[parameter] = slots
-            mine |= {f"optimizer.{name}.{key}": slot for key, slot in slots.items()}
+        mine |= self._optimizer_tensors()
         if odd := sorted(mine.keys() ^ tensors.keys()):
             raise ValueError(
                 f"The saved state is of another run: {odd[0]} is in only one of the two ({len(odd)} such)."

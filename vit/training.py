@@ -17,7 +17,7 @@ from vit.augment import colour_jitter, cutmix, mixup, random_erasing
 from vit.data import Dataset, batches, normalize
 from vit.device import precision
 from vit.evaluation import check_fit, evaluate
-from vit.optim import SCHEDULES, schedule
+from vit.optim import OPTIMIZERS, SCHEDULES, schedule
 from vit.state import TrainState
 
 VALIDATIONS = 20  # in a run, evenly spread over it; fewer where they would take more than their share of its time
@@ -35,6 +35,7 @@ class TrainConfig:
 
     epochs or minutes: how long; exactly one is set. Minutes count the time spent in the loop, validation included,
         not the time its consumer takes between two steps.
+    optimizer: "adamw", or "muon", which has Muon move the blocks' matrices at twice the rate and AdamW the rest.
     lr: peak learning rate; may be changed while the run goes on, and holds from the next step.
     warmup: share of the run over which the rate rises linearly from 0; then it falls to 0 in the schedule's shape,
         "cosine", "linear" or "trapezoid".
@@ -48,6 +49,7 @@ class TrainConfig:
     epochs: float | None = None
     minutes: float | None = None
     batch_size: int = 128
+    optimizer: str = "adamw"
     lr: float = 2e-3
     weight_decay: float = 0.05
     warmup: float = 0.1
@@ -85,6 +87,8 @@ class TrainConfig:
                 raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}.")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"No schedule is called {self.schedule!r}; there are {', '.join(SCHEDULES)}.")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"No optimizer is called {self.optimizer!r}; there are {', '.join(OPTIMIZERS)}.")
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ def train(
 ) -> Iterator[Progress]:
     """Trains the model in place and yields Progress after every step, on the device the model's weights are on.
 
-    AdamW, label smoothing, gradient clipping, bfloat16 autocast where the device is fast at it. Same seed, same
+    AdamW or Muon, label smoothing, gradient clipping, bfloat16 autocast where the device is fast at it. Same seed, same
     device and epochs: the same losses, to the last bit on a CPU with the same number of threads.
     state: start_state(model, config), to be saved between steps; a restored one goes on where it was.
     Raises TrainingDiverged when the loss is no longer finite, ValueError where model and data do not fit.
@@ -167,7 +171,7 @@ def train(
 
 def start_state(model: nn.Module, config: TrainConfig) -> TrainState:
     """The state of a run before its first step."""
-    return TrainState(model, config.lr, config.weight_decay, config.ema)
+    return TrainState(model, config.optimizer, config.lr, config.weight_decay, config.ema)
 
 
 def _epoch(train_set: Dataset, config: TrainConfig, step: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -187,22 +191,23 @@ def _epoch(train_set: Dataset, config: TrainConfig, step: int) -> Iterator[tuple
 
 def _step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor, lr: float) -> tuple[float, float]:
     """One update of the weights; the batch's loss and accuracy."""
-    model, optimizer = state.model, state.optimizer
+    model = state.model
     # (0, 1) and (1, 0) have nothing in common; dropout and drop-path draw from torch's global generator.
     seed = np.random.SeedSequence((config.seed, state.step)).generate_state(1).item()
     torch.manual_seed(seed)
     images = normalize(images, model.mean, model.std)
     targets = F.one_hot(labels, len(model.classes)).float()
     images, targets = _augment(images, targets, config, state.done, torch.Generator().manual_seed(seed))
-    for group in optimizer.param_groups:
-        group["lr"] = lr
     with precision(images.device):
         logits = model(images)
         loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing)
-    optimizer.zero_grad(set_to_none=True)
+    model.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-    optimizer.step()
+    for optimizer in state.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr * group["rate"]
+        optimizer.step()
     if state.average:
         state.average.update(model)
     state.step += 1
