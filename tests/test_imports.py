@@ -18,10 +18,13 @@ ALLOWED = {
     "vit/augment.py": set(),
     "vit/device.py": set(),
     "vit/optim.py": set(),
-    "vit/state.py": {"vit.optim"},
+    "vit/config.py": {"vit.optim"},
+    "vit/state.py": {"vit.config", "vit.optim"},
     "vit/evaluation.py": {"vit.data", "vit.device"},
-    "vit/training.py": {"vit.augment", "vit.data", "vit.device", "vit.evaluation", "vit.optim", "vit.state"},
-    "vit/run.py": {"vit.checkpoint", "vit.data", "vit.model", "vit.record", "vit.training"},
+    "vit/training.py": {f"vit.{n}" for n in ("augment", "config", "data", "device", "evaluation", "optim", "state")},
+    "vit/run.py": {
+        f"vit.{n}" for n in ("checkpoint", "config", "data", "device", "model", "record", "state", "training")
+    },
     "vit/record.py": {"vit.figures", "vit.training"},
     "vit/checkpoint.py": {"vit.model"},
     "vit/__init__.py": {"vit.checkpoint", "vit.model"},

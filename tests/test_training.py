@@ -2,17 +2,22 @@
 
 import itertools
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from vit import ViT, device, evaluation, state, training
 from vit.evaluation import evaluate
 from vit.optim import AveragedWeights, Muon, optimizers, orthogonalize, schedule
-from vit.training import TrainConfig, TrainingDiverged, start_state, train
+from vit.record import read_metrics
+from vit.state import TrainState
+from vit.training import TrainConfig, TrainingDiverged, train
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -126,7 +131,7 @@ def test_the_average_follows_its_formula():
 def test_the_average_is_what_is_validated_and_kept(shapes):
     model = build(stem="conv")
     config = TrainConfig(epochs=2, batch_size=64, ema=0.9)
-    state_ = start_state(model, config)
+    state_ = TrainState(model, config)
     *_, last = train(model, shapes.train.take(slice(256)), config, shapes.validation.take(slice(100)), state_)
     for kept, average in zip(model.state_dict().values(), state_.average.model.state_dict().values(), strict=True):
         assert torch.equal(kept, average)
@@ -148,12 +153,12 @@ def test_a_restored_run_ends_bit_identical_to_one_never_interrupted(shapes, opti
     losses = finish(train(whole, few, config))
     for stop in (1, 6):  # in the first epoch, in the second
         model = build(**shape)
-        interrupted = start_state(model, config)
+        interrupted = TrainState(model, config)
         run = train(model, few, config, state=interrupted)
         for _ in range(stop):
             next(run)
         tensors = {name: tensor.clone() for name, tensor in interrupted.tensors().items()}
-        again = start_state(resumed, config)
+        again = TrainState(resumed, config)
         again.restore(tensors, interrupted.numbers())
         torch.rand(7)  # somebody else draws random numbers meanwhile
         assert finish(train(resumed, few, config, state=again)) == losses[stop:]
@@ -161,13 +166,47 @@ def test_a_restored_run_ends_bit_identical_to_one_never_interrupted(shapes, opti
             assert torch.equal(ours, theirs)
 
 
+def test_accumulated_parts_give_the_whole_batchs_gradient(shapes):
+    few, config = shapes.train.take(slice(256)), TrainConfig(epochs=2, batch_size=64)
+
+    def losses(accumulate):
+        return [p.loss for p in train(build(), few, replace(config, accumulate=accumulate))]
+
+    assert losses(1) == pytest.approx(losses(4), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_compiled_model_learns_the_same(shapes):
+    few, config = shapes.train.take(slice(128)), TrainConfig(epochs=1, batch_size=64)
+    losses = [[p.loss for p in train(build(), few, replace(config, compile=on))] for on in (False, True)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_two_processes_give_what_one_gives_with_twice_the_batch(tmp_path):
+    """Through the command line and torchrun, with gloo."""
+    settings = ["--dataset", "shapes", "--model", "vit_live_patch", "--epochs", "0.15", "--cutmix", "1", "--json"]
+    two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vit"]
+    one = [sys.executable, "-m", "vit"]
+    for command, name, batch in ((two, "two", "64"), (one, "one", "128")):
+        out = ["--batch-size", batch, "--out", str(tmp_path / name)]
+        result = subprocess.run([*command, "train", *settings, *out], cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        assert len(result.stdout.strip().splitlines()) == 1  # only the first process speaks
+    lines = [[(p["step"], p["loss"]) for p in read_metrics(tmp_path / name)] for name in ("one", "two")]
+    assert len(lines[0]) == 10
+    torch.testing.assert_close(torch.tensor(lines[0]), torch.tensor(lines[1]), rtol=1e-4, atol=1e-4)
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("one", "two")]
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weight, weights[1][name], rtol=0, atol=2e-4)
+
+
 def test_a_state_of_another_model_is_refused():
     config = TrainConfig(epochs=1)
-    saved = start_state(build(), config)
+    saved = TrainState(build(), config)
     with pytest.raises(ValueError, match=r"another run: .* in only one"):
-        start_state(build(depth=1), config).restore(saved.tensors(), saved.numbers())
+        TrainState(build(depth=1), config).restore(saved.tensors(), saved.numbers())
     with pytest.raises(ValueError, match=r"another model: model\.cls_token was"):
-        start_state(build(embed_dim=24), config).restore(saved.tensors(), saved.numbers())
+        TrainState(build(embed_dim=24), config).restore(saved.tensors(), saved.numbers())
 
 
 def test_only_matrices_are_decayed():
@@ -244,6 +283,7 @@ def test_evaluation_counts(shapes):
         ({"epochs": 1, "batch_size": 0}, ["batch_size", "0"]),
         ({"epochs": 1, "weight_decay": -1}, ["weight_decay", "-1"]),
         ({"epochs": 1, "warmup": 1}, ["warmup", "below 1"]),
+        ({"epochs": 1, "accumulate": 3}, ["accumulate", "128", "3"]),
         ({"epochs": 1, "erase": 2}, ["erase", "from 0 to 1", "2"]),
         ({"epochs": 1, "schedule": "step"}, ["'step'", "cosine, linear, trapezoid"]),
     ],

@@ -7,16 +7,18 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import distributed
 from tqdm import tqdm
 
 from vit import data
 from vit.attention import attention_maps, cls_attention
-from vit.device import choose_device
+from vit.config import TrainConfig
+from vit.device import choose_device, is_first_process, join_processes
 from vit.evaluation import evaluate
 from vit.model import MODELS, ViT
 from vit.optim import OPTIMIZERS, SCHEDULES
 from vit.run import Run, unfinished
-from vit.training import TrainConfig, TrainingDiverged
+from vit.training import TrainingDiverged
 
 CONFIG_FLAGS = {  # the fields of TrainConfig that train has a flag for
     "epochs": (float, "passes over the training images"),
@@ -34,6 +36,7 @@ CONFIG_FLAGS = {  # the fields of TrainConfig that train has a flag for
     "mix_until": (float, "share of the run after which images are no longer mixed"),
     "erase": (float, "probability of erasing a box of an image"),
     "colour": (float, "strength of random brightness, contrast and saturation"),
+    "accumulate": (int, "parts that a batch is cut into where memory is short"),
     "ema": (float, "decay of the weights' moving average, which is then kept; 0 for none"),
     "seed": (int, "the same seed gives the same losses"),
 }
@@ -53,10 +56,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train_command(arguments: argparse.Namespace) -> None:
-    device = choose_device(arguments.device)
+    device = join_processes(choose_device(arguments.device))
     run = _resumed(arguments, device) if arguments.resume else _new(arguments, device)
     try:
-        with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}") as bar:
+        with tqdm(
+            total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}", disable=not is_first_process()
+        ) as bar:
             for progress in run.steps(arguments.save_every):
                 bar.update(100 * progress.done - bar.n)
                 bar.set_postfix_str(_status(progress, run.accuracy))
@@ -66,6 +71,10 @@ def train_command(arguments: argparse.Namespace) -> None:
             words = f"What it learned is in {run.folder}. Go on with: python -m vit train --resume"
             print(f"Stopped at step {run.progress.step}. {words} {shlex.quote(str(run.folder))}", file=sys.stderr)
         raise
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+    if run.progress is None:  # not the first of several processes
+        return
     run.finish()
     n = len(run.splits.validation)
     result = {
@@ -87,7 +96,7 @@ def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
     Run.check_new(folder)
     if arguments.epochs is None and arguments.minutes is None:
         arguments.minutes = 2.0
-    config = TrainConfig(**{name: getattr(arguments, name) for name in CONFIG_FLAGS})
+    config = TrainConfig(**{name: getattr(arguments, name) for name in (*CONFIG_FLAGS, "compile")})
     splits = load(arguments.dataset)
     shape = {"img_size": splits.train.images.shape[-1], "num_classes": len(splits.train.classes)}
     shape["drop_path_rate"] = arguments.drop_path
@@ -235,6 +244,7 @@ def build_parser() -> argparse.ArgumentParser:
         if name not in ("epochs", "minutes"):
             flag, default = "--" + name.replace("_", "-"), getattr(TrainConfig, name)
             sub.add_argument(flag, type=kind, default=default, help=help_text)
+    sub.add_argument("--compile", action="store_true", help="torch.compile the model: a minute first, then faster")
     sub.add_argument("--drop-path", type=float, default=0.0, help="stochastic depth: rate of the last layer")
     sub.add_argument("--device", **device)
     sub.add_argument("--out", type=Path, metavar="DIR", help="folder to save to; runs/DATASET-MODEL if not given")

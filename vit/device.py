@@ -1,6 +1,9 @@
 """Which device to compute on, and in which precision."""
 
+import os
+
 import torch
+from torch import distributed
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -12,6 +15,25 @@ def choose_device(name: str = "auto") -> torch.device:
         usable = ", ".join(device for device, there in available.items() if there)
         raise ValueError(f"No device {name!r} is available here; use --device auto, or one of: {usable}.")
     return torch.device(name)
+
+
+def join_processes(device: torch.device) -> torch.device:
+    """This process's device, once all processes that torchrun started have met; without torchrun, the given one.
+
+    They talk through nccl on GPUs, one each, and through gloo on CPUs.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return device
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return device
+
+
+def is_first_process() -> bool:
+    """True for the one that speaks and writes; always, where there is only one."""
+    return not distributed.is_initialized() or distributed.get_rank() == 0
 
 
 def precision(device: torch.device) -> torch.autocast:

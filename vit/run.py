@@ -8,10 +8,13 @@ from pathlib import Path
 import torch
 
 from vit.checkpoint import CONFIG, STATE, load_state, save_state
+from vit.config import TrainConfig
 from vit.data import Splits
+from vit.device import is_first_process
 from vit.model import create_model
 from vit.record import draw_curve, record
-from vit.training import Progress, TrainConfig, start_state, train
+from vit.state import TrainState
+from vit.training import Progress, train
 
 
 class Run:
@@ -26,7 +29,7 @@ class Run:
         self.config = TrainConfig(**settings["config"])
         torch.manual_seed(self.config.seed)
         self.model = create_model(settings["model"], **settings["shape"]).to(device)
-        self.state = start_state(self.model, self.config)
+        self.state = TrainState(self.model, self.config)
         self.accuracy: float | None = None  # the latest on held-out images
         self.progress: Progress | None = None
 
@@ -48,6 +51,9 @@ class Run:
     def steps(self, save_every: float) -> Iterator[Progress]:
         """Trains; writes metrics on the way, and the state every so many seconds and when it is stopped."""
         training = train(self.model, self.splits.train, self.config, self.splits.validation, self.state)
+        if not is_first_process():
+            yield from training
+            return
         saved_at = time.monotonic()
         try:
             for progress in record(training, self.folder, self.state.step):

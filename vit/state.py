@@ -3,8 +3,10 @@
 import time
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from vit.config import TrainConfig
 from vit.optim import AveragedWeights, Muon, optimizers
 
 
@@ -31,12 +33,17 @@ class TrainState:
 
     Everything random in a step is drawn from (seed, step), so the step is all there is to remember of generators and
     of the position in the epoch. Save tensors() and numbers() between two steps; restore() takes them back.
+    forward is the model as a step calls it: for all processes together where torch.distributed is initialized, and
+    compiled where the settings say so.
     """
 
-    def __init__(self, model: nn.Module, optimizer: str, lr: float, weight_decay: float, ema: float = 0.0):
+    def __init__(self, model: nn.Module, config: TrainConfig):
         self.model = model
-        self.average = AveragedWeights(model, ema) if ema else None
-        self.optimizers = optimizers(model, optimizer, lr, weight_decay)
+        self.forward = DistributedDataParallel(model) if distributed.is_initialized() else model
+        if config.compile:
+            self.forward = torch.compile(self.forward)
+        self.average = AveragedWeights(model, config.ema) if config.ema else None
+        self.optimizers = optimizers(model, config.optimizer, config.lr, config.weight_decay)
         self.total, self.updating, self.validating = Stopwatch(), Stopwatch(), Stopwatch()
         self.step, self.validations, self.done = 0, 0, 0.0
 

@@ -4,6 +4,7 @@ It prints nothing, writes nothing and starts no thread; whoever iterates decides
 stops the run by not asking for the next.
 """
 
+import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from vit.augment import colour_jitter, cutmix, mixup, random_erasing
+from vit.config import TrainConfig
 from vit.data import Dataset, batches, normalize
 from vit.device import precision
 from vit.evaluation import check_fit, evaluate
-from vit.optim import OPTIMIZERS, SCHEDULES, schedule
+from vit.optim import schedule
 from vit.state import TrainState
 
 VALIDATIONS = 20  # in a run, evenly spread over it; fewer where they would take more than their share of its time
@@ -27,68 +30,6 @@ QUICK_VALIDATION = 1_000  # images of the validation set used on the way; at the
 
 class TrainingDiverged(RuntimeError):
     """The loss is no longer finite; the message says what to try."""
-
-
-@dataclass
-class TrainConfig:
-    """What a run is, besides its model and data. Raises ValueError on values that cannot work.
-
-    epochs or minutes: how long; exactly one is set. Minutes count the time spent in the loop, validation included,
-        not the time its consumer takes between two steps.
-    optimizer: "adamw", or "muon", which has Muon move the blocks' matrices at twice the rate and AdamW the rest.
-    lr: peak learning rate; may be changed while the run goes on, and holds from the next step.
-    warmup: share of the run over which the rate rises linearly from 0; then it falls to 0 in the schedule's shape,
-        "cosine", "linear" or "trapezoid".
-    weight_decay: of matrices and convolution kernels only, never of biases, norms, tokens or position embeddings.
-    clip_norm: largest norm of all gradients together. crop: padding of the random crop in pixels, 0 for none.
-    mixup, cutmix: alpha of each, 0 for none; with both, each step does one of them. mix_until: share of the run after
-        which neither is done. erase: probability of random erasing. colour: strength of the colour jitter.
-    ema: decay of the weights' moving average, which is then what is validated and kept; 0 for none.
-    """
-
-    epochs: float | None = None
-    minutes: float | None = None
-    batch_size: int = 128
-    optimizer: str = "adamw"
-    lr: float = 2e-3
-    weight_decay: float = 0.05
-    warmup: float = 0.1
-    label_smoothing: float = 0.1
-    clip_norm: float = 1.0
-    schedule: str = "cosine"
-    crop: int = 2
-    flip: bool = True
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    mix_until: float = 0.6
-    erase: float = 0.0
-    colour: float = 0.0
-    ema: float = 0.0
-    seed: int = 0
-
-    def __post_init__(self):
-        if (self.epochs is None) == (self.minutes is None):
-            raise ValueError(
-                f"Set either epochs or minutes, got epochs={self.epochs} and minutes={self.minutes}; "
-                f"epochs fix the work, minutes fix the time."
-            )
-        for name in ("epochs", "minutes", "batch_size", "lr", "clip_norm"):
-            value = getattr(self, name)
-            if value is not None and not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"{name} must be a positive number, got {value}.")
-        for name in ("weight_decay", "crop", "mixup", "cutmix"):
-            if not (getattr(self, name) >= 0 and math.isfinite(getattr(self, name))):
-                raise ValueError(f"{name} must be 0 or positive, got {getattr(self, name)}.")
-        for name in ("warmup", "label_smoothing", "ema"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}.")
-        for name in ("mix_until", "erase", "colour"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}.")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"No schedule is called {self.schedule!r}; there are {', '.join(SCHEDULES)}.")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"No optimizer is called {self.optimizer!r}; there are {', '.join(OPTIMIZERS)}.")
 
 
 @dataclass(frozen=True)
@@ -127,12 +68,13 @@ def train(
 
     AdamW or Muon, label smoothing, gradient clipping, bfloat16 autocast where the device is fast at it. Same seed, same
     device and epochs: the same losses, to the last bit on a CPU with the same number of threads.
-    state: start_state(model, config), to be saved between steps; a restored one goes on where it was.
+    Where torch.distributed is initialized, all processes train one model together, each on its part of a batch.
+    state: TrainState(model, config), to be saved between steps; a restored one goes on where it was.
     Raises TrainingDiverged when the loss is no longer finite, ValueError where model and data do not fit.
     """
     check_fit(model, train_set)
     model.classes, model.mean, model.std = train_set.classes, train_set.mean, train_set.std
-    state = state or start_state(model, config)
+    state = state or TrainState(model, config)
     train_set = train_set.to(next(model.parameters()).device)
     model.train()
     state.total.start()
@@ -144,8 +86,8 @@ def train(
             state.updating.stop()
             if not math.isfinite(loss):
                 raise _diverged(loss, lr, state.step, config)
-            epoch = state.step / (len(train_set) // config.batch_size)
-            steps, state.done = _extent(state.step, epoch, state.total.elapsed, config)
+            epoch = state.step / (len(train_set) // (config.batch_size * _processes()))
+            steps, state.done = _extent(state.step, epoch, _agreed(state.total.elapsed), config)
             measured = _validate(state, validation_set) if validation_set else {}
             if state.done >= 1:
                 model.load_state_dict(state.best.state_dict())
@@ -159,7 +101,7 @@ def train(
                 loss=loss,
                 train_accuracy=accuracy,
                 lr=lr,
-                images_per_second=state.step * config.batch_size / state.updating.seconds,
+                images_per_second=state.step * config.batch_size * _processes() / state.updating.seconds,
                 elapsed=state.total.seconds,
                 remaining=state.total.seconds * (1 - state.done) / state.done,
                 **measured,
@@ -169,28 +111,21 @@ def train(
             state.total.start()
 
 
-def start_state(model: nn.Module, config: TrainConfig) -> TrainState:
-    """The state of a run before its first step."""
-    return TrainState(model, config.optimizer, config.lr, config.weight_decay, config.ema)
-
-
 def _epoch(train_set: Dataset, config: TrainConfig, step: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """What is left, after that many steps, of the epoch that the next step belongs to."""
-    per_epoch = max(1, len(train_set) // config.batch_size)  # a batch too large is batches()'s to refuse
-    epoch, start = divmod(step, per_epoch)
+    """What is left, after that many steps, of the epoch that the next step belongs to; batches of all processes."""
+    batch_size = config.batch_size * _processes()
+    epoch, start = divmod(step, max(1, len(train_set) // batch_size))  # a batch too large is batches()'s to refuse
     return batches(
-        train_set,
-        config.batch_size,
-        seed=config.seed,
-        epoch=epoch,
-        crop=config.crop,
-        flip=config.flip,
-        start=start,
+        train_set, batch_size, seed=config.seed, epoch=epoch, crop=config.crop, flip=config.flip, start=start
     )
 
 
 def _step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor, lr: float) -> tuple[float, float]:
-    """One update of the weights; the batch's loss and accuracy."""
+    """One update of the weights; loss and accuracy of the batch.
+
+    Every process augments the whole batch and then takes its part, so that two processes do what one does with twice
+    the batch. The model's batch norms, which only a conv stem has, see their own process's part alone.
+    """
     model = state.model
     # (0, 1) and (1, 0) have nothing in common; dropout and drop-path draw from torch's global generator.
     seed = np.random.SeedSequence((config.seed, state.step)).generate_state(1).item()
@@ -198,11 +133,8 @@ def _step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor
     images = normalize(images, model.mean, model.std)
     targets = F.one_hot(labels, len(model.classes)).float()
     images, targets = _augment(images, targets, config, state.done, torch.Generator().manual_seed(seed))
-    with precision(images.device):
-        logits = model(images)
-        loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing)
-    model.zero_grad(set_to_none=True)
-    loss.backward()
+    mine = slice(_rank(), None, _processes())
+    sums = _gradients(state, config, images[mine], targets[mine], labels[mine])
     nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
     for optimizer in state.optimizers:
         for group in optimizer.param_groups:
@@ -211,7 +143,28 @@ def _step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor
     if state.average:
         state.average.update(model)
     state.step += 1
-    return loss.item(), (logits.argmax(1) == labels).float().mean().item()
+    if distributed.is_initialized():
+        distributed.all_reduce(sums)
+    loss, accuracy = (sums / len(images)).tolist()
+    return loss, accuracy
+
+
+def _gradients(state: TrainState, config: TrainConfig, images: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+    """Leaves the batch's gradients in the model; returns the sums of losses and of right answers, (2,)."""
+    state.model.zero_grad(set_to_none=True)
+    sums = torch.zeros(2, device=images.device)
+    parts = list(zip(*(tensor.chunk(config.accumulate) for tensor in (images, targets, labels)), strict=True))
+    for i, (part, target, label) in enumerate(parts, start=1):
+        exchange = contextlib.nullcontext()
+        if i < len(parts) and isinstance(state.forward, DistributedDataParallel):
+            exchange = state.forward.no_sync()  # the last part sends the sum of all
+        with exchange:
+            with precision(part.device):
+                logits = state.forward(part)
+                loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
+            (loss * len(part) / len(images)).backward()
+        sums += torch.stack([loss.detach() * len(part), (logits.argmax(1) == label).sum()])
+    return sums
 
 
 def _augment(
@@ -257,3 +210,20 @@ def _extent(step: int, epoch: float, elapsed: float, config: TrainConfig) -> tup
         return steps, min(1.0, step / steps)
     done = min(1.0, elapsed / (60 * config.minutes))
     return max(step, round(step / done)), done
+
+
+def _processes() -> int:
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def _rank() -> int:
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def _agreed(seconds: float) -> float:
+    """The first process's clock, so that all of them stop at the same step."""
+    if not distributed.is_initialized():
+        return seconds
+    clock = [seconds]
+    distributed.broadcast_object_list(clock)
+    return clock[0]
