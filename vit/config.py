@@ -30,8 +30,8 @@ class TrainConfig:
     epochs: float | None = None
     minutes: float | None = None
     batch_size: int = 128
-    optimizer: str = "adamw"
-    lr: float = 2e-3
+    optimizer: str = "muon"
+    lr: float = 3e-3
     weight_decay: float = 0.05
     warmup: float = 0.1
     label_smoothing: float = 0.1

@@ -73,8 +73,9 @@ def train(
     Raises TrainingDiverged when the loss is no longer finite, ValueError where model and data do not fit.
     """
     check_fit(model, train_set)
-    model.classes, model.mean, model.std = train_set.classes, train_set.mean, train_set.std
     state = state or TrainState(model, config)
+    for network in (model, state.best):
+        network.classes, network.mean, network.std = train_set.classes, train_set.mean, train_set.std
     train_set = train_set.to(next(model.parameters()).device)
     model.train()
     state.total.start()
