@@ -59,7 +59,8 @@ def test_without_network_the_app_says_so_and_has_shapes(client):
 
 def test_named_endpoints_are_described_and_plumbing_is_hidden(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
+    explorer = {"/attention", "/attention_statistics", "/relevance", "/without_heads"}
+    assert set(named) == {"/about", "/classify", "/start", "/status", "/stop"} | explorer
     assert all(endpoint["description"] for endpoint in named.values())
 
 

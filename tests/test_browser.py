@@ -2,7 +2,6 @@
 
 import os
 import re
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,19 +39,6 @@ def page(browser, app_url, request):
 
 def open_tab(page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
-
-
-def drawing(page, panel: str) -> list[int]:
-    """The pixels of one of the canvases."""
-    return page.evaluate(
-        """panel => { const canvas = document.querySelector(`#attention canvas.${panel}`);
-        return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]; }""",
-        panel,
-    )
-
-
-def slide(page, slider: str, value: int) -> None:
-    page.locator(f"#attention input.{slider}").fill(str(value))
 
 
 def test_the_page_says_where_one_is(page):
@@ -96,23 +82,6 @@ def test_a_click_in_the_gallery_classifies_that_picture(page):
     sync_api.expect(picked).to_have_attribute("title", "heart")
     open_tab(page, "Attention")
     sync_api.expect(picked).to_have_attribute("title", "heart")
-
-
-def test_both_sliders_redraw_the_attention_without_a_request(page):
-    open_tab(page, "Attention")
-    page.wait_for_function("document.querySelector('#attention .v-caption').textContent.includes('nats')")
-    requests = []
-    page.on("request", lambda request: requests.append(request.url))
-    seen = [drawing(page, "map")]
-    for slider, value in (("layer", 1), ("head", 2), ("layer", 2)):
-        slide(page, slider, value)
-        seen.append(drawing(page, "map"))
-    assert all(a != b for a, b in pairwise(seen))
-    overlay = drawing(page, "overlay")
-    slide(page, "opacity", 10)
-    assert drawing(page, "overlay") != overlay
-    sync_api.expect(page.locator("#attention .head-out")).to_have_text(re.compile(r"^2 of \d+$"))
-    assert not [url for url in requests if not url.startswith("data:")]
 
 
 @pytest.mark.parametrize("page", [{"width": 390, "height": 844}], ids=["phone"], indirect=True)

@@ -7,12 +7,19 @@ from matplotlib.figure import Figure
 COLORMAP = "inferno"  # perceptually uniform: equal steps in attention look like equal steps
 
 
-def attention_figure(image: np.ndarray, attention: np.ndarray, title: str = "", vmax: float | None = None) -> Figure:
+def attention_figure(
+    image: np.ndarray,
+    attention: np.ndarray,
+    title: str = "",
+    vmax: float | None = None,
+    colormap: str = COLORMAP,
+    name: str = "attention of the class token",
+) -> Figure:
     """The three panels input / attention / overlay.
 
     image: (H, W, 3), uint8, or float in [0, 1]: de-normalised. attention: (h, w), not negative; drawn with its
     patches as they are in the middle and spread over the image on the right. vmax: weight at the top of the
-    colour scale, by default the largest one. Raises ValueError on another shape or range.
+    colour scale, by default the largest one. name: of the map. Raises ValueError on another shape or range.
     """
     image, attention = np.asarray(image), np.asarray(attention)
     _check_image(image)
@@ -22,10 +29,10 @@ def attention_figure(image: np.ndarray, attention: np.ndarray, title: str = "", 
     figure = Figure(figsize=(9, 3.3), dpi=120, layout="constrained")
     axes = figure.subplots(1, 3)
     axes[0].imshow(image, interpolation="nearest")
-    drawn = axes[1].imshow(attention, cmap=COLORMAP, vmin=0, vmax=vmax, interpolation="nearest")
-    axes[2].imshow(overlay(image, attention, vmax), interpolation="nearest")
-    for axis, name in zip(axes, ("input", "attention of the class token", "overlay")):
-        axis.set_title(name, fontsize=10)
+    drawn = axes[1].imshow(attention, cmap=colormap, vmin=0, vmax=vmax, interpolation="nearest")
+    axes[2].imshow(overlay(image, attention, vmax, colormap=colormap), interpolation="nearest")
+    for axis, heading in zip(axes, ("input", name, "overlay")):
+        axis.set_title(heading, fontsize=10)
         axis.set_axis_off()
     bar = figure.colorbar(drawn, ax=axes[1], fraction=0.046, pad=0.02)
     bar.ax.tick_params(labelsize=8)
@@ -35,7 +42,13 @@ def attention_figure(image: np.ndarray, attention: np.ndarray, title: str = "", 
     return figure
 
 
-def overlay(image: np.ndarray, attention: np.ndarray, vmax: float | None = None, opacity: float = 0.6) -> np.ndarray:
+def overlay(
+    image: np.ndarray,
+    attention: np.ndarray,
+    vmax: float | None = None,
+    opacity: float = 0.6,
+    colormap: str = COLORMAP,
+) -> np.ndarray:
     """The image in grey under its attention in colour: (H, W, 3) uint8.
 
     image and attention as in attention_figure; H and W are multiples of h and w. opacity: of the colour, in [0, 1].
@@ -46,7 +59,7 @@ def overlay(image: np.ndarray, attention: np.ndarray, vmax: float | None = None,
     grey = pixels @ np.array([0.299, 0.587, 0.114])  # luma of ITU-R BT.601
     scaled = np.clip(attention / (vmax or float(attention.max()) or 1.0), 0, 1)
     rows, columns = image.shape[0] // attention.shape[0], image.shape[1] // attention.shape[1]
-    colour = colormaps[COLORMAP](scaled.repeat(rows, axis=0).repeat(columns, axis=1))[..., :3]
+    colour = colormaps[colormap](scaled.repeat(rows, axis=0).repeat(columns, axis=1))[..., :3]
     return np.round(255 * ((1 - opacity) * grey[..., None] + opacity * colour)).astype(np.uint8)
 
 

@@ -41,6 +41,11 @@ def find(key: str | None) -> ViT:
     return run.model
 
 
+def available(key: str) -> bool:
+    """Whether there is a finished model of that name or run's id."""
+    return key in shipped() or (key in runs.RUNS and runs.RUNS[key].model is not None and not runs.RUNS[key].live)
+
+
 @lru_cache(maxsize=4)
 def _load(folder: Path, saved_at: float) -> ViT:
     return from_pretrained(folder)

@@ -22,7 +22,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     return demo.launch(
         theme=theme.theme(),
-        css_paths=STATIC / "style.css",
+        css_paths=[STATIC / "style.css", STATIC / "explorer.css"],
         run_history=False,
         max_file_size="5mb",
         footer_links=["api", "gradio", "settings"],
@@ -36,13 +36,15 @@ def build() -> gr.Blocks:
     with gr.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         with gr.Row(elem_id="top"):
             status, notice = pictures.html("status"), pictures.html("notice")
-        with gr.Tab("Train"):
-            training = train.build()
-        with gr.Tab("Classify"):
-            classifying = classify.build()
-        with gr.Tab("Attention"):
-            attending = attention.build()
+        with gr.Tabs() as tabs:
+            with gr.Tab("Train", id="train"):
+                training = train.build()
+            with gr.Tab("Classify", id="classify"):
+                classifying = classify.build()
+            with gr.Tab("Attention", id="attention"):
+                attending = attention.build()
         _wire(demo, training, classifying, attending, status, notice)
+        demo.load(open_tab, None, tabs, **QUIET)
     return demo.queue(default_concurrency_limit=4, max_size=100)
 
 
@@ -82,7 +84,7 @@ def show(key: str | None, page: int, picture: Picture | None, own_runs: list[str
     if picture is None or picture[0] not in ("upload", source):
         picture = (source, pictures.chosen(source, page)[0])
     dropdown = gr.Dropdown(models.choices(own_runs), value=key)
-    gallery = pictures.gallery(key, page)
+    gallery = pictures.gallery(key, page, picture)
     return dropdown, dropdown, gallery, gallery, picture, *draw(key, picture), status_line(key, own_runs)
 
 
@@ -91,13 +93,35 @@ def draw(key: str | None, picture: Picture) -> tuple[str, dict]:
     if key is None:
         return classify.no_model(), attention.no_model()
     seen = pictures.look(key, picture)
-    return classify.draw(seen), attention.payload(seen)
+    return classify.draw(seen), attention.payload(seen, key, picture)
 
 
-def open_page() -> tuple:
+def open_page(request: gr.Request) -> tuple:
     """What a visitor meets: a model, a picture, both drawn, and the Train tab ready."""
     dataset = "shapes" if datasets.SOURCES["cifar10"].error else "cifar10"
-    return *show(models.default(), 0, None, []), dataset, *train.idle(dataset, "vit_live", train.DEFAULTS.minutes)
+    key, picture = linked(request.query_params)
+    return *show(key, 0, picture, []), dataset, *train.idle(dataset, "vit_live", train.DEFAULTS.minutes)
+
+
+def open_tab(request: gr.Request) -> gr.Tabs:
+    """The tab that a link names."""
+    tab = request.query_params.get("tab")
+    return gr.Tabs(selected=tab) if tab in ("train", "classify", "attention") else gr.skip()
+
+
+def linked(query) -> tuple[str | None, Picture | None]:
+    """Model and picture of a link such as ?model=shapes&picture=shapes-17; the default where there is none."""
+    key, picture = query.get("model"), None
+    if key and not models.available(key):
+        gr.Warning(f"The link's model {key!r} is not here any more; this is the default one.")
+        key = None
+    source, _, index = query.get("picture", "").rpartition("-")
+    if source in datasets.SOURCES and index.isdecimal():
+        picture = (source, int(index))
+        if not pictures.exists(picture):
+            gr.Warning("The link's picture is not here; this is another.")
+            picture = None
+    return key or models.default(), picture
 
 
 def choose_model(key: str, page: int, picture: Picture, own_runs: list[str]) -> tuple:

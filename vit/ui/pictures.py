@@ -64,6 +64,12 @@ def _sentence(error: ValueError) -> str:
     return " ".join(["This file" if "/" in words[0] else words[0], *words[1:]])
 
 
+def exists(picture: Picture) -> bool:
+    """Whether a dataset's picture can be shown now, without waiting for the dataset."""
+    splits = SOURCES[picture[0]].splits
+    return splits is not None and picture[1] < len(splits.test)
+
+
 def gallery_source(key: str | None) -> str:
     """The dataset whose test pictures suit the model; Shapes while CIFAR-10 isn't at hand."""
     wanted = models.dataset(models.find(key)) if key else "shapes"
@@ -78,15 +84,17 @@ def chosen(source: str, page: int) -> list[int]:
     return torch.stack(by_class, dim=1).flatten().tolist()  # a row has one of each class
 
 
-def gallery(key: str | None, page: int) -> dict:
-    """What the gallery shows: the pictures, their classes, and where they come from."""
+def gallery(key: str | None, page: int, picked: Picture) -> dict:
+    """What the gallery shows: the pictures, their classes, where they come from, and which of them is picked."""
     source = gallery_source(key)
     test = SOURCES[source].load().test
     note = f"Test pictures of {LABELS[source]}, not used in training"
     if key and models.dataset(models.find(key)) != source:
         note = f"CIFAR-10's own test pictures are not at hand; these are of {LABELS[source]}"
-    pictures = [{"src": data_uri(test.images[i]), "label": test.classes[test.labels[i]]} for i in chosen(source, page)]
-    return {"pictures": pictures, "note": note}
+    places = chosen(source, page)
+    pictures = [{"src": data_uri(test.images[i]), "label": test.classes[test.labels[i]]} for i in places]
+    index = places.index(picked[1]) if picked[0] == source and picked[1] in places else -1
+    return {"pictures": pictures, "note": note, "picked": index}
 
 
 def examples(dataset: Dataset) -> list[tuple[str, str]]:

@@ -2,12 +2,12 @@
 const grid = element.querySelector(".v-gallery");
 
 function mark(index) {
-  window.vitPicked = { first: props.value?.pictures[0]?.src, index };
+  window.vitPicked = { first: props.value?.pictures?.[0]?.src, index };
   [...grid.children].forEach((button, i) => button.setAttribute("aria-pressed", i === index));
 }
 
 function load() {
-  const { pictures, note } = props.value || { pictures: [], note: "" };
+  const { pictures = [], note = "" } = props.value || {};
   grid.replaceChildren(...pictures.map(({ src, label }, index) => {
     const button = document.createElement("button");
     const image = document.createElement("img");
@@ -22,7 +22,7 @@ function load() {
     return button;
   }));
   element.querySelector(".v-note").textContent = note;
-  mark(window.vitPicked?.first === pictures[0]?.src ? window.vitPicked.index : 0);
+  mark(window.vitPicked && window.vitPicked.first === pictures[0]?.src ? window.vitPicked.index : props.value?.picked ?? 0);
 }
 
 window.addEventListener("vit-pick", (event) => mark(event.detail));

@@ -1,0 +1,70 @@
+// The link to exactly this view, and files of it.
+function linkOf() {
+  if (!view.picture) return null;
+  const link = new URL(location.href.split(/[?#]/)[0]), { layer, head, source, query, direction, off } = state;
+  const said = {
+    tab: "attention", model: view.model, picture: view.picture, layer: layer + 1, head: head + 1, mode: source,
+    query: query < 0 ? "" : `${Math.floor(query / view.w) + 1},${query % view.w + 1}`,
+    direction: direction === "by" ? "by" : "", off: [...off].map((name) => name.split(".").map((i) => +i + 1).join(".")).join(","),
+    colours: $(".colormap").value === "inferno" ? "" : $(".colormap").value, scale: $(".own").checked ? "own" : "",
+    open: $$("details[data-opens][open]").map((details) => details.dataset.opens).join(","),
+    why: answers.relevance && $(".x-relevance").open ? state.why.map((c) => view.classes[c]).join(",") : "",
+  };
+  for (const [name, value] of Object.entries(said)) if (value !== "") link.searchParams.set(name, value);
+  return link.href;
+}
+
+// Takes the view from the address, if it speaks of the picture and model that are shown.
+function followLink() {
+  const said = new URLSearchParams(location.search), number = (name, end) => {
+    const value = parseInt(said.get(name), 10) - 1;
+    return value >= 0 && value < end ? value : undefined;
+  };
+  if (!said.has("picture") || said.get("picture") !== view.picture || said.get("model") !== view.model) return;
+  state.layer = number("layer", view.L) ?? state.layer;
+  state.head = number("head", view.heads) ?? state.head;
+  if (["head", "mean", "rollout"].includes(said.get("mode"))) state.source = said.get("mode");
+  if (said.get("direction") === "by") state.direction = "by";
+  const [row, column] = (said.get("query") || "").split(",").map((n) => n - 1);
+  if (row >= 0 && row < view.h && column >= 0 && column < view.w) state.query = row * view.w + column;
+  for (const name of (said.get("off") || "").split(",")) {
+    const [layer, head] = name.split(".").map((n) => n - 1);
+    if (layer >= 0 && layer < view.L && head >= 0 && head < view.heads) state.off.add(`${layer}.${head}`);
+  }
+  if (said.get("colours") in COLOURS) $(".colormap").value = said.get("colours");
+  $(".own").checked = said.get("scale") === "own";
+  const why = (said.get("why") || "").split(",").map((name) => view.classes.indexOf(name));
+  if (why.length === 2 && !why.includes(-1)) state.why = why;
+  for (const name of (said.get("open") || "").split(",")) {
+    const details = $$("details[data-opens]").find((section) => section.dataset.opens === name);
+    if (details) details.open = true;
+  }
+}
+
+async function copyLink() {
+  const note = $(".x-file-note"), link = linkOf();
+  if (!link) { note.textContent = "An uploaded picture stays with you: there is no link to it. The figure can be saved."; return; }
+  try {
+    await navigator.clipboard.writeText(link);
+    note.textContent = "Copied. It opens this model, picture and view.";
+  } catch {
+    const field = Object.assign(document.createElement("input"), { readOnly: true, value: link });
+    field.setAttribute("aria-label", "Link to this view");
+    note.replaceChildren(field);
+    field.select();
+  }
+}
+
+async function saveFile(format) {
+  const map = chosenMap(), note = $(".x-file-note");
+  note.textContent = "Drawing …";
+  const answer = await ask("export", {
+    format, grid: [...map], top: topOf(map, state.source), colormap: $(".colormap").value,
+    title: `${view.title}, layer ${state.layer + 1} of ${view.L}, ${sourceName()}`, name: `${directionName()}: ${nameOf(state.query)}`,
+  });
+  if (!answer) return;
+  const url = URL.createObjectURL(new Blob([bytes(answer.content)]));
+  Object.assign(document.createElement("a"), { href: url, download: answer.name }).click();
+  URL.revokeObjectURL(url);
+  note.textContent = `Saved as ${answer.name}`;
+}
