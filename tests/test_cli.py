@@ -90,7 +90,7 @@ def test_train_does_not_overwrite_a_checkpoint(trained):
 
 def test_a_run_killed_at_any_moment_is_resumed_and_ends_bit_identical(tmp_path):
     short = ["--dataset", "shapes", "--model", "vit_live_patch", "--epochs", "0.6", "--batch-size", "200"]
-    short += ["--cutmix", "1", "--ema", "0.9", "--drop-path", "0.1", "--save-every", "0"]
+    short += ["--cutmix", "1", "--ema", "0.9", "--drop-path-rate", "0.1", "--save-every", "0"]
     assert run("train", *short, "--out", tmp_path / "whole").returncode == 0
 
     killed = tmp_path / "killed"
@@ -144,6 +144,20 @@ def test_a_damaged_state_says_so(tmp_path):
     (tmp_path / "state.safetensors").write_bytes(b"nothing")
     fails_with_one_line(run("train", "--resume", tmp_path), "state.safetensors", "damaged")
     fails_with_one_line(run("train", "--resume", tmp_path / "elsewhere"), "holds no unfinished run")
+
+
+def test_shape_and_classes_can_be_chosen(tmp_path):
+    shape = ["--embed-dim", "32", "--depth", "2", "--num-heads", "4", "--patch-size", "8", "--stem", "patch"]
+    chosen = ["--classes", "ring", "heart", "moon", "--no-flip"]
+    result = run("train", "--dataset", "shapes", "--epochs", "0.2", *shape, *chosen, "--out", tmp_path / "r")
+    assert result.returncode == 0, result.stderr
+    saved = json.loads((tmp_path / "r" / "config.json").read_text())
+    assert saved["classes"] == ["heart", "moon", "ring"]
+    assert [saved["architecture"][name] for name in ("embed_dim", "depth", "patch_size")] == [32, 2, 8]
+    report = json.loads(run("evaluate", tmp_path / "r", "--json").stdout)
+    assert (report["n"], list(report["per_class"])) == (600, ["heart", "moon", "ring"])
+    fails_with_one_line(run("train", "--dataset", "shapes", "--classes", "cat", "dog"), "no class 'cat'", "heart")
+    fails_with_one_line(run("train", "--dataset", "shapes", "--num-heads", "5"), "num_heads=5", "embed_dim=96")
 
 
 def test_evaluate_reports_accuracy_per_class_and_confusion(trained):

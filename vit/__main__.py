@@ -42,6 +42,17 @@ CONFIG_FLAGS = {  # the fields of TrainConfig that train has a flag for
 }
 
 
+SHAPE_FLAGS = {  # the arguments of ViT that train has a flag for; the model's own where not given
+    "patch_size": (int, "pixels along a patch's side"),
+    "embed_dim": (int, "width: values a token"),
+    "depth": (int, "layers"),
+    "num_heads": (int, "heads a layer; divides the width"),
+    "stem": (str, "patch, the paper's, or conv"),
+    "drop_rate": (float, "dropout"),
+    "drop_path_rate": (float, "stochastic depth: rate of the last layer"),
+}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit status; a mistake of the caller's is one line on stderr, status 2."""
     arguments = build_parser().parse_args(argv)
@@ -96,14 +107,17 @@ def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
     Run.check_new(folder)
     if arguments.epochs is None and arguments.minutes is None:
         arguments.minutes = 2.0
-    config = TrainConfig(**{name: getattr(arguments, name) for name in (*CONFIG_FLAGS, "compile")})
+    config = TrainConfig(**{name: getattr(arguments, name) for name in (*CONFIG_FLAGS, "compile", "flip")})
     splits = load(arguments.dataset)
+    if arguments.classes:
+        splits = data.select_classes(splits, arguments.classes)
     shape = {"img_size": splits.train.images.shape[-1], "num_classes": len(splits.train.classes)}
-    shape["drop_path_rate"] = arguments.drop_path
     if arguments.model in ("vit_base", "vit_large"):
         shape["patch_size"] = 4  # theirs of 16 would leave 2 x 2 patches of a 32 px image
+    shape |= {name: getattr(arguments, name) for name in SHAPE_FLAGS if getattr(arguments, name) is not None}
     settings = {
         "dataset": arguments.dataset,
+        "classes": list(splits.train.classes),
         "model": arguments.model,
         "shape": shape,
         "config": vars(config),
@@ -117,7 +131,8 @@ def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
     if given:
         raise ValueError(f"--resume takes all settings from {arguments.resume}; leave out --{given[0]}.")
     settings, tensors, numbers = unfinished(arguments.resume)
-    run = Run(arguments.resume, settings, load(settings["dataset"]), device)
+    splits = data.select_classes(load(settings["dataset"]), settings["classes"])
+    run = Run(arguments.resume, settings, splits, device)
     run.restore(tensors, numbers)
     return run
 
@@ -125,7 +140,10 @@ def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
 def evaluate_command(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.device)
     model = ViT.from_pretrained(arguments.folder).to(device)
-    test = load(arguments.dataset or model.trained.get("dataset", "cifar10")).test
+    splits = load(arguments.dataset or model.trained.get("dataset", "cifar10"))
+    if set(model.classes) < set(splits.test.classes):
+        splits = data.select_classes(splits, model.classes)
+    test = splits.test
     with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}") as bar:
         result = evaluate(model, test, lambda done, desc: (bar.set_description(desc), bar.update(100 * done - bar.n)))
     per_class = dict(zip(test.classes, result.per_class))
@@ -245,7 +263,10 @@ def build_parser() -> argparse.ArgumentParser:
             flag, default = "--" + name.replace("_", "-"), getattr(TrainConfig, name)
             sub.add_argument(flag, type=kind, default=default, help=help_text)
     sub.add_argument("--compile", action="store_true", help="torch.compile the model: a minute first, then faster")
-    sub.add_argument("--drop-path", type=float, default=0.0, help="stochastic depth: rate of the last layer")
+    sub.add_argument("--no-flip", dest="flip", action="store_false", help="never mirror an image")
+    for name, (kind, help_text) in SHAPE_FLAGS.items():
+        sub.add_argument("--" + name.replace("_", "-"), type=kind, help=help_text)
+    sub.add_argument("--classes", nargs="+", metavar="CLASS", help="learn only these of the dataset's classes")
     sub.add_argument("--device", **device)
     sub.add_argument("--out", type=Path, metavar="DIR", help="folder to save to; runs/DATASET-MODEL if not given")
     sub.add_argument("--resume", type=Path, metavar="DIR", help="go on with the interrupted run in this folder")

@@ -68,6 +68,8 @@ class TrainConfig:
         for name in ("mix_until", "erase", "colour"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}.")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or positive, got {self.seed}.")
         if not 1 <= self.accumulate <= self.batch_size or self.batch_size % self.accumulate:
             raise ValueError(f"accumulate must divide the batch of {self.batch_size}, got {self.accumulate}.")
         if self.schedule not in SCHEDULES:

@@ -20,7 +20,7 @@ from vit.training import Progress, train
 class Run:
     """What `python -m vit train` does, without its words.
 
-    settings: what fixes the run, as JSON: dataset, model, shape (overrides of the model's), config (TrainConfig's
+    settings: what fixes the run, as JSON: dataset, classes, model, shape (overrides of the model's), config (TrainConfig's
     fields), command. Raises ValueError where the folder holds a run already, or model, data and settings do not fit.
     """
 
