@@ -20,8 +20,9 @@ from vit.training import Progress, train
 class Run:
     """What `python -m vit train` does, without its words.
 
-    settings: what fixes the run, as JSON: dataset, classes, model, shape (overrides of the model's), config (TrainConfig's
-    fields), command. Raises ValueError where the folder holds a run already, or model, data and settings do not fit.
+    settings: what fixes the run, as JSON: dataset, classes, model, shape (what of the model is overridden), config
+    (TrainConfig's fields), command. Raises ValueError where the folder holds a run already, or model, data and
+    settings do not fit.
     """
 
     def __init__(self, folder: Path, settings: dict, splits: Splits, device: torch.device):
