@@ -32,7 +32,7 @@ def picture(tmp_path_factory, shapes):
 
 def ended(client: Client, run_id: str) -> dict:
     """The run's status once it has ended."""
-    while (status := client.predict(run_id, api_name="/status"))["status"] in ("queued", "loading", "running"):
+    while (status := client.predict(run_id, api_name="/status"))["status"] not in ("finished", "stopped", "failed"):
         time.sleep(0.2)
     return status
 

@@ -1,7 +1,9 @@
 """The registry of runs: the queue, steering, who may, what is kept and where, and what drawing costs."""
 
+import itertools
 import json
 import math
+import shlex
 import threading
 import time
 import zipfile
@@ -10,6 +12,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from vit.__main__ import RECIPE, SHAPE, build_parser
 from vit.data import Splits, select_classes
 from vit.training import Progress, TrainConfig, TrainingDiverged
 from vit.ui import learning, models, runs, saved, settings, snapshots
@@ -287,7 +290,7 @@ def test_an_album_keeps_the_first_the_last_and_few_between():
         album.add(snapshots.Snapshot(step, b"", {}), {"step": step})
     kept = [moment.figures["step"] for moment in album.moments]
     assert len(kept) == snapshots.KEPT and kept[0] == 0 and kept[-1] == 2990 and 10 <= kept[1] <= 40
-    gaps = [after - before for before, after in zip(kept, kept[1:])]
+    gaps = [after - before for before, after in itertools.pairwise(kept)]
     assert max(gaps[:10]) < max(gaps[-10:]) <= 400, "denser at the start, where attention forms"
     ids = [moment.id for moment in album.moments]
     assert ids == sorted(ids) and [moment.id for moment in album.get(ids[3:6])] == ids[3:6]
@@ -326,3 +329,19 @@ def test_sizes_are_those_of_the_real_model():
     counted = settings.size("vit_tiny", 10)
     assert counted.parameters == 5_362_762 and counted.tokens == 65
     assert 0.6e9 < counted.flops < 0.8e9  # about 2 x 5.4M parameters x 65 tokens, and attention
+
+
+def test_the_command_of_a_run_trains_the_same():
+    given = {
+        "dataset": "shapes",
+        "model": "vit_live",
+        "minutes": 0.5,
+        "learning_rate": 3e-3,
+        "warmup": 0.2,
+        "flip": False,
+    }
+    chosen = settings.read({**given, "classes": ["star", "heart"], "patch_size": 8, "depth": 2, "seed": 7, "crop": 0})
+    arguments = build_parser().parse_args(shlex.split(chosen.command)[3:])
+    assert {name: getattr(arguments, name) for name in RECIPE} == {n: getattr(chosen.config, n) for n in RECIPE}
+    assert {name: getattr(arguments, name) for name in SHAPE if getattr(arguments, name) is not None} == chosen.shape
+    assert (arguments.minutes, tuple(arguments.classes)) == (0.5, chosen.classes)

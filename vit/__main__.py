@@ -16,6 +16,9 @@ from vit.checkpoint import CONFIG
 from vit.model import MODELS, ViT, create_model
 from vit.training import TrainConfig, TrainingDiverged, choose_device, evaluate, train
 
+RECIPE = ("batch_size", "lr", "weight_decay", "warmup", "crop", "flip", "seed")  # of TrainConfig
+SHAPE = ("patch_size", "embed_dim", "depth", "num_heads", "stem")  # of ViT
+
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit status; a mistake of the caller's is one line on stderr, status 2."""
@@ -38,16 +41,17 @@ def train_command(arguments: argparse.Namespace) -> None:
     config = TrainConfig(
         epochs=arguments.epochs,
         minutes=minutes,
-        batch_size=arguments.batch_size,
-        lr=arguments.lr,
-        seed=arguments.seed,
+        **{name: getattr(arguments, name) for name in RECIPE},
     )
     device = choose_device(arguments.device)
     splits = load(arguments.dataset)
+    if arguments.classes:
+        splits = data.select_classes(splits, arguments.classes)
     torch.manual_seed(config.seed)
     shape = {"img_size": splits.train.images.shape[-1], "num_classes": len(splits.train.classes)}
     if arguments.model in ("vit_base", "vit_large"):
         shape["patch_size"] = 4  # theirs of 16 would leave 2 x 2 patches of a 32 px image
+    shape |= {name: getattr(arguments, name) for name in SHAPE if getattr(arguments, name) is not None}
     model = create_model(arguments.model, **shape).to(device)
 
     progress, accuracy = None, None
@@ -80,7 +84,10 @@ def train_command(arguments: argparse.Namespace) -> None:
 def evaluate_command(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.device)
     model = ViT.from_pretrained(arguments.folder).to(device)
-    test = load(arguments.dataset or model.trained.get("dataset", "cifar10")).test
+    splits = load(arguments.dataset or model.trained.get("dataset", "cifar10"))
+    if set(model.classes) < set(splits.test.classes):
+        splits = data.select_classes(splits, model.classes)
+    test = splits.test
     with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}") as bar:
         result = evaluate(model, test, lambda done, desc: (bar.set_description(desc), bar.update(100 * done - bar.n)))
     per_class = dict(zip(test.classes, result.per_class))
@@ -216,7 +223,18 @@ def build_parser() -> argparse.ArgumentParser:
     length.add_argument("--minutes", type=float, help="time to train; 2 if neither is given")
     sub.add_argument("--batch-size", type=int, default=TrainConfig.batch_size, help="images a step")
     sub.add_argument("--lr", type=float, default=TrainConfig.lr, help="peak learning rate of AdamW")
+    sub.add_argument("--weight-decay", type=float, default=TrainConfig.weight_decay, help="of matrices and kernels")
+    sub.add_argument("--warmup", type=float, default=TrainConfig.warmup, help="share of the run while the rate rises")
+    sub.add_argument("--crop", type=int, default=TrainConfig.crop, help="random shift of the images, in pixels")
+    sub.add_argument("--no-flip", dest="flip", action="store_false", help="never mirror an image")
     sub.add_argument("--seed", type=int, default=TrainConfig.seed, help="the same seed gives the same losses")
+    sub.add_argument("--classes", nargs="+", metavar="CLASS", help="train on these classes only; on all if not given")
+    shape = sub.add_argument_group("shape", "what to change of the model; its own if not given")
+    shape.add_argument("--patch-size", type=int, help="side of a patch in pixels; it has to divide 32")
+    shape.add_argument("--embed-dim", type=int, help="width: values a token; a multiple of the heads")
+    shape.add_argument("--depth", type=int, help="layers")
+    shape.add_argument("--num-heads", type=int, help="heads a layer")
+    shape.add_argument("--stem", choices=["patch", "conv"], help="plain patches, or small convolutions")
     sub.add_argument("--device", **device)
     sub.add_argument("--out", type=Path, metavar="DIR", help="folder to save to; runs/DATASET-MODEL if not given")
     sub.add_argument("--json", **as_json)
