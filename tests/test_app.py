@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 ENDPOINTS = {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
 ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads"}
 ENDPOINTS |= {"/pause", "/resume", "/set_learning_rate", "/snapshot", "/download"}
-SETTINGS = {"batch_size": 32, "learning_rate": 2e-3, "weight_decay": 0.05, "seed": 0}
+SETTINGS = {"batch_size": 32, "learning_rate": 3e-3, "weight_decay": 0.05, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def picture(tmp_path_factory, shapes):
 
 def ended(client: Client, run_id: str) -> dict:
     """The run's status once it has ended."""
-    while (status := client.predict(run_id, api_name="/status"))["status"] in ("queued", "loading", "running"):
+    while (status := client.predict(run_id, api_name="/status"))["status"] not in ("finished", "stopped", "failed"):
         time.sleep(0.2)
     return status
 

@@ -171,6 +171,20 @@ def test_evaluate_reports_accuracy_per_class_and_confusion(trained):
     assert all(name in text for name in report["per_class"])
 
 
+def test_a_model_of_another_shape_learns_some_classes_only(tmp_path):
+    shape = ("--embed-dim", 48, "--depth", 1, "--num-heads", 2, "--patch-size", 8, "--stem", "patch")
+    recipe = ("--weight-decay", 0, "--warmup", 0, "--crop", 0, "--no-flip", "--classes", "moon", "heart")
+    short = ("--dataset", "shapes", "--epochs", 0.1, "--batch-size", 32)
+    assert run("train", *short, *shape, *recipe, "--out", tmp_path / "one").returncode == 0
+    config = json.loads((tmp_path / "one" / "config.json").read_text())
+    assert config["classes"] == ["heart", "moon"]
+    assert config["architecture"] | {"embed_dim": 48, "depth": 1, "patch_size": 8} == config["architecture"]
+    assert config["trained"]["config"] | {"warmup": 0, "flip": False, "crop": 0} == config["trained"]["config"]
+    report = json.loads(run("evaluate", tmp_path / "one", "--json").stdout)
+    assert set(report["per_class"]) == {"heart", "moon"} and report["n"] == 400
+    fails_with_one_line(run("train", *short, "--classes", "cat"), "no class 'cat'")
+
+
 def test_predict_names_the_likeliest_classes(trained, picture):
     folder, _ = trained
     report = json.loads(run("predict", folder, picture, picture, "--json").stdout)

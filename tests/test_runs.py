@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import shlex
 import threading
 import time
 import zipfile
@@ -11,6 +12,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from vit.__main__ import CONFIG_FLAGS, SHAPE_FLAGS, build_parser
 from vit.config import TrainConfig
 from vit.data import Splits, select_classes
 from vit.training import Progress, TrainingDiverged
@@ -328,3 +330,21 @@ def test_sizes_are_those_of_the_real_model():
     counted = settings.size("vit_tiny", 10)
     assert counted.parameters == 5_362_762 and counted.tokens == 65
     assert 0.6e9 < counted.flops < 0.8e9  # about 2 x 5.4M parameters x 65 tokens, and attention
+
+
+def test_the_command_of_a_run_trains_the_same():
+    given = {
+        "dataset": "shapes",
+        "model": "vit_live",
+        "minutes": 0.5,
+        "learning_rate": 3e-3,
+        "warmup": 0.2,
+        "flip": False,
+    }
+    chosen = settings.read({**given, "classes": ["star", "heart"], "patch_size": 8, "depth": 2, "seed": 7, "crop": 0})
+    arguments = build_parser().parse_args(shlex.split(chosen.command)[3:])
+    recipe = (*CONFIG_FLAGS, "flip")
+    assert {name: getattr(arguments, name) for name in recipe} == {n: getattr(chosen.config, n) for n in recipe}
+    given_shape = {name: getattr(arguments, name) for name in SHAPE_FLAGS}
+    assert {name: value for name, value in given_shape.items() if value is not None} == chosen.shape
+    assert (arguments.minutes, tuple(arguments.classes)) == (0.5, chosen.classes)

@@ -48,7 +48,7 @@ def _chart(title, training, validation, end, top, ticks, text, levels) -> str:
     return (
         f'<figure class="v-chart"><figcaption><b>{title}</b>{legend}</figcaption><div class="v-plot">'
         f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{title} over time">'
-        f"{grid}{dashes}{lines}</svg>{points}{marks}{names}</div>"
+        f'{grid}{dashes}{lines}</svg>{points}{marks}{names}<i class="v-cursor"></i></div>'
         f'<div class="v-x"><span>0</span><span>{clock(end / 2)}</span><span>{clock(end)} min</span></div></figure>'
     )
 

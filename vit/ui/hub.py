@@ -5,6 +5,7 @@ import re
 from vit.checkpoint import CARD, CONFIG, WEIGHTS
 from vit.ui import saved
 
+ENDPOINT = None  # the Hub's own
 NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -23,7 +24,7 @@ def push(run_id: str, name: str, token: str, private: bool = False) -> str:
         raise ValueError(f"{name!r} can't name a repository; use letters, digits, - and _, such as my-first-vit.")
     if not token.isascii() or not token.startswith("hf_"):
         raise ValueError("Enter an access token that may write; it starts with hf_.")
-    api = HfApi(token=token, library_name="vit-live")
+    api = HfApi(ENDPOINT, token=token, library_name="vit-live")
     try:
         address = api.create_repo(name, private=private, exist_ok=True)
         api.upload_folder(

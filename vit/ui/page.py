@@ -69,9 +69,10 @@ def _wire(demo, training: train.Tab, classifying: classify.Tab, attending: atten
     watched.success(adopt, [training.run_id, own_runs, page, picture], [own_runs, *everything], **QUIET)
 
     dataset, run = training.form["dataset"], [training.run_id, training.owned]
-    opened = demo.load(open_page, None, [*everything, dataset, *training.idle], **QUIET)
-    reopened = opened.success(train.reopen, training.owned, training.run_id, **QUIET)
-    reopened.success(own, training.owned, own_runs, **QUIET).success(train.watch, run, training.views, **QUIET).success(
+    opened = [*everything, own_runs, dataset, *training.idle]
+    demo.load(open_page, training.owned, opened, **QUIET)
+    reopened = demo.load(train.reopen, training.owned, training.run_id, **QUIET)
+    reopened.success(train.watch, run, training.views, **QUIET).success(
         adopt, [training.run_id, own_runs, page, picture], [own_runs, *everything], **QUIET
     )
     settled = reopened.success(watch_data, None, notice, **QUIET)
@@ -100,11 +101,16 @@ def draw(key: str | None, picture: Picture) -> tuple[str, dict]:
     return classify.draw(seen), attention.payload(seen, key, picture)
 
 
-def open_page(request: gr.Request) -> tuple:
-    """What a visitor meets: a model, a picture, both drawn, and the Train tab ready."""
-    dataset = "shapes" if datasets.SOURCES["cifar10"].error else "cifar10"
+def open_page(owned: dict[str, str], request: gr.Request) -> tuple:
+    """What a visitor meets: a model, a picture, both drawn, and the Train tab ready, or on the run of the address."""
+    run_id = train.reopen(owned, request)
+    own_runs = [owned_id for owned_id in owned if train.ended(owned_id)]
     key, picture = linked(request.query_params)
-    return *show(key, 0, picture, []), dataset, *train.opened(dataset)
+    if train.ended(run_id) and "model" not in request.query_params:
+        key = run_id
+    dataset = "shapes" if datasets.SOURCES["cifar10"].error else "cifar10"
+    idle = (gr.skip(),) * 3 if run_id else train.opened(dataset)
+    return *show(key, 0, picture, own_runs), own_runs, dataset, *idle
 
 
 def open_tab(request: gr.Request) -> gr.Tabs:
@@ -126,11 +132,6 @@ def linked(query) -> tuple[str | None, Picture | None]:
             gr.Warning("The link's picture is not here; this is another.")
             picture = None
     return key or models.default(), picture
-
-
-def own(owned: dict[str, str]) -> list[str]:
-    """This browser's earlier runs whose models are still here."""
-    return [run_id for run_id in owned if train.ended(run_id)]
 
 
 def choose_model(key: str, page: int, picture: Picture, own_runs: list[str]) -> tuple:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from vit.ui import models, outcome, pictures, runs, settings, train_api, train_form, train_view
+from vit.ui import outcome, pictures, runs, settings, train_api, train_form, train_view
 from vit.ui.datasets import SOURCES
 from vit.ui.errors import BadInput
 from vit.ui.runs import Run
@@ -232,5 +232,8 @@ def opened(dataset: str, model: str = "vit_live", minutes: float = settings.DEFA
 
 
 def ended(run_id: str) -> bool:
-    """Whether there is a model of it to adopt."""
-    return run_id in runs.RUNS and runs.RUNS[run_id].usable and models.find(run_id) is not None
+    """Whether there is a model of it to use, be it from before a restart."""
+    try:
+        return runs.find(run_id).usable
+    except ValueError:
+        return False

@@ -176,7 +176,7 @@ function tell(moment, newest) {
   if (moment.step) {
     words.push(`epoch ${moment.epoch.toFixed(2)}`, `loss ${moment.loss.toFixed(2)}`, `training ${percent(moment.accuracy)}`);
     if (moment.validation != null) words.push(`validation ${percent(moment.validation)}`);
-    words.push(`rate ${moment.lr.toPrecision(2)}`);
+    words.push(`rate ${moment.lr < 1e-4 ? moment.lr.toExponential(1) : moment.lr.toPrecision(2)}`);
   } else words.push("before training: weights at random");
   $(".t-then").textContent = words.join(" · ");
   $(".now").hidden = following || !view.run;
