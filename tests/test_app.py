@@ -12,7 +12,8 @@ from PIL import Image
 from tests.conftest import ROOT
 
 ENDPOINTS = {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
-ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads"}
+ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads", "/head_importance"}
+ENDPOINTS |= {"/head_regions"}
 ENDPOINTS |= {"/pause", "/resume", "/set_learning_rate", "/snapshot", "/download"}
 SETTINGS = {"batch_size": 32, "learning_rate": 3e-3, "weight_decay": 0.05, "seed": 0}
 

@@ -10,6 +10,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -206,6 +207,19 @@ def test_attention_draws_a_figure(trained, picture, tmp_path, options):
         assert len(figure.convert("RGB").getcolors(1 << 20)) > 50
 
 
+def test_attention_by_patch_rollout_and_class_with_numbers_and_raw_maps(trained, picture, tmp_path):
+    folder, _ = trained
+    out = tmp_path / "maps.npz"
+    report = json.loads(run("attention", folder, picture, "--query", "2,3", "--rollout", "--out", out, "--json").stdout)
+    saved = np.load(out)
+    assert saved["maps"].shape == (3, 3, 65, 65) and np.allclose(saved["maps"].sum(-1), 1, atol=1e-4)
+    assert np.allclose(saved["rollout"][2, 1 + 8 + 2, 1:].reshape(8, 8), report["grid"], atol=1e-6)
+    assert np.array(report["distance"]).shape == (3, 3) and "Later heads" in report["early_against_late"]
+    why = run("attention", folder, picture, "--relevance", "heart", "--out", tmp_path / "why.svg")
+    assert why.returncode == 0 and "why heart" in why.stdout
+    assert (tmp_path / "why.svg").read_text().startswith("<?xml")
+
+
 def test_bad_input_is_one_clear_line(trained, picture, tmp_path):
     folder, _ = trained
     text = tmp_path / "text.png"
@@ -218,6 +232,9 @@ def test_bad_input_is_one_clear_line(trained, picture, tmp_path):
     fails_with_one_line(run("predict", folder, text), "text.png", "cannot be read")
     fails_with_one_line(run("attention", folder, picture, "--layer", "99", "--out", tmp_path / "a.png"), "1 to 3")
     fails_with_one_line(run("attention", folder, picture, "--out", tmp_path / "a.xyz"), "xyz")
+    fails_with_one_line(run("attention", folder, picture, "--query", "9,1", "--json"), "from 1,1 to 8,8")
+    fails_with_one_line(run("attention", folder, picture, "--relevance", "dog", "--json"), "heart", "dog")
+    fails_with_one_line(run("attention", folder, picture), "--out", "--json")
 
 
 def test_without_network_or_cache_cifar10_says_what_to_do(tmp_path):

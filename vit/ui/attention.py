@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 
 from vit.figures import COLORMAP
-from vit.ui import endpoints, explorer, models, pictures, probes
+from vit.ui import endpoints, explorer, models, pictures, probes, studies
 from vit.ui.pictures import STATIC, Look, Picker, Picture
 
 COLORMAPS = (COLORMAP, "viridis", "magma", "cividis", "gray")  # perceptually uniform, all of them
@@ -34,6 +34,7 @@ def build() -> Tab:
                 server_functions=probes.PROBES,
                 colours={name: base64.b64encode(_colours(name)).decode() for name in COLORMAPS},
             )
+            studies.build(picker.model)
     endpoints.build()
     return Tab(picker, view)
 
