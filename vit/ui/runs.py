@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, field
 
 from vit.data import DatasetUnavailable, select_classes
 from vit.model import ViT
-from vit.training import Evaluation, Progress, TrainConfig, TrainingDiverged, choose_device, evaluate
+from vit.training import Evaluation, Progress, TrainConfig, TrainingDiverged, evaluate
 from vit.ui import saved
 from vit.ui.datasets import SOURCES
 from vit.ui.history import History
-from vit.ui.learning import Frame, learn
+from vit.ui.learning import Frame, device, learn
 from vit.ui.settings import Settings, check_lr
 from vit.ui.snapshots import Album
 
@@ -185,7 +185,7 @@ def _train(run: Run) -> None:
     run.model.classes, run.model.mean, run.model.std = splits.train.classes, splits.train.mean, splits.train.std
     saved_at, learned = 0.0, False
     try:
-        for frame in learn(run.settings, splits, run, choose_device()):
+        for frame in learn(run.settings, splits, run, device()):
             _take_in(run, frame)
             if frame.weights:
                 run.model.load_state_dict(frame.weights)
