@@ -34,8 +34,8 @@ def visitor(chromium):
     def visit(url: str, **options):
         contexts.append(chromium.new_context(viewport={"width": 1440, "height": 900}, **options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(60_000)
-        expect.set_options(timeout=60_000)
+        page.set_default_timeout(30_000)
+        expect.set_options(timeout=30_000)
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(url)
@@ -117,7 +117,7 @@ def walk_through(visitor, url: str, dataset: str, slug: str) -> None:
 
     page.locator("#forming input.when").fill("0")
     expect(page.locator(".t-then")).to_contain_text("Step 0 · before training")
-    expect(page.locator(".v-cursor").first).to_be_visible()
+    expect(page.locator(".v-cursor").first).to_have_css("opacity", "1")
     page.locator("#forming input.when").fill("1")
     expect(page.locator(".t-then")).to_contain_text("loss")
     button(page, "Back to live").click()
@@ -127,7 +127,7 @@ def walk_through(visitor, url: str, dataset: str, slug: str) -> None:
     expect(page.locator("#progress h2")).to_contain_text("Stopped")
     expect(other.locator("#progress h2")).to_contain_text("Stopped")
     expect(page.locator("#confusion")).to_contain_text("Test accuracy")
-    expect(page.get_by_label("The same from the command line")).to_have_value(re.compile(f"--dataset {slug}"))
+    expect(page.locator("#after textarea").first).to_have_value(re.compile(f"--dataset {slug}"))
     with page.expect_download() as download:
         page.get_by_role("link", name="Download weights, config and card").or_(
             button(page, "Download weights, config and card")

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import pickle
 import shlex
 import threading
 import time
@@ -348,3 +349,21 @@ def test_the_command_of_a_run_trains_the_same():
     given_shape = {name: getattr(arguments, name) for name in SHAPE_FLAGS}
     assert {name: value for name, value in given_shape.items() if value is not None} == chosen.shape
     assert (arguments.minutes, tuple(arguments.classes)) == (0.5, chosen.classes)
+
+
+def test_on_zero_gpu_what_is_not_lent_the_gpu_computes_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(learning, "ON_ZERO", True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert learning.device() == torch.device("cpu")
+
+
+def test_what_training_hands_over_can_cross_a_process_border():
+    class Straight:
+        def steer(self, config):
+            return False
+
+    frames = list(learning.learn(settings.read(TINY), SOURCES["shapes"].splits, Straight(), torch.device("cpu")))
+    there_and_back = pickle.loads(pickle.dumps(frames))
+    assert there_and_back[0].progress is None and there_and_back[0].snapshot == frames[0].snapshot
+    assert there_and_back[-1].progress == frames[-1].progress
+    assert all(value.device.type == "cpu" for value in there_and_back[-1].weights.values())

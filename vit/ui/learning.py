@@ -4,6 +4,7 @@ What is above this seam, the registry and the pages, is the same wherever the ge
 process, or in the fork that ZeroGPU makes of it.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -13,10 +14,12 @@ from torch import Tensor
 
 from vit.config import TrainConfig
 from vit.data import Splits
+from vit.device import choose_device
 from vit.training import Progress, train
 from vit.ui.settings import Settings
 from vit.ui.snapshots import Camera, Snapshot, probe, take
 
+ON_ZERO = os.getenv("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 WEIGHTS_EVERY = 5.0  # seconds; what a diverged run falls back to
 
 
@@ -54,6 +57,11 @@ def learn(settings: Settings, splits: Splits, steering: Steering, device: torch.
         yield Frame(progress, snapshot, weights, camera.seconds)
         if not going:
             return
+
+
+def device() -> torch.device:
+    """Where this process computes. ZeroGPU tells everyone that there is a GPU, and lends it to decorated functions."""
+    return torch.device("cpu") if ON_ZERO else choose_device()
 
 
 def _finite(model: torch.nn.Module) -> bool:

@@ -8,8 +8,8 @@ from html import escape
 import gradio as gr
 import torch
 
-from vit.device import choose_device, precision
-from vit.ui import attention, classify, datasets, models, outcome, pictures, theme, train
+from vit.device import precision
+from vit.ui import attention, classify, datasets, learning, models, outcome, pictures, theme, train
 from vit.ui.pictures import STATIC, Picture
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
@@ -183,7 +183,7 @@ def status_line(key: str | None, own_runs: list[str]) -> str:
 
 
 def device() -> str:
-    chosen = choose_device()
+    chosen = learning.device()
     with precision(chosen):
         kind = "bf16" if torch.is_autocast_enabled(chosen.type) else "float32"
     if chosen.type == "cpu":

@@ -12,14 +12,13 @@ from dataclasses import asdict, dataclass, field
 
 from vit.config import TrainConfig
 from vit.data import DatasetUnavailable, select_classes
-from vit.device import choose_device
 from vit.evaluation import Evaluation, evaluate
 from vit.model import ViT
 from vit.training import Progress, TrainingDiverged
 from vit.ui import saved
 from vit.ui.datasets import SOURCES
 from vit.ui.history import History
-from vit.ui.learning import Frame, learn
+from vit.ui.learning import Frame, device, learn
 from vit.ui.settings import Settings, check_lr
 from vit.ui.snapshots import Album
 
@@ -188,7 +187,7 @@ def _train(run: Run) -> None:
     run.model.classes, run.model.mean, run.model.std = splits.train.classes, splits.train.mean, splits.train.std
     saved_at, learned = 0.0, False
     try:
-        for frame in learn(run.settings, splits, run, choose_device()):
+        for frame in learn(run.settings, splits, run, device()):
             _take_in(run, frame)
             if frame.weights:
                 run.model.load_state_dict(frame.weights)

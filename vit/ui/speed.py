@@ -6,8 +6,9 @@ from functools import lru_cache
 
 import torch
 
-from vit.device import choose_device, precision
+from vit.device import precision
 from vit.model import create_model
+from vit.ui import learning
 from vit.ui.settings import BUILDING, IMG_SIZE, Settings
 
 SECONDS = 1.0
@@ -24,7 +25,7 @@ def images_per_second(settings: Settings) -> float:
 
 @lru_cache(maxsize=64)
 def _try(variant: str, classes: int, shape: tuple, batch_size: int) -> float:
-    device = choose_device()
+    device = learning.device()
     with BUILDING:
         model = create_model(variant, img_size=IMG_SIZE, num_classes=classes, **dict(shape)).to(device)
         images = torch.randn(batch_size, 3, IMG_SIZE, IMG_SIZE, device=device)

@@ -183,7 +183,8 @@ function tell(moment, newest) {
   $(".now").textContent = view.live ? "Back to live" : "Back to the end";
   element.dataset.step = moment.step;
   root.style.setProperty("--scrub", moment.seconds);
-  root.classList.toggle("t-scrubbed", !newest && !!view.run);
+  root.style.setProperty("--scrubbed", +(!newest && !!view.run));
+  $(".t-forming").classList.toggle("t-scrubbed", !newest && !!view.run);
 }
 
 $(".when").addEventListener("input", () => { following = +$(".when").value >= view.moments.length - 1; draw(); });
