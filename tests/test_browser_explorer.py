@@ -101,7 +101,7 @@ def test_the_pixels_drawn_are_the_models_own_weights(open_view, shapes):
     matches(patches[0], top)
     box = page.locator("#attention .x-stage").bounding_box()
     page.mouse.click(box["x"] + box["width"] * 2.5 / 8, box["y"] + box["height"] * 4.5 / 8)  # row 5, column 3
-    expect(page.locator("#attention .x-query-name")).to_have_text("the patch in row 5, column 3")
+    expect(page.locator("#attention .x-query-name")).to_have_text("row 5, column 3")
     matches(patches[1 + 4 * 8 + 2], top)
     page.get_by_role("radio", name="Attended by").click()
     matches(patches[1:, 4 * 8 + 2], top)
@@ -155,7 +155,7 @@ def test_the_keyboard_alone_is_enough(open_view):
     page.locator("#attention .x-stage").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    assert view(page)["query"] == "the patch in row 5, column 6"
+    assert view(page)["query"] == "row 5, column 6"
     page.keyboard.press("Escape")
     assert view(page)["query"] == "the class token"
     page.locator("#attention [data-source][aria-checked=true]").focus()

@@ -12,7 +12,7 @@ import torch
 
 from vit.attention import attention_distance, describe_view, rollout
 from vit.model import ViT
-from vit.ui import explorer, probes
+from vit.ui import explorer, pictures, probes
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Look
 
@@ -97,6 +97,14 @@ def test_without_a_mask_nothing_is_called_an_object(small_vit):
     said = json.dumps([sent["sentences"], sent["comparison"], sent["region"]])
     assert "the object" not in said and "the central region" in said
     assert sent["picture"] is None and "secret" not in json.dumps(sent)
+
+
+def test_pictures_and_masks_take_the_models_size(shapes):
+    part = shapes.test.take(slice(3))
+    assert pictures.fit(part, 32) is part
+    large = pictures.fit(part, 56)
+    assert large.images.shape == (3, 3, 56, 56) and large.images.dtype == torch.uint8
+    assert large.masks.float().mean().item() == pytest.approx(part.masks.float().mean().item(), abs=0.01)
 
 
 def test_a_forgotten_picture_is_refused_with_a_remedy(monkeypatch):

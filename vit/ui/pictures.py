@@ -2,11 +2,13 @@
 
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -53,9 +55,19 @@ def _pixels(picture: Picture, img_size: int) -> tuple[Tensor, str | None, Tensor
     source, which = picture
     if source == "upload":
         return read_image(which, img_size), None, None
-    test = SOURCES[source].load().test
-    mask = None if test.masks is None else test.masks[which]
-    return test.images[which], test.classes[test.labels[which]], mask
+    one = fit(SOURCES[source].load().test.take(slice(which, which + 1)), img_size)
+    return one.images[0], one.classes[one.labels[0]], None if one.masks is None else one.masks[0]
+
+
+def fit(dataset: Dataset, img_size: int) -> Dataset:
+    """The same pictures and masks in the size that a model takes."""
+    if dataset.images.shape[-1] == img_size:
+        return dataset
+    images = F.interpolate(dataset.images.float(), (img_size, img_size), mode="bilinear", antialias=True)
+    masks = dataset.masks
+    if masks is not None:
+        masks = F.interpolate(masks[:, None].float(), (img_size, img_size))[:, 0] > 0
+    return replace(dataset, images=images.round().clamp(0, 255).byte(), masks=masks)
 
 
 def _sentence(error: ValueError) -> str:

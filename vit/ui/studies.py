@@ -16,7 +16,6 @@ from vit.ui.errors import BadInput
 
 MAX_PICTURES = 1000
 BATCH = 20
-ROWS = 12
 
 
 def head_importance(model: str, pictures: float) -> Iterator[dict]:
@@ -92,7 +91,7 @@ def _material(key: str, count: float) -> tuple[ViT, Dataset]:
     if models.dataset(model) != source:
         raise BadInput(f"{LABELS[models.dataset(model)]}, whose classes this model knows, is not at hand yet.")
     mixed = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))
-    return model, test.take(mixed[: int(count)])
+    return model, pictures.fit(test.take(mixed[: int(count)]), model.config["img_size"])
 
 
 def importance_table(found: HeadImportance) -> str:
@@ -118,7 +117,7 @@ def importance_table(found: HeadImportance) -> str:
 
 
 def _cell(points: float, interval: float, scale: float, L: int) -> str:
-    strength = round(70 * min(1, abs(points) / scale))
+    strength = round(45 * min(1, abs(points) / scale))
     colour = "var(--v-train)" if points > 0 else "var(--v-val)"
     error = f"<small> ± {interval:.1f}</small>" if L < 7 else ""
     return (
@@ -128,8 +127,8 @@ def _cell(points: float, interval: float, scale: float, L: int) -> str:
 
 
 def regions_table(found: HeadRegions, dataset: Dataset) -> str:
-    """Regions and heads most above chance, with the pictures that show it best."""
-    rows = found.ranked(ROWS)
+    """The head that favours each region most, above chance first, with the pictures that show it best."""
+    rows = list({row["region"]: row for row in reversed(found.ranked(found.ratios.numel()))}.values())[::-1]
     if not rows:
         return ""
     body = "".join(

@@ -62,9 +62,9 @@ async function saveFile(format) {
     format, grid: [...map], top: topOf(map, state.source), colormap: $(".colormap").value,
     title: `${view.title}, layer ${state.layer + 1} of ${view.L}, ${sourceName()}`, name: `${directionName()}: ${nameOf(state.query)}`,
   });
+  note.textContent = answer ? `Saved as ${answer.name}` : "";
   if (!answer) return;
   const url = URL.createObjectURL(new Blob([bytes(answer.content)]));
   Object.assign(document.createElement("a"), { href: url, download: answer.name }).click();
   URL.revokeObjectURL(url);
-  note.textContent = `Saved as ${answer.name}`;
 }

@@ -36,7 +36,7 @@ function buildCharts() {
     }
     for (const [layer, at] of [[0, "start"], [view.L - 1, "end"]].slice(0, view.L)) {
       const label = svg("text", { class: "x-level-name", x: x(layer), y: HIGH + 8, "text-anchor": view.L > 1 ? at : "middle" });
-      label.textContent = layer ? view.L : "layer 1";
+      label.textContent = `L${layer + 1}`;
       drawn.append(label);
     }
     for (let l = 0; l < view.L; l++) for (let k = 0; k < view.heads; k++) {
@@ -82,8 +82,8 @@ function drawCosines(figure, text, chosen) {
 function buildComparison() {
   const { layers: n, early, late, sentence } = view.comparison, names = Object.keys(CHARTS).filter((name) => name in early);
   const [first, last] = n > 1 ? [`Layers 1 to ${n}`, `Layers ${view.L - n + 1} to ${view.L}`] : ["Layer 1", `Layer ${view.L}`];
-  $("canvas.early").nextElementSibling.textContent = `${first}, mean of heads`;
-  $("canvas.late").nextElementSibling.textContent = `${last}, mean of heads`;
+  $("canvas.early").nextElementSibling.textContent = `${first}, all heads`;
+  $("canvas.late").nextElementSibling.textContent = `${last}, all heads`;
   $(".x-table").innerHTML = `<tr><th></th><th>${first}</th><th>${last}</th></tr>` + names.map((name) => {
     const [title, text] = CHARTS[name];
     return `<tr><th>${name === "object_share" ? view.region.replace("the ", "On the ") : title}</th>`

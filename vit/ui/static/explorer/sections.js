@@ -6,7 +6,8 @@ async function ask(probe, question = {}) {
   let answer;
   try { answer = await server[probe]({ token, ...question }); } catch (error) { answer = { error: "The server can't be reached." }; }
   if (view.token !== token) return null;
-  $(".x-file-note").textContent = answer.error || "";
+  $(".x-error").textContent = answer.error || "";
+  $(".x-error").hidden = !answer.error;
   return answer.error ? null : answer;
 }
 
@@ -94,6 +95,6 @@ function drawPositions() {
   const patch = state.query >= 0 ? state.query : Math.floor(view.h / 2) * view.w + Math.floor(view.w / 2);
   const map = Array.from({ length: view.P }, (_, i) => Math.max(0, answers.weights.cosines[patch * view.P + i] / 127.5 - 1));
   paintMap($("canvas.positions"), map, 1);
-  $("canvas.positions").nextElementSibling.textContent = `Cosine of each position embedding to that of ${
+  $("canvas.positions").nextElementSibling.textContent = `Cosine of each position embedding to that of the patch in ${
     nameOf(patch)}, from 0 or less to 1` + (state.query < 0 ? "; click a patch of the picture for another" : "");
 }

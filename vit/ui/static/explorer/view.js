@@ -1,6 +1,6 @@
 // One picture through one model: what is chosen, and what follows from a change. Nothing here asks the server.
 const nameOf = (patch) => patch < 0 ? "the class token"
-  : `the patch in row ${Math.floor(patch / view.w) + 1}, column ${patch % view.w + 1}`;
+  : `row ${Math.floor(patch / view.w) + 1}, column ${patch % view.w + 1}`;
 const sourceName = () => ({ head: `head ${state.head + 1}`, mean: "mean of heads", rollout: "rollout" })[state.source];
 const directionName = () => state.direction === "to" ? "attention from" : "attention to";
 
@@ -26,8 +26,8 @@ async function load() {
   buildCharts();
   buildComparison();
   drawPrediction(null);
-  $(".x-link").disabled = false;
   $(".x-file-note").textContent = "";
+  $(".x-error").hidden = true;
   drawBar();
   drawAll();
   if (state.off.size) predictWithout();
@@ -68,8 +68,8 @@ function drawAll() {
     left: `${100 * (patch % view.w) / view.w}%`, top: `${100 * Math.floor(patch / view.w) / view.h}%`,
     width: `${100 / view.w}%`, height: `${100 / view.h}%`,
   });
-  const pooled = view.pool > 1 && patch >= 0 ? `, with its ${view.pool} × ${view.pool} neighbours` : "";
-  $(".x-query-name").textContent = (patch < 0 ? "the class token" : nameOf(patch)) + pooled;
+  const pooled = view.pool > 1 && patch >= 0 ? `, ${view.pool} × ${view.pool} patches` : "";
+  $(".x-query-name").textContent = nameOf(patch) + pooled;
   drawView();
 }
 
