@@ -53,7 +53,7 @@ def build() -> Tab:
         with gr.Column(scale=5, min_width=300):
             progress = pictures.html("progress")
             forming = pictures.html(
-                "forming", "forming", colours=train_view.COLOURS, server_functions=[fetch], elem_classes="t-view"
+                "forming", "forming", {"colours": train_view.COLOURS}, server_functions=[fetch], elem_classes="t-view"
             )
             charts = pictures.html("charts")
             done = outcome.build(run_id)

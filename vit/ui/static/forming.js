@@ -1,7 +1,7 @@
 // Moments of a run come once each, by id; the sliders redraw what is here and ask the server nothing.
 const $ = (name) => element.querySelector(name);
 const bytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-const colours = bytes(props.colours);
+const colours = bytes(GIVEN.colours);
 const root = document.documentElement;
 let view = null, held = new Map(), following = true, fetching = false, layer = 0;
 
