@@ -13,6 +13,9 @@ HUB_BESIDE_THE_PROJECT = ROOT.parent / "shared" / "hub"
 if "HF_HUB_CACHE" not in os.environ and HUB_BESIDE_THE_PROJECT.is_dir():
     os.environ.update(HF_HUB_CACHE=str(HUB_BESIDE_THE_PROJECT), HF_HUB_OFFLINE="1")
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# Before torch is imported. Models this small gain little from a second thread, and on a machine that others use too,
+# two threads that wait for each other are several times slower than one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
@@ -40,8 +43,7 @@ def app_url(tmp_path_factory) -> Iterator[str]:
     """Address of a real `python app.py` of its own, offline and with nothing cached."""
     home = str(tmp_path_factory.mktemp("hf"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "VIT_"))}
-    # One thread: on a machine that others use too, two that wait for each other are several times slower.
-    environment |= {"HF_HOME": home, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    environment |= {"HF_HOME": home, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "app.py"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:

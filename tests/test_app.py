@@ -1,8 +1,7 @@
-"""The app as a program meets it: a real server, driven by gradio_client; and the registry of runs under it."""
+"""The app as a program meets it: a real server, driven by gradio_client."""
 
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -11,10 +10,12 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from tests.conftest import ROOT
-from vit.training import TrainConfig
-from vit.ui import runs
 
-SETTINGS = {"batch_size": 32, "learning_rate": 2e-3, "weight_decay": 0.05, "seed": 0}
+ENDPOINTS = {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
+ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads", "/head_importance"}
+ENDPOINTS |= {"/head_regions"}
+ENDPOINTS |= {"/pause", "/resume", "/set_learning_rate", "/snapshot", "/download"}
+SETTINGS = {"batch_size": 32, "learning_rate": 3e-3, "weight_decay": 0.05, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def picture(tmp_path_factory, shapes):
 
 def ended(client: Client, run_id: str) -> dict:
     """The run's status once it has ended."""
-    while (status := client.predict(run_id, api_name="/status"))["status"] in ("queued", "loading", "running"):
+    while (status := client.predict(run_id, api_name="/status"))["status"] not in ("finished", "stopped", "failed"):
         time.sleep(0.2)
     return status
 
@@ -59,15 +60,7 @@ def test_without_network_the_app_says_so_and_has_shapes(client):
 
 def test_named_endpoints_are_described_and_plumbing_is_hidden(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    explorer = {
-        "/attention",
-        "/attention_statistics",
-        "/relevance",
-        "/without_heads",
-        "/head_importance",
-        "/head_regions",
-    }
-    assert set(named) == {"/about", "/classify", "/start", "/status", "/stop"} | explorer
+    assert set(named) == ENDPOINTS
     assert all(endpoint["description"] for endpoint in named.values())
 
 
@@ -99,7 +92,33 @@ def test_a_program_trains_a_model_and_uses_it(client, picture):
     assert status["step"] > 0 and status["images_per_second"] > 0
     assert 0 <= status["validation_accuracy"] <= 1
     assert len(status["curve"]["loss"]) == len(status["curve"]["seconds"]) > 0
+    assert 0 <= status["test_accuracy"] <= 1
+    assert status["seconds_drawing"] <= 0.1 * status["curve"]["seconds"][-1]
     assert client.predict(picture, run["run_id"], api_name="/classify")["label"]
+    start, end = (client.predict(run["run_id"], step, api_name="/snapshot") for step in (0, status["step"]))
+    assert start["step"] == 0 and end["step"] == status["step"]
+    assert start["attention"] != end["attention"] and len(start["truth"]) == len(start["probabilities"]) == 6
+    assert client.predict(run["run_id"], api_name="/download").endswith("vit-live-shapes.zip")
+
+
+def test_a_program_pauses_changes_the_rate_and_resumes(client):
+    run = client.predict("shapes", "vit_live", 10, *SETTINGS.values(), {"depth": 1}, api_name="/start")
+    who = run["run_id"], run["owner_token"]
+    assert run["command"].endswith("--batch-size 32 --depth 1")
+    while client.predict(who[0], api_name="/status")["step"] < 2:
+        time.sleep(0.1)
+    client.predict(*who, api_name="/pause")
+    while (paused := client.predict(who[0], api_name="/status"))["status"] != "paused":
+        time.sleep(0.1)
+    assert client.predict(*who, 1e-6, api_name="/set_learning_rate")["learning_rate"] == 1e-6
+    with pytest.raises(AppError, match="tend to diverge"):
+        client.predict(*who, 50, api_name="/set_learning_rate")
+    client.predict(*who, api_name="/resume")
+    while client.predict(who[0], api_name="/status")["step"] < paused["step"] + 2:
+        time.sleep(0.1)
+    client.predict(*who, api_name="/stop")
+    rates = ended(client, who[0])["curve"]["lr"]
+    assert rates[-1] <= 1e-6 < rates[0]
 
 
 def test_only_the_owner_stops_a_run(client):
@@ -120,6 +139,8 @@ def test_only_the_owner_stops_a_run(client):
         ({"batch_size": 0}, "batch_size must be a positive number"),
         ({"learning_rate": -1}, "lr must be a positive number"),
         ({"seed": None}, "seed is empty"),
+        ({"advanced": {"embed_dim": 100}}, "choose a width of 99 or 102"),
+        ({"advanced": {"classes": ["heart"]}}, "choose at least 2"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_at_once(client, change, words):
@@ -146,52 +167,3 @@ def test_bad_pictures_models_layers_and_runs_are_named(client, picture, tmp_path
         client.predict(picture, "shapes", 99, 0, api_name="/attention")
     with pytest.raises(AppError, match="no such run"):
         client.predict("guess", api_name="/status")
-
-
-@pytest.fixture
-def steps(monkeypatch):
-    """Runs that take no step until told to go."""
-    go = threading.Event()
-
-    def wait(run):
-        go.wait()
-        yield from ()
-
-    monkeypatch.setattr(runs, "RUNS", {})
-    monkeypatch.setattr(runs, "_steps", wait)
-    yield go
-    go.set()
-
-
-def start() -> runs.Run:
-    return runs.start("shapes", "vit_live", TrainConfig(minutes=1))
-
-
-def until(condition) -> None:
-    with runs._changed:
-        assert runs._changed.wait_for(condition, timeout=20)
-
-
-def test_runs_wait_their_turn_in_order_and_can_leave_the_queue(steps):
-    first, second, third = start(), start(), start()
-    until(lambda: first.status == "loading")
-    assert (second.place, third.place) == (1, 2)
-    runs.stop(second.id, second.owner)
-    until(lambda: second.status == "stopped")
-    assert third.place == 1
-    steps.set()
-    until(lambda: not first.live and not third.live)
-
-
-def test_a_full_queue_refuses_and_old_runs_are_forgotten(steps, monkeypatch):
-    monkeypatch.setattr(runs, "MAX_QUEUE", 1)
-    monkeypatch.setattr(runs, "KEEP_RUNS", 1)
-    first = start()
-    until(lambda: first.status == "loading")
-    second = start()
-    with pytest.raises(ValueError, match="waiting already"):
-        start()
-    steps.set()
-    until(lambda: not first.live and not second.live)
-    start()
-    assert first.id not in runs.RUNS and second.id in runs.RUNS

@@ -16,6 +16,8 @@ from vit.data import normalize
 from vit.ui import models
 
 expect = sync_api.expect
+# What the other tabs load at the start has come when nothing has for a second and a half.
+QUIET = "Math.max(...performance.getEntriesByType('resource').map((e) => e.responseEnd)) + 1500 < performance.now()"
 FIRST_VIEW = "document.querySelector('#attention .x-sentence')?.textContent.includes('nats')"
 
 
@@ -31,8 +33,9 @@ def open_view(browser, app_url):  # noqa: F811
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{app_url}?{query}")
         page.wait_for_function(FIRST_VIEW)
+        page.wait_for_function(QUIET)
         page.requests, page.errors = [], errors
-        page.on("request", lambda request: page.requests.append(request.url))
+        page.on("request", lambda request: page.requests.append(f"{request.url} {request.post_data}"))
         pages.append(page)
         return page
 

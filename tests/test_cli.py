@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -11,9 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from vit.__main__ import main
+from vit.record import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -85,6 +89,78 @@ def test_train_does_not_overwrite_a_checkpoint(trained):
     fails_with_one_line(run("train", "--dataset", "shapes", "--out", folder), "already holds a checkpoint", "--out")
 
 
+def test_a_run_killed_at_any_moment_is_resumed_and_ends_bit_identical(tmp_path):
+    short = ["--dataset", "shapes", "--model", "vit_live_patch", "--epochs", "0.6", "--batch-size", "200"]
+    short += ["--cutmix", "1", "--ema", "0.9", "--drop-path-rate", "0.1", "--save-every", "0"]
+    assert run("train", *short, "--out", tmp_path / "whole").returncode == 0
+
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-m", "vit", "train", *short, "--out", str(killed)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        for text in iter(lambda: process.stderr.read(1), ""):  # the bar is one long line
+            if text == "%" and len(read_metrics(killed)) >= 10:
+                break
+        process.send_signal(signal.SIGKILL)
+    assert not (killed / "config.json").exists()
+    fails_with_one_line(run("train", *short, "--out", killed), "unfinished run", "--resume")
+    fails_with_one_line(run("train", "--resume", killed, "--epochs", "2"), "leave out --epochs")
+    result = run("train", "--resume", killed)
+    assert result.returncode == 0, result.stderr
+
+    whole, resumed = (load_file(folder / "model.safetensors") for folder in (tmp_path / "whole", killed))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole.keys() | resumed.keys())
+    losses = [[(line["step"], line["loss"]) for line in read_metrics(f)] for f in (tmp_path / "whole", killed)]
+    assert losses[0] == losses[1]
+    assert (killed / "curve.png").exists()
+    fails_with_one_line(run("train", "--resume", killed), "holds no unfinished run")
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "vit",
+        "train",
+        "--dataset",
+        "shapes",
+        "--minutes",
+        "5",
+        "--out",
+        str(tmp_path / "r"),
+    ]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        for text in iter(lambda: process.stderr.read(1), ""):
+            if text == "%" and len(read_metrics(tmp_path / "r")) >= 3:
+                break
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert f"python -m vit train --resume {tmp_path / 'r'}" in said
+    assert 0 <= json.loads(run("evaluate", tmp_path / "r", "--json").stdout)["accuracy"] <= 1
+    assert (tmp_path / "r" / "state.safetensors").exists()
+
+
+def test_a_damaged_state_says_so(tmp_path):
+    (tmp_path / "state.safetensors").write_bytes(b"nothing")
+    fails_with_one_line(run("train", "--resume", tmp_path), "state.safetensors", "damaged")
+    fails_with_one_line(run("train", "--resume", tmp_path / "elsewhere"), "holds no unfinished run")
+
+
+def test_shape_and_classes_can_be_chosen(tmp_path):
+    shape = ["--embed-dim", "32", "--depth", "2", "--num-heads", "4", "--patch-size", "8", "--stem", "patch"]
+    chosen = ["--classes", "ring", "heart", "moon", "--no-flip"]
+    result = run("train", "--dataset", "shapes", "--epochs", "0.2", *shape, *chosen, "--out", tmp_path / "r")
+    assert result.returncode == 0, result.stderr
+    saved = json.loads((tmp_path / "r" / "config.json").read_text())
+    assert saved["classes"] == ["heart", "moon", "ring"]
+    assert [saved["architecture"][name] for name in ("embed_dim", "depth", "patch_size")] == [32, 2, 8]
+    report = json.loads(run("evaluate", tmp_path / "r", "--json").stdout)
+    assert (report["n"], list(report["per_class"])) == (600, ["heart", "moon", "ring"])
+    fails_with_one_line(run("train", "--dataset", "shapes", "--classes", "cat", "dog"), "no class 'cat'", "heart")
+    fails_with_one_line(run("train", "--dataset", "shapes", "--num-heads", "5"), "num_heads=5", "embed_dim=96")
+
+
 def test_evaluate_reports_accuracy_per_class_and_confusion(trained):
     folder, _ = trained
     report = json.loads(run("evaluate", folder, "--json").stdout)
@@ -94,6 +170,20 @@ def test_evaluate_reports_accuracy_per_class_and_confusion(trained):
     text = run("evaluate", folder).stdout
     assert f"{100 * report['accuracy']:.2f}%" in text
     assert all(name in text for name in report["per_class"])
+
+
+def test_a_model_of_another_shape_learns_some_classes_only(tmp_path):
+    shape = ("--embed-dim", 48, "--depth", 1, "--num-heads", 2, "--patch-size", 8, "--stem", "patch")
+    recipe = ("--weight-decay", 0, "--warmup", 0, "--crop", 0, "--no-flip", "--classes", "moon", "heart")
+    short = ("--dataset", "shapes", "--epochs", 0.1, "--batch-size", 32)
+    assert run("train", *short, *shape, *recipe, "--out", tmp_path / "one").returncode == 0
+    config = json.loads((tmp_path / "one" / "config.json").read_text())
+    assert config["classes"] == ["heart", "moon"]
+    assert config["architecture"] | {"embed_dim": 48, "depth": 1, "patch_size": 8} == config["architecture"]
+    assert config["trained"]["config"] | {"warmup": 0, "flip": False, "crop": 0} == config["trained"]["config"]
+    report = json.loads(run("evaluate", tmp_path / "one", "--json").stdout)
+    assert set(report["per_class"]) == {"heart", "moon"} and report["n"] == 400
+    fails_with_one_line(run("train", *short, "--classes", "cat"), "no class 'cat'")
 
 
 def test_predict_names_the_likeliest_classes(trained, picture):

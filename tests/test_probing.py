@@ -2,14 +2,17 @@
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from vit import ViT, probing, vit_live, vit_live_patch
-from vit.attention import attention_maps, patch_coverage, region_shares
-from vit.data import Dataset, normalize
+from vit import ViT, data, probing, vit_live, vit_live_patch
+from vit.attention import attention_maps, patch_coverage, region_shares, rollout
+from vit.data import normalize
+from vit.evaluation import evaluate
+from vit.training import TrainConfig, train
 
 
 @pytest.fixture
@@ -293,7 +296,7 @@ def test_the_filters_are_those_that_meet_the_pixels():
     assert torch.equal(probing.patch_filters(conv), conv.patch_embed.convs[0].weight)
 
 
-def empty(dataset: Dataset) -> Dataset:
+def empty(dataset: data.Dataset) -> data.Dataset:
     return dataset.take(slice(0))
 
 
@@ -316,3 +319,75 @@ def test_what_is_not_there_is_refused(call, words, small_vit, images, shapes):
     with pytest.raises(ValueError) as error:
         call(small_vit, images, shapes.test.take(slice(20)))
     assert all(word in str(error.value) for word in words), error.value
+
+
+CHECKPOINT = Path(__file__).resolve().parents[1] / "checkpoints" / "shapes"
+
+
+@pytest.fixture(scope="module")
+def trained(shapes):
+    """The model that is shipped, where it knows its shapes; else one trained here."""
+    if (CHECKPOINT / "config.json").exists():
+        model = ViT.from_pretrained(CHECKPOINT).eval()
+        if evaluate(model, shapes.test.take(slice(500))).accuracy > 0.9:
+            return model
+    torch.manual_seed(1)
+    model = vit_live()
+    last(train(model, shapes.train, TrainConfig(epochs=4, seed=1)))
+    return model
+
+
+@torch.no_grad()
+def drops_without_each_patch(model, image, c, ablation):
+    """How far the logit of class c falls when one patch is taken away, for each patch: (h*w,).
+
+    pixels: a square of the picture's mean colour in its place. token: the mean content of the picture's patches in
+    place of its own, its position kept. With the linear patch projection these are nearly one; a conv stem spreads the
+    square's edges into the neighbouring tokens.
+    """
+    (h, w), P, prefix = model.grid_size, model.config["patch_size"], model.num_prefix_tokens
+    chosen = torch.eye(h * w, dtype=torch.bool)
+    if ablation == "pixels":
+        where = chosen.view(-1, 1, h, w).repeat_interleave(P, 2).repeat_interleave(P, 3)
+        logits = model(torch.where(where, image.mean((2, 3), keepdim=True), image))
+    else:
+        x = model.embed(image).expand(h * w, -1, -1)
+        positions = model.pos_embed[:, prefix:]
+        content = (x[:1, prefix:] - positions).mean(1, keepdim=True)
+        patches = torch.where(chosen[..., None], content + positions, x[:, prefix:])
+        x = torch.cat([x[:, :prefix], patches], dim=1)
+        for block in model.blocks:
+            x = block(x)
+        logits = model.classify(x)
+    return model(image)[0, c] - logits[:, c]
+
+
+def agreement(scores, drops, k=5):
+    """Share of the k highest-scored patches whose loss lowers the logit, and Spearman's correlation over all."""
+    ranks = torch.stack([scores, drops]).argsort(1).argsort(1).float()
+    return (drops[scores.topk(k).indices] > 0).float().mean(), torch.corrcoef(ranks)[0, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("which", ["true class", "runner-up"])
+def test_relevance_agrees_with_taking_patches_away_more_often_than_rollout_does(trained, shapes, which):
+    pictures = shapes.test.take(slice(200, 400))
+    pixels = normalize(pictures.images, trained.mean, trained.std)
+    found = {}
+    for ablation in ("token", "pixels"):
+        by_relevance, by_rollout = [], []
+        for image, label in zip(pixels.split(1), pictures.labels):
+            logits, maps = attention_maps(trained, image)
+            c = label.item() if which == "true class" else logits[0].topk(2).indices[1].item()
+            drops = drops_without_each_patch(trained, image, c, ablation)
+            rolled = rollout(maps)[0, -1, 0, trained.num_prefix_tokens :]
+            by_relevance.append(agreement(probing.relevance(trained, image, [c]).flatten(), drops))
+            by_rollout.append(agreement(rolled, drops))
+        found[ablation] = torch.tensor([by_relevance, by_rollout])  # (method, n, (sign, rank))
+        for name, (sign, rank) in zip(["relevance", "rollout"], found[ablation].mean(1).tolist()):
+            print(f"{which}, {ablation} taken away, {len(pixels)} pictures: {name} sign {sign:.3f}, rank {rank:+.3f}")
+    # Of squares of pixels nothing is claimed: before a conv stem they are new edges, and there rollout ranks better.
+    relevant, rolled = found["token"]
+    difference = relevant - rolled  # (n, (sign, rank)), paired
+    assert (difference.mean(0) > 1.96 * difference.std(0) / len(difference) ** 0.5).all()

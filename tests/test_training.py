@@ -2,15 +2,22 @@
 
 import itertools
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
-from vit import ViT, training
-from vit.training import TrainConfig, TrainingDiverged, adamw, evaluate, schedule, train
+from vit import ViT, device, evaluation, state, training
+from vit.evaluation import evaluate
+from vit.optim import AveragedWeights, Muon, optimizers, orthogonalize, schedule
+from vit.record import read_metrics
+from vit.state import TrainState
+from vit.training import TrainConfig, TrainingDiverged, train
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,7 +56,8 @@ def test_progress_counts_and_ends_with_the_whole_validation_set(shapes):
     assert [p.steps for p in history] == [9] * 9
     assert [p.done for p in history] == pytest.approx([i / 9 for i in range(1, 10)])
     assert history[2].epoch == 1
-    assert all(a.elapsed < b.elapsed and a.remaining > b.remaining for a, b in itertools.pairwise(history))
+    assert all(a.elapsed < b.elapsed for a, b in itertools.pairwise(history))
+    assert [p.remaining for p in history] == pytest.approx([p.elapsed * (9 - p.step) / p.step for p in history])
     final = evaluate(model, held_out)
     assert history[-1].validation_accuracy == final.accuracy
     assert history[-1].validation_loss == pytest.approx(final.loss)
@@ -69,7 +77,7 @@ def test_on_the_way_only_a_part_is_validated_and_only_while_it_is_cheap(shapes, 
 
 def test_minutes_end_on_time_and_leave_out_the_consumers_time(shapes, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(training.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(state.time, "perf_counter", lambda: clock[0])
     step = torch.optim.AdamW.step
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda *a: (clock.__setitem__(0, clock[0] + 1.0), step(*a)))
     history = []
@@ -102,9 +110,110 @@ def test_schedule_rises_peaks_and_ends_at_zero():
     assert schedule(1, 0.1) == pytest.approx(0)
 
 
+@pytest.mark.parametrize(("shape", "middle"), [("linear", 0.5), ("trapezoid", 1.0), ("cosine", 0.5)])
+def test_every_schedule_starts_at_its_peak_and_ends_at_zero(shape, middle):
+    assert schedule(0.1, 0.1, shape) == 1
+    assert schedule(0.55, 0.1, shape) == pytest.approx(middle)
+    assert schedule(1, 0.1, shape) == pytest.approx(0)
+    assert schedule(0.85, 0.1, "trapezoid") == pytest.approx(0.5)
+
+
+def test_the_average_follows_its_formula():
+    model = build()
+    average, expected = AveragedWeights(model, 0.3), model.head.bias.detach().clone()
+    for n in range(6):
+        nn.init.normal_(model.head.bias)
+        average.update(model)
+        decay = min(0.3, (1 + n) / (10 + n))
+        expected = decay * expected + (1 - decay) * model.head.bias.detach()
+    torch.testing.assert_close(average.model.head.bias, expected)
+
+
+def test_the_average_is_what_is_validated_and_kept(shapes):
+    model = build(stem="conv")
+    config = TrainConfig(epochs=2, batch_size=64, ema=0.9)
+    state_ = TrainState(model, config)
+    *_, last = train(model, shapes.train.take(slice(256)), config, shapes.validation.take(slice(100)), state_)
+    for kept, average in zip(model.state_dict().values(), state_.average.model.state_dict().values(), strict=True):
+        assert torch.equal(kept, average)
+    final = evaluate(model, shapes.validation.take(slice(100)))
+    assert (final.accuracy, final.loss) == (last.validation_accuracy, last.validation_loss)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_restored_run_ends_bit_identical_to_one_never_interrupted(shapes, optimizer):
+    few = shapes.train.take(slice(300))
+    config = TrainConfig(
+        epochs=3, batch_size=64, mixup=0.8, cutmix=1.0, erase=0.25, colour=0.2, ema=0.9, optimizer=optimizer
+    )
+    shape = {"stem": "conv", "drop_rate": 0.1, "drop_path_rate": 0.1}
+
+    def finish(run):
+        return [progress.loss for progress in run]
+
+    whole, resumed = build(**shape), build(seed=9, **shape)
+    losses = finish(train(whole, few, config))
+    for stop in (1, 6):  # in the first epoch, in the second
+        model = build(**shape)
+        interrupted = TrainState(model, config)
+        run = train(model, few, config, state=interrupted)
+        for _ in range(stop):
+            next(run)
+        tensors = {name: tensor.clone() for name, tensor in interrupted.tensors().items()}
+        again = TrainState(resumed, config)
+        again.restore(tensors, interrupted.numbers())
+        torch.rand(7)  # somebody else draws random numbers meanwhile
+        assert finish(train(resumed, few, config, state=again)) == losses[stop:]
+        for ours, theirs in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_accumulated_parts_give_the_whole_batchs_gradient(shapes):
+    few, config = shapes.train.take(slice(256)), TrainConfig(epochs=2, batch_size=64)
+
+    def losses(accumulate):
+        return [p.loss for p in train(build(), few, replace(config, accumulate=accumulate))]
+
+    assert losses(1) == pytest.approx(losses(4), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_compiled_model_learns_the_same(shapes):
+    few, config = shapes.train.take(slice(128)), TrainConfig(epochs=1, batch_size=64)
+    losses = [[p.loss for p in train(build(), few, replace(config, compile=on))] for on in (False, True)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_two_processes_give_what_one_gives_with_twice_the_batch(tmp_path):
+    """Through the command line and torchrun, with gloo."""
+    settings = ["--dataset", "shapes", "--model", "vit_live_patch", "--epochs", "0.15", "--cutmix", "1", "--json"]
+    two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vit"]
+    one = [sys.executable, "-m", "vit"]
+    for command, name, batch in ((two, "two", "64"), (one, "one", "128")):
+        out = ["--batch-size", batch, "--out", str(tmp_path / name)]
+        result = subprocess.run([*command, "train", *settings, *out], cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        assert len(result.stdout.strip().splitlines()) == 1  # only the first process speaks
+    lines = [[(p["step"], p["loss"]) for p in read_metrics(tmp_path / name)] for name in ("one", "two")]
+    assert len(lines[0]) == 10
+    torch.testing.assert_close(torch.tensor(lines[0]), torch.tensor(lines[1]), rtol=1e-4, atol=1e-4)
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("one", "two")]
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weight, weights[1][name], rtol=0, atol=2e-4)
+
+
+def test_a_state_of_another_model_is_refused():
+    config = TrainConfig(epochs=1)
+    saved = TrainState(build(), config)
+    with pytest.raises(ValueError, match=r"another run: .* in only one"):
+        TrainState(build(depth=1), config).restore(saved.tensors(), saved.numbers())
+    with pytest.raises(ValueError, match=r"another model: model\.cls_token was"):
+        TrainState(build(embed_dim=24), config).restore(saved.tensors(), saved.numbers())
+
+
 def test_only_matrices_are_decayed():
     model = build(stem="conv", distilled=True)
-    groups = adamw(model, 1e-3, 0.1).param_groups
+    groups = optimizers(model, "adamw", 1e-3, 0.1)[0].param_groups
     names = {id(p): n for n, p in model.named_parameters()}
     decayed, free = ({names[id(p)] for p in group["params"]} for group in groups)
     assert decayed | free == set(names.values())
@@ -114,17 +223,48 @@ def test_only_matrices_are_decayed():
     assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
 
 
+def test_muon_moves_the_blocks_matrices_and_adamw_the_rest():
+    model = build(stem="conv")
+    adamw, muon = optimizers(model, "muon", 1e-3, 0.1)
+    names = {id(p): n for n, p in model.named_parameters()}
+    moved = {names[id(p)] for group in muon.param_groups for p in group["params"]}
+    kinds = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
+    assert moved == {f"blocks.{i}.{kind}.weight" for i in range(2) for kind in kinds}
+    assert moved | {names[id(p)] for g in adamw.param_groups for p in g["params"]} == set(names.values())
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 16), (24, 8), (8, 24)])
+def test_orthogonalize_keeps_directions_and_evens_out_singular_values(shape):
+    torch.manual_seed(0)
+    u, s, v = torch.linalg.svd(torch.randn(shape), full_matrices=False)
+    matrix = (u * (0.1 + s)[..., None, :]) @ v
+    result = orthogonalize(matrix)
+    values = torch.linalg.svdvals(result)
+    assert values.min() > 0.5
+    assert values.max() < 1.3
+    turned = u.mT @ result @ v.mT  # diagonal where the singular vectors are the same
+    torch.testing.assert_close(turned, torch.diag_embed(turned.diagonal(dim1=-2, dim2=-1)), atol=1e-4, rtol=0)
+
+
+def test_a_step_of_muon_is_as_large_as_one_of_adamw():
+    matrix = nn.Parameter(torch.zeros(64, 32))
+    matrix.grad = torch.randn(64, 32)
+    muon = Muon([matrix], lr=1.0, weight_decay=0.0)
+    muon.step()
+    assert matrix.square().mean().sqrt().item() == pytest.approx(0.2, rel=0.3)  # AdamW's typical root mean square
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_try(shapes):
     model = build()
     nn.init.constant_(model.head.weight, math.inf)
-    with pytest.raises(TrainingDiverged, match=r"step 1 .* Try a rate of 0.0007, or a longer warm-up"):
+    with pytest.raises(TrainingDiverged, match=r"step 1 .* Try a rate of 0.001, or a longer warm-up"):
         next(train(model, shapes.train.take(slice(64)), TrainConfig(epochs=1, batch_size=32)))
 
 
 def test_evaluation_counts(shapes):
     model = build()
     part = shapes.test.take(slice(333))
-    training._check_fit(model, part)
+    evaluation.check_fit(model, part)
     result = evaluate(model, part)
     assert result.n == result.confusion.sum() == 333
     assert result.accuracy == pytest.approx(result.confusion.diag().sum() / 333)
@@ -145,6 +285,9 @@ def test_evaluation_counts(shapes):
         ({"epochs": 1, "batch_size": 0}, ["batch_size", "0"]),
         ({"epochs": 1, "weight_decay": -1}, ["weight_decay", "-1"]),
         ({"epochs": 1, "warmup": 1}, ["warmup", "below 1"]),
+        ({"epochs": 1, "accumulate": 3}, ["accumulate", "128", "3"]),
+        ({"epochs": 1, "erase": 2}, ["erase", "from 0 to 1", "2"]),
+        ({"epochs": 1, "schedule": "step"}, ["'step'", "cosine, linear, trapezoid"]),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, words):
@@ -164,13 +307,13 @@ def test_model_and_data_that_do_not_fit_are_refused_before_any_work(shapes):
     with pytest.raises(ValueError, match="nothing to evaluate"):
         evaluate(build(), shapes.test.take(slice(0)))
     with pytest.raises(ValueError, match=r"'tpu'.*cpu"):
-        training.choose_device("tpu")
+        device.choose_device("tpu")
 
 
 @pytest.mark.parametrize(("has_amx", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_bfloat16_is_used_only_where_the_processor_has_it(monkeypatch, has_amx, dtype):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_amx})
-    with training.precision(torch.device("cpu")):
+    with device.precision(torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 
 

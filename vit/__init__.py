@@ -1,8 +1,7 @@
 """A Vision Transformer written from scratch: train it, use it, look inside.
 
-import vit
-model = vit.vit_tiny()                                      # or vit.ViT.from_pretrained("checkpoints/shapes")
-logits, maps = model(images, return_attention=True)         # maps: one (B, heads, N, N) per layer
+>>> model = vit.vit_tiny()  # or vit.ViT.from_pretrained("checkpoints/shapes")
+>>> logits, maps = model(images, return_attention=True)  # maps: one (B, heads, N, N) per layer
 """
 
 from vit import checkpoint as checkpoint  # gives ViT its save_pretrained and from_pretrained

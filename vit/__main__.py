@@ -1,21 +1,14 @@
 """The command line: python -m vit train | evaluate | predict | attention."""
 
 import argparse
-import json
-import shlex
 import sys
 from pathlib import Path
 
-import numpy as np
-import torch
-from tqdm import tqdm
-
 from vit import data
-from vit.attention import attention_maps, early_against_late, head_statistics, rollout
-from vit.checkpoint import CONFIG
-from vit.model import MODELS, ViT, create_model
-from vit.probing import relevance
-from vit.training import TrainConfig, TrainingDiverged, choose_device, evaluate, train
+from vit.commands import CONFIG_FLAGS, SHAPE_FLAGS, attention_command, evaluate_command, predict_command, train_command
+from vit.config import TrainConfig
+from vit.model import MODELS
+from vit.training import TrainingDiverged
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,214 +22,6 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def train_command(arguments: argparse.Namespace) -> None:
-    out = arguments.out or Path("runs") / f"{arguments.dataset}-{arguments.model}"
-    if (out / CONFIG).exists():
-        raise ValueError(f"{out} already holds a checkpoint; choose another --out, or delete it first.")
-    minutes = 2.0 if arguments.epochs is None and arguments.minutes is None else arguments.minutes
-    config = TrainConfig(
-        epochs=arguments.epochs,
-        minutes=minutes,
-        batch_size=arguments.batch_size,
-        lr=arguments.lr,
-        seed=arguments.seed,
-    )
-    device = choose_device(arguments.device)
-    splits = load(arguments.dataset)
-    torch.manual_seed(config.seed)
-    shape = {"img_size": splits.train.images.shape[-1], "num_classes": len(splits.train.classes)}
-    if arguments.model in ("vit_base", "vit_large"):
-        shape["patch_size"] = 4  # theirs of 16 would leave 2 x 2 patches of a 32 px image
-    model = create_model(arguments.model, **shape).to(device)
-
-    progress, accuracy = None, None
-    try:
-        with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}") as bar:
-            for progress in train(model, splits.train, config, splits.validation):
-                accuracy = progress.validation_accuracy or accuracy
-                bar.update(100 * progress.done - bar.n)
-                bar.set_postfix_str(_status(progress, accuracy))
-    except KeyboardInterrupt:
-        if progress is None:
-            raise
-        print(f"Stopped after {progress.step} steps; what was learned so far is kept.", file=sys.stderr)
-    model.trained = _record(arguments, config, progress, accuracy, device)
-    model.save_pretrained(out)
-    result = {
-        "accuracy": accuracy,
-        "n": len(splits.validation),
-        "images_per_second": progress.images_per_second,
-        "folder": str(out),
-    }
-    _print(
-        arguments.json,
-        result,
-        f"Validation accuracy {_percent(accuracy)} on {len(splits.validation):,} held-out images; saved in {out}.\n"
-        f"Test it with: python -m vit evaluate {shlex.quote(str(out))}",
-    )
-
-
-def evaluate_command(arguments: argparse.Namespace) -> None:
-    device = choose_device(arguments.device)
-    model = ViT.from_pretrained(arguments.folder).to(device)
-    test = load(arguments.dataset or model.trained.get("dataset", "cifar10")).test
-    with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}") as bar:
-        result = evaluate(model, test, lambda done, desc: (bar.set_description(desc), bar.update(100 * done - bar.n)))
-    per_class = dict(zip(test.classes, result.per_class))
-    report = {
-        "accuracy": result.accuracy,
-        "n": result.n,
-        "images_per_second": result.images_per_second,
-        "loss": result.loss,
-        "dataset": test.name,
-        "split": test.split,
-        "per_class": per_class,
-        "confusion": result.confusion.tolist(),
-    }
-    width = max(map(len, test.classes))
-    lines = [f"Test accuracy {_percent(result.accuracy)} on {result.n:,} images of {test.name}.", ""]
-    lines += [f"{'':>{width}}  recognised  taken for (rows: true class, counts)"]
-    for (name, share), row in zip(per_class.items(), result.confusion.tolist()):
-        lines.append(f"{name:>{width}}  {_percent(share):>10}  {' '.join(f'{count:5}' for count in row)}")
-    _print(arguments.json, report, "\n".join(lines))
-
-
-def predict_command(arguments: argparse.Namespace) -> None:
-    model, images = _model_and_images(arguments)
-    with torch.no_grad():
-        probabilities = model(images).softmax(dim=1)
-    report = {}
-    for path, row in zip(arguments.images, probabilities):
-        best = row.topk(min(5, len(row)))
-        report[str(path)] = {model.classes[i]: p for p, i in zip(best.values.tolist(), best.indices.tolist())}
-    lines = [
-        f"{path}: " + ", ".join(f"{name} {_percent(p)}" for name, p in top.items()) for path, top in report.items()
-    ]
-    _print(arguments.json, report, "\n".join(lines))
-
-
-def attention_command(arguments: argparse.Namespace) -> None:
-    arguments.images = [arguments.image]
-    model, images = _model_and_images(arguments)
-    depth, heads = len(model.blocks), model.num_heads
-    layer = depth if arguments.layer is None else arguments.layer
-    if not 1 <= layer <= depth:
-        raise ValueError(f"--layer must be 1 to {depth} for this model, got {layer}.")
-    if arguments.head is not None and not 1 <= arguments.head <= heads:
-        raise ValueError(f"--head must be 1 to {heads} here, got {arguments.head}; leave it out for their mean.")
-    if arguments.out is None and not arguments.json:
-        raise ValueError("There is nothing to do: give --out FILE for a figure or the raw maps, --json for numbers.")
-    logits, maps = attention_maps(model, images)
-    grid, which = _attention_grid(arguments, model, images, maps, layer)
-    said = model.classes[logits.argmax()]
-    title = f"{said} · {which}" if arguments.relevance else f"{said} · layer {layer} of {depth}, {which}"
-    if arguments.out is not None:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        _save_attention(arguments.out, model, images, maps, grid, title)
-    statistics = head_statistics(maps, model.grid_size, model.num_prefix_tokens, model.config["patch_size"])
-    report = {
-        "prediction": said,
-        "view": which,
-        "layer": layer,
-        "grid": grid.tolist(),
-        "distance": statistics.distance.tolist(),
-        "entropy": statistics.entropy.tolist(),
-        "attention_to_cls": statistics.attention_to_cls.tolist(),
-        "uniform_distance": statistics.uniform_distance,
-        "max_entropy": statistics.max_entropy,
-        "early_against_late": early_against_late(statistics).sentence,
-    }
-    _print(arguments.json, report, f"{title}: {arguments.out}")
-
-
-def _attention_grid(arguments, model: ViT, images, maps, layer: int) -> tuple[torch.Tensor, str]:
-    """The map that was asked for, (h, w), and what to call it."""
-    if arguments.relevance:
-        if arguments.relevance not in model.classes:
-            known = ", ".join(model.classes)
-            raise ValueError(f"--relevance must be one of {known}, got {arguments.relevance!r}.")
-        return relevance(model, images, [model.classes.index(arguments.relevance)])[0, 0], f"why {arguments.relevance}"
-    (h, w), token, asker = model.grid_size, 0, ""
-    if arguments.query:
-        row, _, column = arguments.query.partition(",")
-        if not (row.isdecimal() and column.isdecimal() and 1 <= int(row) <= h and 1 <= int(column) <= w):
-            raise ValueError(f"--query must be ROW,COL from 1,1 to {h},{w}, got {arguments.query!r}.")
-        token = model.num_prefix_tokens + (int(row) - 1) * w + int(column) - 1
-        asker = f", query {arguments.query}"
-    if arguments.rollout:
-        attn, which = rollout(maps)[0, layer - 1], "rollout"
-    elif arguments.head is None:
-        attn, which = maps[0, layer - 1].mean(0), "mean of heads"
-    else:
-        attn, which = maps[0, layer - 1, arguments.head - 1], f"head {arguments.head}"
-    return attn[token, model.num_prefix_tokens :].unflatten(0, (h, w)), which + asker
-
-
-def _save_attention(out: Path, model: ViT, images, maps, grid, title: str) -> None:
-    """A figure; or with .npz the raw maps (L, heads, N, N), the rollout (L, N, N) and the grid that was asked for."""
-    picture = data.denormalize(images, model.mean, model.std)[0].permute(1, 2, 0).numpy()
-    if out.suffix == ".npz":
-        arrays = {"maps": maps[0].numpy(), "rollout": rollout(maps)[0].numpy(), "grid": grid.numpy()}
-        np.savez_compressed(out, **arrays, picture=picture, num_prefix_tokens=model.num_prefix_tokens)
-        return
-    from vit.figures import attention_figure
-
-    attention_figure(picture, grid.numpy(), title, name="map").savefig(out)
-
-
-def load(name: str) -> data.Splits:
-    """The dataset, with a progress bar once loading takes a while."""
-    with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}", delay=1, leave=False) as bar:
-
-        def show(done: float, desc: str) -> None:
-            bar.set_description(desc)
-            bar.update(100 * done - bar.n)
-
-        return data.load(name, progress=show)
-
-
-def _model_and_images(arguments: argparse.Namespace) -> tuple[ViT, torch.Tensor]:
-    """The checkpoint, and its normalised images (B, C, H, W)."""
-    model = ViT.from_pretrained(arguments.folder)
-    images = torch.stack([data.read_image(path, model.config["img_size"]) for path in arguments.images])
-    return model, data.normalize(images, model.mean, model.std)
-
-
-def _record(arguments, config: TrainConfig, progress, accuracy: float | None, device: torch.device) -> dict:
-    """What config.json and the card say about the run."""
-    return {
-        "dataset": arguments.dataset,
-        "model": arguments.model,
-        "validation_accuracy": accuracy,
-        "epochs": round(progress.epoch, 3),
-        "steps": progress.step,
-        "seconds": round(progress.elapsed, 1),
-        "images_per_second": round(progress.images_per_second, 1),
-        "command": "python -m vit " + shlex.join(sys.argv[1:]),
-        "device": f"{torch.cpu.get_capabilities().get('cpu_name', 'CPU')}, {torch.get_num_threads()} threads"
-        if device.type == "cpu"
-        else torch.cuda.get_device_name(device),
-        "torch": torch.__version__,
-        "config": vars(config),
-    }
-
-
-def _status(progress, accuracy: float | None) -> str:
-    known = "" if accuracy is None else f"val {_percent(accuracy)}, "
-    return (
-        f"loss {progress.loss:.3f}, {known}epoch {progress.epoch:.2f}, {progress.images_per_second:.0f} images/s, "
-        f"{progress.remaining:.0f} s left"
-    )
-
-
-def _percent(share: float | None) -> str:
-    return "not measured" if share is None else f"{100 * share:.2f}%"
-
-
-def _print(as_json: bool, report: dict, text: str) -> None:
-    print(json.dumps(report) if as_json else text)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -260,13 +45,21 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--dataset", default="cifar10", choices=data.DATASETS, help="shapes is built in, needs no network")
     sub.add_argument("--model", default="vit_live", choices=list(MODELS), help="vit_live learns most in minutes")
     length = sub.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=float, help="passes over the training images")
-    length.add_argument("--minutes", type=float, help="time to train; 2 if neither is given")
-    sub.add_argument("--batch-size", type=int, default=TrainConfig.batch_size, help="images a step")
-    sub.add_argument("--lr", type=float, default=TrainConfig.lr, help="peak learning rate of AdamW")
-    sub.add_argument("--seed", type=int, default=TrainConfig.seed, help="the same seed gives the same losses")
+    length.add_argument("--epochs", type=float, help=CONFIG_FLAGS["epochs"][1])
+    length.add_argument("--minutes", type=float, help=CONFIG_FLAGS["minutes"][1])
+    for name, (kind, help_text) in CONFIG_FLAGS.items():
+        if name not in ("epochs", "minutes"):
+            flag, default = "--" + name.replace("_", "-"), getattr(TrainConfig, name)
+            sub.add_argument(flag, type=kind, default=default, help=help_text)
+    sub.add_argument("--compile", action="store_true", help="torch.compile the model: a minute first, then faster")
+    sub.add_argument("--no-flip", dest="flip", action="store_false", help="never mirror an image")
+    for name, (kind, help_text) in SHAPE_FLAGS.items():
+        sub.add_argument("--" + name.replace("_", "-"), type=kind, help=help_text)
+    sub.add_argument("--classes", nargs="+", metavar="CLASS", help="learn only these of the dataset's classes")
     sub.add_argument("--device", **device)
     sub.add_argument("--out", type=Path, metavar="DIR", help="folder to save to; runs/DATASET-MODEL if not given")
+    sub.add_argument("--resume", type=Path, metavar="DIR", help="go on with the interrupted run in this folder")
+    sub.add_argument("--save-every", type=float, default=60.0, help="seconds between two savings of the run's state")
     sub.add_argument("--json", **as_json)
 
     sub = command("evaluate", evaluate_command, "accuracy on the test images: overall, per class, confusion matrix")

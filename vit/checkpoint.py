@@ -10,9 +10,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from torch import Tensor
+
 from vit.model import ViT
 
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+CONFIG, WEIGHTS, CARD, STATE = "config.json", "model.safetensors", "README.md", "state.safetensors"
 
 
 class CheckpointError(ValueError):
@@ -79,6 +81,30 @@ def from_pretrained(source: str | os.PathLike, revision: str | None = None) -> V
             f"{source}/{WEIGHTS} does not fit the architecture in {CONFIG}; take both from the same save. {error}"
         ) from error
     return model.eval()
+
+
+def save_state(folder: Path, tensors: dict[str, Tensor], about: dict) -> None:
+    """Writes an unfinished run's tensors, and about, which is JSON, to one file that is replaced at a stroke."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    new = folder / f".{STATE}"
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(tensors, new, metadata={"about": json.dumps(about)})
+    os.replace(new, folder / STATE)
+
+
+def load_state(folder: Path) -> tuple[dict[str, Tensor], dict]:
+    """What save_state wrote. Raises CheckpointError where there is none, or none that can be read."""
+    from safetensors import SafetensorError, safe_open
+
+    if not (folder / STATE).is_file():
+        raise CheckpointError(f"{folder} holds no unfinished run ({STATE}); start one with train --out {folder}.")
+    try:
+        with safe_open(folder / STATE, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / STATE} is damaged ({error}); the run has to start again.") from error
 
 
 def config_of(model: ViT) -> dict:

@@ -6,7 +6,7 @@ import os
 import pickle
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -68,6 +68,21 @@ class Splits(NamedTuple):
     train: Dataset
     validation: Dataset
     test: Dataset
+
+
+def select_classes(splits: Splits, names: Sequence[str]) -> Splits:
+    """The pictures of some classes only, labelled from 0 in the dataset's order. Raises ValueError on other names."""
+    there = splits.train.classes
+    if unknown := set(names) - set(there):
+        raise ValueError(f"{splits.train.name} has no class {sorted(unknown)[0]!r}; choose of {', '.join(there)}.")
+    kept = [label for label, name in enumerate(there) if name in names]
+    classes = tuple(there[label] for label in kept)
+
+    def select(dataset: Dataset) -> Dataset:
+        part = dataset.take((dataset.labels[:, None] == torch.tensor(kept)).any(1))
+        return replace(part, labels=torch.searchsorted(torch.tensor(kept), part.labels), classes=classes)
+
+    return splits if len(kept) == len(there) else Splits(*map(select, splits))
 
 
 def load(name: str, *, validation_size: int | None = None, progress: Progress | None = None) -> Splits:

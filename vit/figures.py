@@ -71,3 +71,34 @@ def _check_image(image: np.ndarray) -> None:
             + (f" from {image.min():.2f} to {image.max():.2f}" if is_rgb else "")
             + "; undo the normalisation first."
         )
+
+
+def curve_figure(history: list[dict]) -> Figure:
+    """Loss, accuracy and learning rate over the steps of a run.
+
+    history: dicts with step, loss, train_accuracy, lr, validation_loss and validation_accuracy, the last two None
+    where nothing was measured. Raises ValueError on an empty history.
+    """
+    if not history:
+        raise ValueError("There is nothing to draw: the history is empty.")
+    figure = Figure(figsize=(10, 3.2), dpi=120, layout="constrained")
+    axes = figure.subplots(1, 3)
+    steps = [line["step"] for line in history]
+    validated = [line for line in history if line["validation_accuracy"] is not None]
+    for axis, title, train, validation in (
+        (axes[0], "loss, nats", "loss", "validation_loss"),
+        (axes[1], "accuracy", "train_accuracy", "validation_accuracy"),
+    ):
+        axis.plot(steps, [line[train] for line in history], color="tab:blue", alpha=0.5, lw=0.8, label="batch")
+        at = [line["step"] for line in validated]
+        axis.plot(at, [line[validation] for line in validated], color="tab:orange", marker=".", label="validation")
+        axis.set_title(title, fontsize=10)
+        axis.legend(fontsize=8, frameon=False)
+    axes[1].set_ylim(0, 1)
+    axes[2].plot(steps, [line["lr"] for line in history], color="tab:green")
+    axes[2].set_title("learning rate", fontsize=10)
+    for axis in axes:
+        axis.set_xlabel("step", fontsize=9)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -4,17 +4,24 @@ It prints nothing, writes nothing and starts no thread; whoever iterates decides
 stops the run by not asking for the next.
 """
 
-import itertools
+import contextlib
 import math
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from vit.augment import colour_jitter, cutmix, mixup, random_erasing
+from vit.config import TrainConfig
 from vit.data import Dataset, batches, normalize
+from vit.device import precision
+from vit.evaluation import check_fit, evaluate
+from vit.optim import schedule
+from vit.state import TrainState
 
 VALIDATIONS = 20  # in a run, evenly spread over it; fewer where they would take more than their share of its time
 VALIDATION_SHARE = 0.1
@@ -23,47 +30,6 @@ QUICK_VALIDATION = 1_000  # images of the validation set used on the way; at the
 
 class TrainingDiverged(RuntimeError):
     """The loss is no longer finite; the message says what to try."""
-
-
-@dataclass
-class TrainConfig:
-    """What a run is, besides its model and data. Raises ValueError on values that cannot work.
-
-    epochs or minutes: how long; exactly one is set. Minutes count the time spent in the loop, validation included,
-        not the time its consumer takes between two steps.
-    lr: peak learning rate; may be changed while the run goes on, and holds from the next step.
-    warmup: share of the run over which the rate rises linearly from 0; then it falls to 0 along half a cosine.
-    weight_decay: of matrices and convolution kernels only, never of biases, norms, tokens or position embeddings.
-    clip_norm: largest norm of all gradients together. crop: padding of the random crop in pixels, 0 for none.
-    """
-
-    epochs: float | None = None
-    minutes: float | None = None
-    batch_size: int = 128
-    lr: float = 2e-3
-    weight_decay: float = 0.05
-    warmup: float = 0.1
-    label_smoothing: float = 0.1
-    clip_norm: float = 1.0
-    crop: int = 2
-    flip: bool = True
-    seed: int = 0
-
-    def __post_init__(self):
-        if (self.epochs is None) == (self.minutes is None):
-            raise ValueError(
-                f"Set either epochs or minutes, got epochs={self.epochs} and minutes={self.minutes}; "
-                f"epochs fix the work, minutes fix the time."
-            )
-        for name in ("epochs", "minutes", "batch_size", "lr", "clip_norm"):
-            value = getattr(self, name)
-            if value is not None and not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"{name} must be a positive number, got {value}.")
-        if not (self.weight_decay >= 0 and math.isfinite(self.weight_decay)) or self.crop < 0:
-            raise ValueError(f"weight_decay and crop must be 0 or positive, got {self.weight_decay} and {self.crop}.")
-        for name in ("warmup", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}.")
 
 
 @dataclass(frozen=True)
@@ -91,197 +57,151 @@ class Progress:
     validation_accuracy: float | None = None
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """How a model does on a dataset. confusion: (classes, classes) counts, rows are true classes; loss in nats."""
-
-    accuracy: float
-    loss: float
-    n: int
-    images_per_second: float
-    confusion: Tensor = field(repr=False)
-
-    @property
-    def per_class(self) -> list[float]:
-        """Share of each true class's images that were recognised, in [0, 1]; nan for a class without images."""
-        return (self.confusion.diag() / self.confusion.sum(1)).tolist()
-
-
-class _Stopwatch:
-    """Seconds between start and stop, summed up; the time in between belongs to whoever consumes the generator."""
-
-    def __init__(self):
-        self.seconds, self.since = 0.0, None
-
-    def start(self):
-        self.since = time.perf_counter()
-
-    def stop(self):
-        self.seconds += time.perf_counter() - self.since
-        self.since = None
-
-    @property
-    def elapsed(self) -> float:
-        return self.seconds + (0.0 if self.since is None else time.perf_counter() - self.since)
-
-
 def train(
-    model: nn.Module, train_set: Dataset, config: TrainConfig, validation_set: Dataset | None = None
+    model: nn.Module,
+    train_set: Dataset,
+    config: TrainConfig,
+    validation_set: Dataset | None = None,
+    state: TrainState | None = None,
 ) -> Iterator[Progress]:
     """Trains the model in place and yields Progress after every step, on the device the model's weights are on.
 
-    AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), label smoothing, gradient clipping, warm-up and cosine decay,
-    bfloat16 autocast where the device is fast at it. Same seed, same device and epochs: the same losses.
+    AdamW or Muon, label smoothing, gradient clipping, bfloat16 autocast where the device is fast at it. Same seed, same
+    device and epochs: the same losses, to the last bit on a CPU with the same number of threads.
+    Where torch.distributed is initialized, all processes train one model together, each on its part of a batch.
+    state: TrainState(model, config), to be saved between steps; a restored one goes on where it was.
     Raises TrainingDiverged when the loss is no longer finite, ValueError where model and data do not fit.
     """
-    _check_fit(model, train_set)
-    model.classes, model.mean, model.std = train_set.classes, train_set.mean, train_set.std
-    device = next(model.parameters()).device
-    quick = validation_set and validation_set.take(slice(QUICK_VALIDATION))
-    torch.manual_seed(config.seed)  # dropout and drop-path
-    optimizer = adamw(model, config.lr, config.weight_decay)
-    autocast = precision(device)
-    total, updating, validating = _Stopwatch(), _Stopwatch(), _Stopwatch()
-    done, validations = 0.0, 0
-
+    check_fit(model, train_set)
+    state = state or TrainState(model, config)
+    for network in (model, state.best):
+        network.classes, network.mean, network.std = train_set.classes, train_set.mean, train_set.std
+    train_set = train_set.to(next(model.parameters()).device)
     model.train()
-    total.start()
-    for step, (images, labels) in enumerate(_endless_batches(train_set.to(device), config), start=1):
-        updating.start()
-        lr = config.lr * schedule(done, config.warmup)
-        with autocast:
-            logits = model(normalize(images, model.mean, model.std))
-            loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-        _update(optimizer, loss, lr, config.clip_norm)
-        loss, accuracy = loss.item(), (logits.argmax(1) == labels).float().mean().item()
-        updating.stop()
-        if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"The loss became {loss} at step {step} with a learning rate of {lr:.2g}. "
-                f"Try a rate of {min(config.lr / 3, TrainConfig.lr):.1g}, "
-                f"or a longer warm-up than {config.warmup:.0%} of the run."
+    state.total.start()
+    while state.done < 1:
+        for images, labels in _epoch(train_set, config, state.step):
+            lr = config.lr * schedule(state.done, config.warmup, config.schedule)
+            state.updating.start()
+            loss, accuracy = _step(state, config, images, labels, lr)
+            state.updating.stop()
+            if not math.isfinite(loss):
+                raise _diverged(loss, lr, state.step, config)
+            epoch = state.step / (len(train_set) // (config.batch_size * _processes()))
+            steps, state.done = _extent(state.step, epoch, _agreed(state.total.elapsed), config)
+            measured = _validate(state, validation_set) if validation_set else {}
+            if state.done >= 1:
+                model.load_state_dict(state.best.state_dict())
+                model.eval()
+            state.total.stop()
+            yield Progress(
+                step=state.step,
+                steps=steps,
+                epoch=epoch,
+                done=state.done,
+                loss=loss,
+                train_accuracy=accuracy,
+                lr=lr,
+                images_per_second=state.step * config.batch_size * _processes() / state.updating.seconds,
+                elapsed=state.total.seconds,
+                remaining=state.total.seconds * (1 - state.done) / state.done,
+                **measured,
             )
-        epoch = step / (len(train_set) // config.batch_size)
-        steps, done = _extent(step, epoch, total.elapsed, config)
-        measured = {}
-        affordable = validating.seconds <= VALIDATION_SHARE * total.elapsed
-        if validation_set and (done >= 1 or (affordable and int(done * VALIDATIONS) > validations)):
-            validations = int(done * VALIDATIONS)
-            validating.start()
-            evaluation = evaluate(model, quick if done < 1 else validation_set)
-            validating.stop()
-            model.train()
-            measured = {"validation_loss": evaluation.loss, "validation_accuracy": evaluation.accuracy}
-        if done >= 1:
-            model.eval()
-        total.stop()
-        yield Progress(
-            step=step,
-            steps=steps,
-            epoch=epoch,
-            done=done,
-            loss=loss,
-            train_accuracy=accuracy,
-            lr=lr,
-            images_per_second=step * config.batch_size / updating.seconds,
-            elapsed=total.seconds,
-            remaining=total.seconds * (1 - done) / done,
-            **measured,
-        )
-        if done >= 1:
-            return
-        total.start()
+            if state.done >= 1:
+                return
+            state.total.start()
 
 
-def _endless_batches(train_set: Dataset, config: TrainConfig) -> Iterator[tuple[Tensor, Tensor]]:
-    for epoch in itertools.count():
-        yield from batches(
-            train_set, config.batch_size, seed=config.seed, epoch=epoch, crop=config.crop, flip=config.flip
-        )
+def _epoch(train_set: Dataset, config: TrainConfig, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """What is left, after that many steps, of the epoch that the next step belongs to; batches of all processes."""
+    batch_size = config.batch_size * _processes()
+    epoch, start = divmod(step, max(1, len(train_set) // batch_size))  # a batch too large is batches()'s to refuse
+    return batches(
+        train_set, batch_size, seed=config.seed, epoch=epoch, crop=config.crop, flip=config.flip, start=start
+    )
 
 
-def _update(optimizer: torch.optim.Optimizer, loss: Tensor, lr: float, clip_norm: float) -> None:
-    """One step of the optimizer along the clipped gradient."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip_norm)
-    optimizer.step()
+def _step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor, lr: float) -> tuple[float, float]:
+    """One update of the weights; loss and accuracy of the batch.
 
-
-@torch.no_grad()
-def predict(model: nn.Module, dataset: Dataset, batch_size: int = 250) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields (logits, labels) batch by batch, in the dataset's order, on the model's device, in eval mode."""
-    device = next(model.parameters()).device
-    model.eval()
-    for start in range(0, len(dataset), batch_size):
-        part = dataset.take(slice(start, start + batch_size)).to(device)
-        with precision(device):
-            logits = model(normalize(part.images, model.mean, model.std))
-        yield logits.float(), part.labels
-
-
-def evaluate(model: nn.Module, dataset: Dataset, progress: Callable[..., None] | None = None) -> Evaluation:
-    """Runs the model over the whole dataset, one view an image; leaves it in eval mode.
-
-    progress is called with the share done, in [0, 1], and desc=. Raises ValueError where model and data do not fit
-    or the dataset is empty.
+    Every process augments the whole batch and then takes its part, so that two processes do what one does with twice
+    the batch. The model's batch norms, which only a conv stem has, see their own process's part alone.
     """
-    _check_fit(model, dataset)
-    if not len(dataset):
-        raise ValueError(f"There is nothing to evaluate: the {dataset.split} split of {dataset.name} is empty.")
-    classes, loss, started = len(dataset.classes), 0.0, time.perf_counter()
-    confusion, n = torch.zeros(classes, classes, dtype=torch.long), 0
-    for logits, labels in predict(model, dataset):
-        loss += F.cross_entropy(logits, labels, reduction="sum").item()
-        pairs = (labels * classes + logits.argmax(1)).cpu()
-        confusion += pairs.bincount(minlength=classes**2).view(classes, classes)
-        n += len(labels)
-        if progress:
-            progress(n / len(dataset), desc=f"Evaluating on {dataset.name} {dataset.split}")
-    seconds = time.perf_counter() - started
-    return Evaluation(confusion.diag().sum().item() / n, loss / n, n, n / seconds, confusion)
+    model = state.model
+    # (0, 1) and (1, 0) have nothing in common; dropout and drop-path draw from torch's global generator.
+    seed = np.random.SeedSequence((config.seed, state.step)).generate_state(1).item()
+    torch.manual_seed(seed)
+    images = normalize(images, model.mean, model.std)
+    targets = F.one_hot(labels, len(model.classes)).float()
+    images, targets = _augment(images, targets, config, state.done, torch.Generator().manual_seed(seed))
+    mine = slice(_rank(), None, _processes())
+    sums = _gradients(state, config, images[mine], targets[mine], labels[mine])
+    nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+    for optimizer in state.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr * group["rate"]
+        optimizer.step()
+    if state.average:
+        state.average.update(model)
+    state.step += 1
+    if distributed.is_initialized():
+        distributed.all_reduce(sums)
+    loss, accuracy = (sums / len(images)).tolist()
+    return loss, accuracy
 
 
-def schedule(done: float, warmup: float) -> float:
-    """Share of the peak rate after that share of the run: a linear rise, then half a cosine down to 0.
-
-    done, warmup: in [0, 1]. The first step, at done = 0, already moves: it has a hundredth of the rate.
-    """
-    if done < warmup:
-        return max(done / warmup, 0.01)
-    return 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))
-
-
-def adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW that decays matrices and convolution kernels only: not biases, norms, tokens or position embeddings."""
-    decayed, free = [], []
-    for name, parameter in model.named_parameters():
-        is_weight = parameter.ndim >= 2 and not name.endswith(("_token", "pos_embed"))
-        (decayed if is_weight else free).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), fused=True)
+def _gradients(state: TrainState, config: TrainConfig, images: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+    """Leaves the batch's gradients in the model; returns the sums of losses and of right answers, (2,)."""
+    state.model.zero_grad(set_to_none=True)
+    sums = torch.zeros(2, device=images.device)
+    parts = list(zip(*(tensor.chunk(config.accumulate) for tensor in (images, targets, labels)), strict=True))
+    for i, (part, target, label) in enumerate(parts, start=1):
+        exchange = contextlib.nullcontext()
+        if i < len(parts) and isinstance(state.forward, DistributedDataParallel):
+            exchange = state.forward.no_sync()  # the last part sends the sum of all
+        with exchange:
+            with precision(part.device):
+                logits = state.forward(part)
+                loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
+            (loss * len(part) / len(images)).backward()
+        sums += torch.stack([loss.detach() * len(part), (logits.argmax(1) == label).sum()])
+    return sums
 
 
-def precision(device: torch.device) -> torch.autocast:
-    """bfloat16 autocast where the device has arithmetic for it, float32 where it would be emulated."""
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = torch.cpu.get_capabilities().get("amx_bf16", False)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast)
+def _augment(
+    images: Tensor, targets: Tensor, config: TrainConfig, done: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    if config.colour:
+        images = colour_jitter(images, config.colour, generator)
+    if config.erase:
+        images = random_erasing(images, config.erase, generator)
+    mixes = [(mix, alpha) for mix, alpha in ((mixup, config.mixup), (cutmix, config.cutmix)) if alpha]
+    if mixes and done < config.mix_until:
+        mix, alpha = mixes[torch.randint(len(mixes), (), generator=generator)]
+        images, targets = mix(images, targets, alpha, generator)
+    return images, targets
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """ "auto" is the GPU where there is one. Raises ValueError, naming what there is, for a device that is missing."""
-    available = {"cpu": True, "cuda": torch.cuda.is_available()}
-    if name == "auto":
-        return torch.device("cuda" if available["cuda"] else "cpu")
-    if not available.get(name, False):
-        usable = ", ".join(device for device, there in available.items() if there)
-        raise ValueError(f"No device {name!r} is available here; use --device auto, or one of: {usable}.")
-    return torch.device(name)
+def _validate(state: TrainState, validation_set: Dataset) -> dict[str, float]:
+    """Loss and accuracy if they are due and within their share of the run's time; at the end, always."""
+    affordable = state.validating.seconds <= VALIDATION_SHARE * state.total.elapsed
+    if state.done < 1 and not (affordable and int(state.done * VALIDATIONS) > state.validations):
+        return {}
+    state.validations = int(state.done * VALIDATIONS)
+    state.validating.start()
+    part = validation_set if state.done >= 1 else validation_set.take(slice(QUICK_VALIDATION))
+    evaluation = evaluate(state.best, part)
+    state.validating.stop()
+    state.model.train()
+    return {"validation_loss": evaluation.loss, "validation_accuracy": evaluation.accuracy}
+
+
+def _diverged(loss: float, lr: float, step: int, config: TrainConfig) -> TrainingDiverged:
+    return TrainingDiverged(
+        f"The loss became {loss} at step {step} with a learning rate of {lr:.2g}. "
+        f"Try a rate of {min(config.lr / 3, TrainConfig.lr):.1g}, "
+        f"or a longer warm-up than {config.warmup:.0%} of the run."
+    )
 
 
 def _extent(step: int, epoch: float, elapsed: float, config: TrainConfig) -> tuple[int, float]:
@@ -293,16 +213,18 @@ def _extent(step: int, epoch: float, elapsed: float, config: TrainConfig) -> tup
     return max(step, round(step / done)), done
 
 
-def _check_fit(model: nn.Module, dataset: Dataset) -> None:
-    config = model.config
-    if tuple(dataset.images.shape[1:]) != (config["in_chans"], config["img_size"], config["img_size"]):
-        raise ValueError(
-            f"The model takes {config['in_chans']} x {config['img_size']} x {config['img_size']} images, "
-            f"{dataset.name} has {' x '.join(map(str, dataset.images.shape[1:]))}; "
-            f"build the model with img_size={dataset.images.shape[-1]}."
-        )
-    if config["num_classes"] != len(dataset.classes):
-        raise ValueError(
-            f"The model has {config['num_classes']} classes, {dataset.name} has {len(dataset.classes)}; "
-            f"build the model with num_classes={len(dataset.classes)}."
-        )
+def _processes() -> int:
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def _rank() -> int:
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def _agreed(seconds: float) -> float:
+    """The first process's clock, so that all of them stop at the same step."""
+    if not distributed.is_initialized():
+        return seconds
+    clock = [seconds]
+    distributed.broadcast_object_list(clock)
+    return clock[0]

@@ -22,17 +22,18 @@ class Tab(NamedTuple):
 
 def build() -> Tab:
     """Lays out the tab and names its endpoints."""
+    colours = {name: base64.b64encode(_colours(name)).decode() for name in COLORMAPS}
     with gr.Row(elem_classes="v-split"):
         with gr.Column(scale=3, min_width=270, elem_classes="x-picker"):
             picker = pictures.picker()
         with gr.Column(scale=10, min_width=300):
             view = gr.HTML(
                 html_template=(STATIC / "explorer" / "view.html").read_text(),
-                js_on_load="\n".join((STATIC / "explorer" / f"{name}.js").read_text() for name in SCRIPTS),
+                js_on_load=pictures.given({"colours": colours})
+                + "\n".join((STATIC / "explorer" / f"{name}.js").read_text() for name in SCRIPTS),
                 apply_default_css=False,
                 elem_id="attention",
                 server_functions=probes.PROBES,
-                colours={name: base64.b64encode(_colours(name)).decode() for name in COLORMAPS},
             )
             studies.build(picker.model)
     endpoints.build()

@@ -1,26 +1,19 @@
-"""A run's history as two small charts: SVG lines without text, stretched over HTML labels that keep their size."""
+"""A run's history as small charts: SVG lines without text, stretched over HTML labels that keep their size."""
 
 import math
 from html import escape
 
-from vit.ui.runs import History
+from vit.ui.history import History
 
 POINTS = 300  # of a drawn line at most
 
 
-def thin(values: list[float], n: int, points: int = POINTS) -> list[float]:
-    """At most that many of the first n values, evenly chosen, the last one always among them."""
-    stride = max(1, math.ceil(n / points))
-    return values[:n][::-1][::stride][::-1]
-
-
-def draw(history: History, seconds: float, classes: int, reference: tuple[str, float] | None = None) -> str:
-    """Both charts. seconds: what the run is given; classes: for the chance level; reference: name, accuracy."""
-    n, m = len(history.seconds), len(history.validation_seconds)
-    x, vx = thin(history.seconds, n), thin(history.validation_seconds, m)
+def draw(history: History, seconds: float, classes: int, lr: float, reference: tuple[str, float] | None = None) -> str:
+    """The charts. seconds, lr: what the run is given; classes: for the chance level; reference: name, accuracy."""
+    drawn = History(**history.thinned(POINTS))
+    n, x, vx = len(drawn.seconds), drawn.seconds, drawn.validation_seconds
     end = max([seconds, *x[-1:]])
-    loss, vloss = thin(history.loss, n), thin(history.validation_loss, m)
-    accuracy, vaccuracy = thin(history.accuracy, n), thin(history.validation_accuracy, m)
+    loss, vloss, accuracy, vaccuracy = drawn.loss, drawn.validation_loss, drawn.accuracy, drawn.validation_accuracy
     chance = math.log(classes)
     top = math.ceil(2 * max([chance * 1.05, *loss, *vloss])) / 2
     losses = _chart(
@@ -30,7 +23,9 @@ def draw(history: History, seconds: float, classes: int, reference: tuple[str, f
     accuracies = _chart(
         "Accuracy", (x, accuracy), (vx, vaccuracy), end, 1.0, [0, 0.25, 0.5, 0.75, 1], "{:.0%}".format, levels
     )
-    return f'<div class="v-charts">{losses}{accuracies}</div>'
+    most = max([lr, *drawn.lr])
+    rates = _chart("Learning rate", (x, drawn.lr), None, end, most, [0, most / 2, most], "{:.2g}".format, [])
+    return f'<div class="v-charts" style="--end:{end:.3f}">{losses}{accuracies}{rates}</div>'
 
 
 def _chart(title, training, validation, end, top, ticks, text, levels) -> str:
@@ -41,18 +36,19 @@ def _chart(title, training, validation, end, top, ticks, text, levels) -> str:
 
     grid = "".join(f'<path class="v-grid" d="M0 {height(tick):.1f}H100"/>' for tick in ticks)
     dashes = "".join(f'<path class="v-level" d="M0 {height(value):.1f}H100"/>' for _, value in levels)
-    lines = _line("v-train", *training, end, height) + _line("v-val", *validation, end, height)
+    series = [("v-train", "training", *training), *([("v-val", "validation", *validation)] if validation else [])]
+    lines = "".join(_line(kind, seconds, values, end, height) for kind, _, seconds, values in series)
     marks = "".join(f'<span class="v-y" style="top:{height(tick):.1f}%">{text(tick)}</span>' for tick in ticks)
     names = "".join(
         f'<span class="v-level-name" style="top:{height(value):.1f}%">{escape(name)} {text(value)}</span>'
         for name, value in levels
     )
-    points = _point("v-train", *training, end, height) + _point("v-val", *validation, end, height)
-    legend = _legend("v-train", "training", training[1], text) + _legend("v-val", "validation", validation[1], text)
+    points = "".join(_point(kind, seconds, values, end, height) for kind, _, seconds, values in series)
+    legend = "".join(_legend(kind, name if validation else "", values, text) for kind, name, _, values in series)
     return (
         f'<figure class="v-chart"><figcaption><b>{title}</b>{legend}</figcaption><div class="v-plot">'
         f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{title} over time">'
-        f"{grid}{dashes}{lines}</svg>{points}{marks}{names}</div>"
+        f'{grid}{dashes}{lines}</svg>{points}{marks}{names}<i class="v-cursor"></i></div>'
         f'<div class="v-x"><span>0</span><span>{clock(end / 2)}</span><span>{clock(end)} min</span></div></figure>'
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from vit import shapes
 from vit.checkpoint import CONFIG, from_pretrained
 from vit.model import ViT
-from vit.ui import runs
+from vit.ui import runs, saved
 from vit.ui.datasets import LABELS, SOURCES
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
@@ -31,14 +31,18 @@ def find(key: str | None) -> ViT:
         raise ValueError(ADVICE)
     if key in shipped():
         return _load(CHECKPOINTS / key, (CHECKPOINTS / key / CONFIG).stat().st_mtime)
-    if key not in runs.RUNS:
-        raise ValueError(f"No model is called {key!r}; choose {', '.join(shipped())} or the id of a run still kept.")
-    run = runs.find(key)
+    try:
+        run = runs.find(key)
+    except ValueError as error:
+        message = f"No model is called {key!r}; choose {', '.join(shipped())} or the id of a run still kept."
+        raise ValueError(message) from error
     if run.live:
         raise ValueError("This model is still being trained; wait until the run ends, or stop it.")
-    if run.model is None:
+    if run.model is not None:
+        return run.model
+    if (folder := saved.folder(key)) is None:
         raise ValueError("This run ended before there was a model; start another.")
-    return run.model
+    return _load(folder, (folder / CONFIG).stat().st_mtime)
 
 
 def available(key: str) -> bool:
@@ -63,7 +67,7 @@ def name(model: ViT) -> str:
 
 def choices(own_runs: list[str]) -> list[tuple[str, str]]:
     """(label, key) of what this page can choose, its newest run first."""
-    keys = [run_id for run_id in reversed(own_runs) if run_id in runs.RUNS] + shipped()
+    keys = [run_id for run_id in reversed(own_runs) if run_id in runs.RUNS and runs.RUNS[run_id].usable] + shipped()
     return [(title(key, own_runs) + _measured(find(key)), key) for key in keys]
 
 

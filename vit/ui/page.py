@@ -8,8 +8,8 @@ from html import escape
 import gradio as gr
 import torch
 
-from vit.training import choose_device, precision
-from vit.ui import attention, classify, datasets, models, pictures, runs, theme, train
+from vit.device import precision
+from vit.ui import attention, classify, datasets, learning, models, outcome, pictures, theme, train
 from vit.ui.pictures import STATIC, Picture
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
@@ -22,7 +22,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     return demo.launch(
         theme=theme.theme(),
-        css_paths=[STATIC / "style.css", STATIC / "explorer.css"],
+        css_paths=[STATIC / name for name in ("style.css", "train.css", "explorer.css")],
         run_history=False,
         max_file_size="5mb",
         footer_links=["api", "gradio", "settings"],
@@ -63,17 +63,22 @@ def _wire(demo, training: train.Tab, classifying: classify.Tab, attending: atten
         )
         picker.upload.upload(upload, [picker.upload, picker.model], [picture, *drawn], js=UNMARK, **QUIET)
 
-    views = [training.progress, training.charts, training.start, training.stop]
-    started = training.start.click(
-        train.start_run, training.settings, [training.run_id, training.owner], trigger_mode="once", **QUIET
+    watched = train.wire_start(training).success(
+        train.watch, [training.run_id, training.owned], training.views, **QUIET
     )
-    watched = started.success(train.watch, training.run_id, views, **QUIET)
     watched.success(adopt, [training.run_id, own_runs, page, picture], [own_runs, *everything], **QUIET)
 
-    dataset = training.settings[0]
-    demo.load(open_page, None, [*everything, dataset, *views[:2], training.samples], **QUIET)
-    demo.load(watch_data, None, notice, **QUIET).success(
-        train.settle, [*training.settings[:3], training.run_id], [dataset, *views[:2], training.samples], **QUIET
+    dataset, run = training.form["dataset"], [training.run_id, training.owned]
+    opened = [*everything, own_runs, dataset, *training.idle]
+    demo.load(open_page, training.owned, opened, **QUIET)
+    reopened = demo.load(train.reopen, training.owned, training.run_id, **QUIET)
+    reopened.success(train.watch, run, training.views, **QUIET).success(
+        adopt, [training.run_id, own_runs, page, picture], [own_runs, *everything], **QUIET
+    )
+    settled = reopened.success(watch_data, None, notice, **QUIET)
+    basics = [training.form[name] for name in ("dataset", "model", "minutes")]
+    settled.success(
+        train.settle, [*basics, training.run_id], [dataset, training.form["classes"], *training.idle], **QUIET
     )
     gr.api(about, api_name="about", concurrency_limit=None)
 
@@ -96,11 +101,16 @@ def draw(key: str | None, picture: Picture) -> tuple[str, dict]:
     return classify.draw(seen), attention.payload(seen, key, picture)
 
 
-def open_page(request: gr.Request) -> tuple:
-    """What a visitor meets: a model, a picture, both drawn, and the Train tab ready."""
-    dataset = "shapes" if datasets.SOURCES["cifar10"].error else "cifar10"
+def open_page(owned: dict[str, str], request: gr.Request) -> tuple:
+    """What a visitor meets: a model, a picture, both drawn, and the Train tab ready, or on the run of the address."""
+    run_id = train.reopen(owned, request)
+    own_runs = [owned_id for owned_id in owned if train.ended(owned_id)]
     key, picture = linked(request.query_params)
-    return *show(key, 0, picture, []), dataset, *train.idle(dataset, "vit_live", train.DEFAULTS.minutes)
+    if train.ended(run_id) and "model" not in request.query_params:
+        key = run_id
+    dataset = "shapes" if datasets.SOURCES["cifar10"].error else "cifar10"
+    idle = (gr.skip(),) * 3 if run_id else train.opened(dataset)
+    return *show(key, 0, picture, own_runs), own_runs, dataset, *idle
 
 
 def open_tab(request: gr.Request) -> gr.Tabs:
@@ -147,10 +157,9 @@ def upload(path: str, key: str | None) -> tuple:
 
 def adopt(run_id: str, own_runs: list[str], page: int, picture: Picture) -> tuple:
     """Makes a run's model the chosen one everywhere, once the run has ended."""
-    run = runs.find(run_id)
-    if run.model is None:
+    if not train.ended(run_id):
         return (gr.skip(),) * 9
-    own_runs = [*own_runs, run_id]
+    own_runs = [*(other for other in own_runs if other != run_id), run_id]
     return own_runs, *show(run_id, page, picture, own_runs)
 
 
@@ -174,7 +183,7 @@ def status_line(key: str | None, own_runs: list[str]) -> str:
 
 
 def device() -> str:
-    chosen = choose_device()
+    chosen = learning.device()
     with precision(chosen):
         kind = "bf16" if torch.is_autocast_enabled(chosen.type) else "float32"
     if chosen.type == "cpu":
@@ -189,5 +198,5 @@ def about() -> dict:
         "models": models.shipped(),
         "data": {name: source.state for name, source in datasets.SOURCES.items()},
         "device": device(),
-        "max_minutes": runs.MAX_MINUTES,
+        **outcome.limits(),
     }

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -122,11 +123,19 @@ def data_uri(pixels: Tensor) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def html(elem_id: str | None = None, template: str | None = None, **props) -> gr.HTML:
-    """A place for our own markup: what a handler returns, or a static template that its JavaScript fills."""
+def html(elem_id: str | None = None, template: str | None = None, constants: dict | None = None, **props) -> gr.HTML:
+    """A place for our own markup: what a handler returns, or a static template that its JavaScript fills.
+
+    constants: what the JavaScript knows as GIVEN. As a property of the component it could come after the script ran.
+    """
     drawn = {"html_template": (STATIC / f"{template}.html").read_text()} if template else {}
-    script = (STATIC / f"{template}.js").read_text() if template else None
+    script = given(constants) + (STATIC / f"{template}.js").read_text() if template else None
     return gr.HTML(**drawn, js_on_load=script, apply_default_css=False, elem_id=elem_id, **props)
+
+
+def given(constants: dict | None) -> str:
+    """JavaScript that declares GIVEN."""
+    return f"const GIVEN = {json.dumps(constants or {})};\n"
 
 
 class Picker(NamedTuple):

@@ -1,73 +1,70 @@
 """Training runs: each in one daemon thread, a few at a time, the others in a queue in order of arrival.
 
-Pages and programs hold a run's id and only read; stopping it takes the owner's token. Limits come from the environment:
-VIT_MAX_RUNS at once, VIT_MAX_QUEUE waiting, VIT_MAX_MINUTES for each, VIT_KEEP_RUNS that have ended.
+Pages and programs hold a run's id and only read; steering it takes the owner's token. Limits come from the environment:
+VIT_MAX_RUNS at once, VIT_MAX_QUEUE waiting, VIT_KEEP_RUNS that have ended, VIT_UNWATCHED_MINUTES without a watcher.
 """
 
 import os
 import secrets
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import time
+from dataclasses import asdict, dataclass, field
 
-import torch
-
-from vit.data import DATASETS, DatasetUnavailable
-from vit.model import MODELS, ViT, create_model
-from vit.training import Progress, TrainConfig, TrainingDiverged, choose_device, train
+from vit.config import TrainConfig
+from vit.data import DatasetUnavailable, select_classes
+from vit.evaluation import Evaluation, evaluate
+from vit.model import ViT
+from vit.training import Progress, TrainingDiverged
+from vit.ui import saved
 from vit.ui.datasets import SOURCES
+from vit.ui.history import History
+from vit.ui.learning import Frame, device, learn
+from vit.ui.settings import Settings, check_lr
+from vit.ui.snapshots import Album
 
 MAX_RUNS = int(os.getenv("VIT_MAX_RUNS", "1"))
 MAX_QUEUE = int(os.getenv("VIT_MAX_QUEUE", "8"))
-MAX_MINUTES = float(os.getenv("VIT_MAX_MINUTES", "10"))
 KEEP_RUNS = int(os.getenv("VIT_KEEP_RUNS", "12"))
+UNWATCHED_MINUTES = float(os.getenv("VIT_UNWATCHED_MINUTES", "5"))
 
-VARIANTS = tuple(name for name in MODELS if name not in ("vit_base", "vit_large"))  # those that fit 32 px
-MAX_BATCH = 1024
-SMOOTHING = 0.9  # of the running averages that are drawn
-SNAPSHOT_EVERY = 5.0  # seconds; what a diverged run falls back to
-
-
-@dataclass
-class History:
-    """What was measured, one entry a step; the validation lists one entry a measurement. seconds: in the loop."""
-
-    seconds: list[float] = field(default_factory=list)
-    loss: list[float] = field(default_factory=list)  # running averages
-    accuracy: list[float] = field(default_factory=list)
-    validation_seconds: list[float] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
-    validation_accuracy: list[float] = field(default_factory=list)
-
-    def add(self, progress: Progress) -> None:
-        self.loss.append(_average(self.loss, progress.loss))
-        self.accuracy.append(_average(self.accuracy, progress.train_accuracy))
-        if progress.validation_accuracy is not None:
-            self.validation_loss.append(progress.validation_loss)
-            self.validation_accuracy.append(progress.validation_accuracy)
-            self.validation_seconds.append(progress.elapsed)
-        self.seconds.append(progress.elapsed)  # last: whoever reads meanwhile goes by its length
+SAVE_EVERY = 20.0  # seconds in the loop
+LIVE = ("queued", "loading", "running", "paused", "testing")
 
 
 @dataclass
 class Run:
-    """One training. status: queued, loading, running, then finished, stopped or failed; message says why it failed."""
+    """One training.
 
-    dataset: str
-    variant: str
-    config: TrainConfig
+    status: queued, loading, running or paused, testing; then finished, stopped or failed, or interrupted where the
+    server went down. message: why it ended early. warning: what does not stop it. model: where it can't be on disk.
+    """
+
+    settings: Settings
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     owner: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     status: str = "queued"
     message: str = ""
+    warning: str = ""
     history: History = field(default_factory=History)
+    album: Album = field(default_factory=Album)
     progress: Progress | None = None
+    evaluation: Evaluation | None = None
+    tested: float = 0.0  # share of the test pictures
+    drawing: float = 0.0  # seconds spent on snapshots
     model: ViT | None = None
     stopping: bool = False
+    pausing: bool = False
+    lr: float | None = None  # the new peak rate, once it was changed
+    watched_at: float = field(default_factory=time.monotonic)
 
     @property
     def live(self) -> bool:
-        return self.status in ("queued", "loading", "running")
+        return self.status in LIVE
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a model of it to use."""
+        return not self.live and (self.model is not None or saved.folder(self.id) is not None)
 
     @property
     def accuracy(self) -> float | None:
@@ -80,25 +77,39 @@ class Run:
         waiting = [run.id for run in list(RUNS.values()) if run.status == "queued"]
         return waiting.index(self.id) + 1 if self.id in waiting else 0
 
+    def owned_by(self, token: str) -> bool:
+        return secrets.compare_digest(self.owner.encode(), str(token).encode())
+
+    def steer(self, config: TrainConfig) -> bool:
+        """Between two steps: waits while paused, hands on a new rate; False once the run shall end."""
+        while self.pausing and not self.ending:
+            self.status = "paused"
+            with _changed:
+                _changed.wait(1.0)
+        if self.lr is not None and self.lr != config.lr:
+            config.lr = self.lr
+            self.history.changes.append((self.history.seconds[-1] if self.history.seconds else 0.0, self.lr))
+        return not self.ending
+
+    @property
+    def ending(self) -> bool:
+        """Whether it was stopped, or nobody has watched it for too long."""
+        if not self.stopping and time.monotonic() - self.watched_at > 60 * UNWATCHED_MINUTES:
+            self.message = f"It ended because nobody had watched it for {UNWATCHED_MINUTES:g} minutes."
+            self.stopping = True
+        return self.stopping
+
 
 RUNS: dict[str, Run] = {}  # in order of arrival
 _changed = threading.Condition()
 
 
-def start(dataset: str, variant: str, config: TrainConfig) -> Run:
-    """Queues a run and returns at once. Raises ValueError, naming the remedy, on what cannot be trained here."""
-    if dataset not in DATASETS:
-        raise ValueError(f"No dataset is called {dataset!r}; choose {' or '.join(DATASETS)}.")
-    if variant not in VARIANTS:
-        raise ValueError(f"No model for 32 px images is called {variant!r}; choose one of {', '.join(VARIANTS)}.")
-    if config.minutes is None or config.minutes > MAX_MINUTES:
-        raise ValueError(f"A run here may take at most {MAX_MINUTES:g} minutes; choose fewer.")
-    if not (config.batch_size == int(config.batch_size) and config.batch_size <= MAX_BATCH):
-        raise ValueError(f"The batch size must be a whole number, at most {MAX_BATCH}, got {config.batch_size:g}.")
+def start(settings: Settings) -> Run:
+    """Queues a run and returns at once. Raises ValueError where the queue is full."""
     with _changed:
         if sum(run.status == "queued" for run in list(RUNS.values())) >= MAX_QUEUE:
             raise ValueError(f"{MAX_QUEUE} runs are waiting already; try again in a few minutes.")
-        run = Run(dataset, variant, config)
+        run = Run(settings)
         RUNS[run.id] = run
         _forget_old()
     threading.Thread(target=_work, args=(run,), name=f"run-{run.id}", daemon=True).start()
@@ -106,93 +117,182 @@ def start(dataset: str, variant: str, config: TrainConfig) -> Run:
 
 
 def find(run_id: str) -> Run:
-    """Raises ValueError where there is no such run, or none any more."""
+    """The run, from disk where the server was restarted since. Raises ValueError where there is none any more."""
     if run_id not in RUNS:
-        raise ValueError("There is no such run, or it is no longer kept; start a new one.")
+        if (record := saved.record(run_id)) is None:
+            raise ValueError("There is no such run, or it is no longer kept; start a new one.")
+        RUNS[run_id] = _restored(run_id, record)
     return RUNS[run_id]
+
+
+def watch(run_id: str) -> Run:
+    """As find; the run knows that somebody is there."""
+    run = find(run_id)
+    run.watched_at = time.monotonic()
+    return run
 
 
 def stop(run_id: str, owner: str) -> Run:
     """Ends a run after the step under way; what it learned is kept. Raises PermissionError for a wrong token."""
+    return _steer(run_id, owner, stopping=True)
+
+
+def pause(run_id: str, owner: str) -> Run:
+    """Halts a run after the step under way. Raises PermissionError for a wrong token."""
+    return _steer(run_id, owner, pausing=True)
+
+
+def resume(run_id: str, owner: str) -> Run:
+    """Lets a paused run go on. Raises PermissionError for a wrong token."""
+    return _steer(run_id, owner, pausing=False)
+
+
+def set_lr(run_id: str, owner: str, lr: float) -> Run:
+    """Changes the peak learning rate from the next step on. Raises PermissionError, or ValueError on absurd rates."""
+    return _steer(run_id, owner, lr=check_lr(lr))
+
+
+def _steer(run_id: str, owner: str, **change) -> Run:
     run = find(run_id)
-    if not secrets.compare_digest(run.owner.encode(), str(owner).encode()):
-        raise PermissionError("Only the page or program that started this run can stop it; you can watch it.")
+    if not run.owned_by(owner):
+        raise PermissionError("Only the page or program that started this run can stop or steer it; you can watch it.")
     with _changed:
-        run.stopping = True
+        vars(run).update(change)
         _changed.notify_all()
     return run
 
 
 def _work(run: Run) -> None:
     with _changed:
-        _changed.wait_for(lambda: run.stopping or (run.place == 1 and _busy() < MAX_RUNS))
+        while not (run.ending or (run.place == 1 and busy() < MAX_RUNS)):
+            _changed.wait(2.0)
         run.status = "stopped" if run.stopping else "loading"
         _changed.notify_all()
     try:
         if run.status == "loading":
-            for progress in _steps(run):
-                run.progress = progress
-                run.history.add(progress)
-                run.status = "running"
-                if run.stopping:
-                    break
-            _finish(run, "stopped" if run.stopping else "finished")
+            _train(run)
     except (TrainingDiverged, DatasetUnavailable, ValueError) as error:
-        _finish(run, "failed", str(error))
+        _end(run, "failed", str(error))
     except Exception as error:  # out of memory, say: the page must not wait for ever
-        _finish(run, "failed", f"Training broke off ({type(error).__name__}: {error}). Try a smaller model or batch.")
+        _end(run, "failed", f"Training broke off ({type(error).__name__}: {error}). Try a smaller model or batch.")
         raise
     finally:
         with _changed:
             _changed.notify_all()
 
 
-def _steps(run: Run) -> Iterator[Progress]:
-    """The run itself, with a finite state to fall back to. Whatever runs it elsewhere replaces this generator."""
-    splits = SOURCES[run.dataset].load()
-    torch.manual_seed(run.config.seed)
-    shape = {"img_size": splits.train.images.shape[-1], "num_classes": len(splits.train.classes)}
-    model = create_model(run.variant, **shape).to(choose_device())
-    kept, kept_at = None, 0.0
+def _train(run: Run) -> None:
+    splits = select_classes(SOURCES[run.settings.dataset].load(), run.settings.classes)
+    run.model = run.settings.build()
+    run.model.classes, run.model.mean, run.model.std = splits.train.classes, splits.train.mean, splits.train.std
+    saved_at, learned = 0.0, False
     try:
-        for progress in train(model, splits.train, run.config, splits.validation):
-            if progress.elapsed - kept_at >= SNAPSHOT_EVERY and all(p.isfinite().all() for p in model.parameters()):
-                kept, kept_at = {name: value.clone() for name, value in model.state_dict().items()}, progress.elapsed
-            run.model = model
-            yield progress
+        for frame in learn(run.settings, splits, run, device()):
+            _take_in(run, frame)
+            if frame.weights:
+                run.model.load_state_dict(frame.weights)
+                learned = True
+                if frame.progress.elapsed - saved_at >= SAVE_EVERY or not saved_at:
+                    saved_at = frame.progress.elapsed
+                    _save(run)
     except TrainingDiverged:
-        run.model = model if kept else None
-        if kept:
-            model.load_state_dict(kept)
+        run.model = run.model.eval() if learned else None
         raise
+    run.status = "testing"
+    run.evaluation = evaluate(run.model, splits.test, lambda done, desc: setattr(run, "tested", done))
+    _end(run, "stopped" if run.stopping else "finished")
 
 
-def _finish(run: Run, status: str, message: str = "") -> None:
+def _take_in(run: Run, frame: Frame) -> None:
+    if frame.progress:
+        run.history.add(frame.progress)
+        run.progress, run.drawing = frame.progress, frame.drawing
+        run.status = "running"
+    if frame.snapshot:
+        progress, history = frame.progress, run.history
+        figures = {"step": 0, "seconds": 0.0, "epoch": 0.0, "lr": 0.0}
+        if progress:
+            figures = {"step": progress.step, "seconds": progress.elapsed, "epoch": progress.epoch, "lr": progress.lr}
+            figures |= {"loss": history.loss[-1], "accuracy": history.accuracy[-1], "validation": run.accuracy}
+        run.album.add(frame.snapshot, figures)
+
+
+def _end(run: Run, status: str, message: str = "") -> None:
+    run.message = message or run.message
+    if run.progress is None:
+        run.model = None
     if run.model is not None:
-        run.model.eval().to("cpu")
-        run.model.trained = {
-            "dataset": run.dataset,
-            "model": run.variant,
-            "validation_accuracy": run.accuracy,
-            "steps": run.progress.step,
-            "epochs": round(run.progress.epoch, 3),
-            "seconds": round(run.progress.elapsed, 1),
-            "config": vars(run.config),
-        }
-    run.message = message
+        run.model.eval()
+        _save(run, status)
+    if saved.folder(run.id) and not run.warning:
+        run.model = None  # on disk, from where those who use it load it
     run.status = status  # last: whoever sees it may use the model
 
 
-def _busy() -> int:
-    return sum(run.status in ("loading", "running") for run in list(RUNS.values()))
+def _save(run: Run, status: str = "interrupted") -> None:
+    """Weights and history to disk; status: what the run is to those who find it there later."""
+    run.model.trained = _trained(run)
+    record = {
+        "dataset": run.settings.dataset,
+        "variant": run.settings.variant,
+        "classes": run.settings.classes,
+        "shape": run.settings.shape,
+        "config": asdict(run.settings.config),
+        "status": status,
+        "message": run.message,
+        "progress": asdict(run.progress),
+        "history": run.history.thinned(300),
+        "test_accuracy": run.evaluation and run.evaluation.accuracy,
+    }
+    try:
+        saved.save(run.id, run.model, record)
+        run.warning = ""
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        run.warning = (
+            f"Its weights can't be saved ({reason}); training goes on, but a restart of the server loses them."
+        )
+
+
+def _trained(run: Run) -> dict:
+    """What config.json and the card say about the run."""
+    return {
+        "dataset": run.settings.dataset,
+        "model": run.settings.variant,
+        "validation_accuracy": run.accuracy,
+        **({"test_accuracy": run.evaluation.accuracy, "test_images": run.evaluation.n} if run.evaluation else {}),
+        "steps": run.progress.step,
+        "epochs": round(run.progress.epoch, 3),
+        "seconds": round(run.progress.elapsed, 1),
+        "images_per_second": round(run.progress.images_per_second, 1),
+        "command": run.settings.command,
+        **({"learning_rate_changes": _changes(run)} if run.history.changes else {}),
+        "config": asdict(run.settings.config),
+    }
+
+
+def _changes(run: Run) -> dict[str, float]:
+    return {f"after {seconds:.0f} s": lr for seconds, lr in run.history.changes}
+
+
+def _restored(run_id: str, record: dict) -> Run:
+    config = TrainConfig(**record["config"])
+    settings = Settings(record["dataset"], record["variant"], config, tuple(record["classes"]), record["shape"])
+    run = Run(settings, id=run_id, status=record["status"], message=record["message"])
+    run.history, run.progress = History(**record["history"]), Progress(**record["progress"])
+    if run.status == "interrupted":
+        run.message = (
+            f"The server was restarted during this run; what it had learned by step {run.progress.step:,} is kept."
+        )
+    return run
+
+
+def busy() -> int:
+    """Runs that compute now."""
+    return sum(run.live and run.status != "queued" for run in list(RUNS.values()))
 
 
 def _forget_old() -> None:
     finished = [run.id for run in list(RUNS.values()) if not run.live]
     for run_id in finished[: max(0, len(finished) - KEEP_RUNS)]:
         del RUNS[run_id]
-
-
-def _average(averages: list[float], value: float) -> float:
-    weight = max(1 - SMOOTHING, 1 / (len(averages) + 1))  # a plain mean until there is enough to forget
-    return value if not averages else (1 - weight) * averages[-1] + weight * value

@@ -1,5 +1,5 @@
 // Maps to pixels.
-const COLOURS = Object.fromEntries(Object.entries(props.colours).map(([name, text]) => {
+const COLOURS = Object.fromEntries(Object.entries(GIVEN.colours).map(([name, text]) => {
   const rgb = bytes(text);
   return [name, Uint32Array.from({ length: 256 }, (_, i) =>
     0xff000000 | rgb[3 * i + 2] << 16 | rgb[3 * i + 1] << 8 | rgb[3 * i])];

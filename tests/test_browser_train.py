@@ -1,0 +1,166 @@
+"""Live training as a visitor meets it, in a real Chromium, from the click on Start to the finished model's use."""
+
+import re
+
+import pytest
+
+from tests.test_browser import CHROMIUM, FLAGS, open_tab
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"There is no Chromium at {CHROMIUM}")
+expect = sync_api.expect
+
+# Gradio says this of its own event stream when a page is left while it is open.
+LEAVING = re.compile("AbortError|Connection errored out")
+
+# The learning rate's curve, which only rises in the warm-up, falls at once (heights count from the top).
+KINK = """() => [...document.querySelectorAll('#charts figure')[2].querySelector('polyline').points]
+    .some((point, i, all) => i && point.y - all[i - 1].y > 1)"""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visitor(chromium):
+    """Opens pages, each in a browser of its own that remembers nothing; nothing may go wrong on any."""
+    contexts, errors = [], []
+
+    def visit(url: str, **options):
+        contexts.append(chromium.new_context(viewport={"width": 1440, "height": 900}, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(30_000)
+        expect.set_options(timeout=30_000)
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(url)
+        page.wait_for_selector("#progress h2")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not [error for error in errors if not LEAVING.search(error)]
+
+
+def button(page, name: str):
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def start(page, minutes: float, dataset: str = "Shapes") -> None:
+    page.get_by_label(dataset, exact=True).check()
+    field = page.get_by_label("number input for Minutes")
+    field.fill(str(minutes))
+    field.press("Tab")
+    expect(page.locator("#progress h2")).to_have_text("Ready to train")
+    button(page, "Start training").click()
+    expect(button(page, "Pause")).to_be_visible()
+
+
+def maps(page) -> str:
+    """All the drawn attention, as one string."""
+    return page.evaluate(
+        "[...document.querySelectorAll('#forming canvas.map')].map((canvas) => canvas.toDataURL()).join()"
+    )
+
+
+def step(page) -> int:
+    """Of the moment on show."""
+    return int(page.locator("[data-step]").get_attribute("data-step"))
+
+
+def wait_for_step(page, after: int) -> None:
+    page.wait_for_function("after => +document.querySelector('[data-step]')?.dataset.step > after", arg=after)
+
+
+def walk_through(visitor, url: str, dataset: str, slug: str) -> None:
+    """Everything one does with a run, in order."""
+    page = visitor(url)
+    start(page, 3, dataset)
+    wait_for_step(page, 0)
+    first, early = maps(page), step(page)
+    wait_for_step(page, early + 5)
+    assert maps(page) != first, "attention changes as the model learns"
+
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    before = maps(page)
+    page.locator("#forming input.layer").fill("1")
+    assert maps(page) != before
+    assert not [asked for asked in requests if "component_server" in asked or "queue/join" in asked]
+
+    page.locator("#rate input").fill("0.0001")
+    button(page, "Set rate").click()
+    expect(page.locator("#rate-note")).to_contain_text("0.0001 from here on")
+    page.wait_for_function(KINK)
+    button(page, "Pause").click()
+    expect(page.locator("#progress h2")).to_contain_text("Paused")
+
+    page.reload()
+    expect(page.locator("#progress h2")).to_contain_text("Paused")
+    expect(button(page, "Resume")).to_be_visible()
+    page.wait_for_function("document.querySelector('#forming input.when')?.max > 2")
+    assert "?run=" in page.url
+
+    other = visitor(page.url)
+    expect(other.locator("#watching")).to_contain_text("watching someone else's run")
+    for name in ("Pause", "Resume", "Stop", "Set rate", "Start training"):
+        expect(button(other, name)).not_to_be_visible()
+    assert other.locator("#charts polyline.v-train").first.get_attribute("points")
+    button(page, "Resume").click()
+    wait_for_step(other, step(page))
+
+    page.locator("#forming input.when").fill("0")
+    expect(page.locator(".t-then")).to_contain_text("Step 0 · before training")
+    expect(page.locator(".v-cursor").first).to_have_css("opacity", "1")
+    page.locator("#forming input.when").fill("1")
+    expect(page.locator(".t-then")).to_contain_text("loss")
+    button(page, "Back to live").click()
+    assert step(page) > 5
+
+    button(page, "Stop").click()
+    expect(page.locator("#progress h2")).to_contain_text("Stopped")
+    expect(other.locator("#progress h2")).to_contain_text("Stopped")
+    expect(page.locator("#confusion")).to_contain_text("Test accuracy")
+    expect(page.locator("#after textarea").first).to_have_value(re.compile(f"--dataset {slug}"))
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download weights, config and card").or_(
+            button(page, "Download weights, config and card")
+        ).first.click()
+    assert download.value.suggested_filename == f"vit-live-{slug}.zip"
+    expect(page.locator("#status")).to_contain_text("Your run 1")
+    open_tab(page, "Classify")
+    expect(page.locator(".v-model:visible input")).to_have_value(re.compile(f"Your run 1: vit-live · {dataset}"))
+    expect(page.locator("#prediction .v-bars li")).to_have_count(5)
+
+
+def test_a_run_on_shapes_from_start_to_use(visitor, app_url):
+    walk_through(visitor, app_url, "Shapes", "shapes")
+
+
+def test_a_stale_link_and_wrong_settings_are_answered_in_place(visitor, app_url):
+    page = visitor(f"{app_url}?run=AAAAAAAAAAAAAAAA")
+    expect(page.locator("#progress h2")).to_have_text("No such run")
+    expect(button(page, "Start training")).to_be_visible()
+    page.locator("#advanced > button").click()
+    page.get_by_label("Width").fill("100")
+    page.get_by_label("Width").press("Tab")
+    expect(page.locator("#size-note")).to_contain_text("choose a width of 99 or 102")
+    page.get_by_label("Width").fill("96")
+    page.get_by_label("Width").press("Tab")
+    expect(page.locator("#size-note")).to_contain_text("65 tokens")
+    page.get_by_label("Learning rate").first.fill("50")
+    page.get_by_label("Learning rate").first.press("Tab")
+    expect(page.locator("#learning-note")).to_contain_text("tend to diverge")
+
+
+def test_a_phone_scrolls_in_one_direction_only(visitor, app_url):
+    page = visitor(app_url)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_selector("#forming canvas.map")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

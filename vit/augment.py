@@ -1,0 +1,84 @@
+"""Augmentation of a whole batch at once, on its device. Imports nothing but torch.
+
+images: (B, C, H, W), normalised floats. targets: (B, classes), rows sum to 1. All draws come from a generator on the
+CPU, so that they are the same on every device. What comes in is not changed.
+"""
+
+import torch
+from torch import Tensor
+
+
+def mixup(images: Tensor, targets: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Blends every image and its target with another one's (Zhang et al. 2018, arXiv:1710.09412).
+
+    alpha > 0: of the Beta(alpha, alpha) distribution that the batch's share is drawn from.
+    """
+    share, partner = _beta(alpha, generator), _partners(images, generator)
+    return share * images + (1 - share) * images[partner], share * targets + (1 - share) * targets[partner]
+
+
+def cutmix(images: Tensor, targets: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pastes a box of another image into every image (Yun et al. 2019, arXiv:1905.04899).
+
+    alpha > 0: of the Beta(alpha, alpha) distribution that the area outside the box is drawn from. The targets are
+    mixed by the area that the box really has after it was cut at the border.
+    """
+    H, W = images.shape[2:]
+    side, partner = (1 - _beta(alpha, generator)) ** 0.5, _partners(images, generator)
+    top, bottom = _box(H, side, generator)
+    left, right = _box(W, side, generator)
+    images = images.clone()
+    images[:, :, top:bottom, left:right] = images[partner, :, top:bottom, left:right]
+    share = 1 - (bottom - top) * (right - left) / (H * W)
+    return images, share * targets + (1 - share) * targets[partner]
+
+
+def random_erasing(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Replaces a box of some images by noise (Zhong et al. 2020, arXiv:1708.04896).
+
+    probability: of each image, in [0, 1]. A box covers 2% to 33% of the picture, its sides' ratio is 1:3 to 3:1.
+    """
+    B, C, H, W = images.shape
+    erased = torch.rand(B, generator=generator) < probability
+    area = H * W * torch.empty(B).uniform_(0.02, 0.33, generator=generator)
+    ratio = torch.empty(B).uniform_(-1, 1, generator=generator).mul(torch.tensor(3.0).log()).exp()
+    noise = torch.randn(B, C, H, W, generator=generator)
+    inside = torch.ones(B, H, W, dtype=torch.bool)
+    for size, length, axis in ((H, (area * ratio).sqrt(), 1), (W, (area / ratio).sqrt(), 2)):
+        length = length.round().clamp(1, size)
+        start = (torch.rand(B, generator=generator) * (size - length + 1)).floor()
+        place = torch.arange(size)
+        along = (place >= start[:, None]) & (place < (start + length)[:, None])  # (B, size)
+        inside &= along.unsqueeze(3 - axis)
+    where = (inside & erased[:, None, None]).unsqueeze(1).to(images.device)
+    return torch.where(where, noise.to(images), images)
+
+
+def colour_jitter(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Scales every image's brightness, contrast and saturation by factors of its own in 1 - strength .. 1 + strength.
+
+    strength: in [0, 1]. Works on normalised images: brightness shifts by standard deviations, contrast scales about
+    the image's mean, saturation about each pixel's.
+    """
+    draws = torch.empty(3, len(images), 1, 1, 1).uniform_(-strength, strength, generator=generator)
+    brightness, contrast, saturation = draws.to(images)
+    grey = images.mean(dim=1, keepdim=True)
+    images = grey + (1 + saturation) * (images - grey)
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    return mean + (1 + contrast) * (images - mean) + brightness
+
+
+def _beta(alpha: float, generator: torch.Generator) -> float:
+    # numpy's and torch's Beta take no torch generator; a ratio of Gammas does the same, through Dirichlet.
+    return torch._sample_dirichlet(torch.full((1, 2), float(alpha)), generator=generator)[0, 0].item()
+
+
+def _partners(images: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randperm(len(images), generator=generator).to(images.device)
+
+
+def _box(size: int, share: float, generator: torch.Generator) -> tuple[int, int]:
+    """Start and end of an interval of that share of the size about a uniform centre, cut at the border."""
+    centre = torch.randint(size, (), generator=generator).item()
+    half = round(size * share) / 2
+    return max(0, int(centre - half)), min(size, int(centre + half))

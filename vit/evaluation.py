@@ -1,0 +1,78 @@
+"""How good a model is on a dataset: accuracy, loss, confusion."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vit.data import Dataset, normalize
+from vit.device import precision
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model does on a dataset. confusion: (classes, classes) counts, rows are true classes; loss in nats."""
+
+    accuracy: float
+    loss: float
+    n: int
+    images_per_second: float
+    confusion: Tensor = field(repr=False)
+
+    @property
+    def per_class(self) -> list[float]:
+        """Share of each true class's images that were recognised, in [0, 1]; nan for a class without images."""
+        return (self.confusion.diag() / self.confusion.sum(1)).tolist()
+
+
+@torch.no_grad()
+def predict(model: nn.Module, dataset: Dataset, batch_size: int = 250) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields (logits, labels) batch by batch, in the dataset's order, on the model's device, in eval mode."""
+    device = next(model.parameters()).device
+    model.eval()
+    for start in range(0, len(dataset), batch_size):
+        part = dataset.take(slice(start, start + batch_size)).to(device)
+        with precision(device):
+            logits = model(normalize(part.images, model.mean, model.std))
+        yield logits.float(), part.labels
+
+
+def evaluate(model: nn.Module, dataset: Dataset, progress: Callable[..., None] | None = None) -> Evaluation:
+    """Runs the model over the whole dataset, one view an image; leaves it in eval mode.
+
+    progress is called with the share done, in [0, 1], and desc=. Raises ValueError where model and data do not fit
+    or the dataset is empty.
+    """
+    check_fit(model, dataset)
+    if not len(dataset):
+        raise ValueError(f"There is nothing to evaluate: the {dataset.split} split of {dataset.name} is empty.")
+    classes, loss, started = len(dataset.classes), 0.0, time.perf_counter()
+    confusion, n = torch.zeros(classes, classes, dtype=torch.long), 0
+    for logits, labels in predict(model, dataset):
+        loss += F.cross_entropy(logits, labels, reduction="sum").item()
+        pairs = (labels * classes + logits.argmax(1)).cpu()
+        confusion += pairs.bincount(minlength=classes**2).view(classes, classes)
+        n += len(labels)
+        if progress:
+            progress(n / len(dataset), desc=f"Evaluating on {dataset.name} {dataset.split}")
+    seconds = time.perf_counter() - started
+    return Evaluation(confusion.diag().sum().item() / n, loss / n, n, n / seconds, confusion)
+
+
+def check_fit(model: nn.Module, dataset: Dataset) -> None:
+    """Raises ValueError unless the model takes the dataset's images and knows its number of classes."""
+    config = model.config
+    if tuple(dataset.images.shape[1:]) != (config["in_chans"], config["img_size"], config["img_size"]):
+        raise ValueError(
+            f"The model takes {config['in_chans']} x {config['img_size']} x {config['img_size']} images, "
+            f"{dataset.name} has {' x '.join(map(str, dataset.images.shape[1:]))}; "
+            f"build the model with img_size={dataset.images.shape[-1]}."
+        )
+    if config["num_classes"] != len(dataset.classes):
+        raise ValueError(
+            f"The model has {config['num_classes']} classes, {dataset.name} has {len(dataset.classes)}; "
+            f"build the model with num_classes={len(dataset.classes)}."
+        )

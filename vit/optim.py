@@ -1,0 +1,106 @@
+"""What moves the weights: the optimizer's parameter groups, the rate's schedule, the average of the weights."""
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+OPTIMIZERS = ("adamw", "muon")
+SCHEDULES = ("cosine", "linear", "trapezoid")
+MUON_RATE = 2.0  # as a multiple of AdamW's
+COOLDOWN = 0.3  # share of the run over which the trapezoid falls
+
+
+def optimizers(model: nn.Module, name: str, lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
+    """AdamW for all parameters, or Muon for the blocks' matrices and AdamW for the rest.
+
+    Only matrices and convolution kernels are decayed: not biases, norms, tokens or position embeddings. Every
+    parameter group has "rate", its learning rate as a multiple of the run's.
+    """
+    muon, decayed, free = [], [], []
+    for key, parameter in model.named_parameters():
+        is_weight = parameter.ndim >= 2 and not key.endswith(("_token", "pos_embed"))
+        of_block = name == "muon" and key.startswith("blocks.") and parameter.ndim == 2
+        (muon if of_block else decayed if is_weight else free).append(parameter)
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    adamw = torch.optim.AdamW([{**group, "rate": 1.0} for group in groups], lr=lr, betas=(0.9, 0.95), fused=True)
+    return [adamw, Muon(muon, lr, weight_decay)] if muon else [adamw]
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum, orthogonalised before each step (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
+
+    A step is scaled to the size that AdamW's typically has (Liu et al. 2025, arXiv:2502.16982), so that both share one
+    schedule and decay. Unlike torch.optim.Muon it works in the weights' own precision: bfloat16 crawls on a CPU
+    without instructions for it. The fused qkv is three matrices, each orthogonalised by itself.
+    """
+
+    def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95):
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "rate": MUON_RATE})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            for matrix in group["params"]:
+                momentum = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
+                momentum.lerp_(matrix.grad, 1 - group["momentum"])
+                update = matrix.grad.lerp(momentum, group["momentum"])
+                rows, columns = update.shape
+                parts = 3 if rows == 3 * columns else 1  # q, k and v
+                update = orthogonalize(update.view(parts, rows // parts, columns)).view(rows, columns)
+                matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                matrix.sub_(update, alpha=group["lr"] * 0.2 * max(rows // parts, columns) ** 0.5)
+
+
+def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
+    """About the nearest semi-orthogonal matrix of each: all singular values end between 0.7 and 1.2.
+
+    A quintic Newton-Schulz iteration with Jordan's coefficients, which trade exactness for speed.
+    matrices: (..., rows, columns); smallest singular values, below about 1e-3 of the norm, stay small.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    wide = matrices.shape[-2] <= matrices.shape[-1]
+    x = matrices if wide else matrices.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x if wide else x.mT
+
+
+def schedule(done: float, warmup: float, shape: str = "cosine") -> float:
+    """Share of the peak rate after that share of the run: a linear rise, then down to 0.
+
+    done, warmup: in [0, 1]. shape: "cosine" falls along half a cosine, "linear" evenly, "trapezoid" stays at the peak
+    until the last 30% and falls evenly from there. The first step, at done = 0, already moves: it has a hundredth of
+    the rate.
+    """
+    if done < warmup:
+        return max(done / warmup, 0.01)
+    left = (1 - done) / (1 - warmup)
+    if shape == "trapezoid":
+        return min(1.0, (1 - done) / min(COOLDOWN, 1 - warmup))
+    return left if shape == "linear" else 0.5 * (1 - math.cos(math.pi * left))
+
+
+class AveragedWeights:
+    """Exponential moving average of a model's weights and running statistics (Polyak & Juditsky 1992).
+
+    decay: in (0, 1); while few updates were made it is (1 + n) / (10 + n) if that is less, so that the average leaves
+    the random start behind early. model: a copy with the average, in eval mode.
+    """
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay, self.updates = decay, 0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        for average, new in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):
+            if average.is_floating_point():
+                average.lerp_(new, 1 - decay)
+            else:
+                average.copy_(new)  # counts of batches

@@ -1,0 +1,109 @@
+"""A training run with a folder of its own: saved on the way, recorded, and resumed as if never interrupted."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from vit.checkpoint import CONFIG, STATE, load_state, save_state
+from vit.config import TrainConfig
+from vit.data import Splits
+from vit.device import is_first_process
+from vit.model import create_model
+from vit.record import draw_curve, record
+from vit.state import TrainState
+from vit.training import Progress, train
+
+
+class Run:
+    """What `python -m vit train` does, without its words.
+
+    settings: what fixes the run, as JSON: dataset, classes, model, shape (what of the model is overridden), config
+    (TrainConfig's fields), command. Raises ValueError where the folder holds a run already, or model, data and
+    settings do not fit.
+    """
+
+    def __init__(self, folder: Path, settings: dict, splits: Splits, device: torch.device):
+        self.folder, self.settings, self.splits, self.device = folder, settings, splits, device
+        self.config = TrainConfig(**settings["config"])
+        torch.manual_seed(self.config.seed)
+        self.model = create_model(settings["model"], **settings["shape"]).to(device)
+        self.state = TrainState(self.model, self.config)
+        self.accuracy: float | None = None  # the latest on held-out images
+        self.progress: Progress | None = None
+
+    @staticmethod
+    def check_new(folder: Path) -> None:
+        """Raises ValueError where a new run would overwrite something."""
+        if (folder / STATE).exists():
+            raise ValueError(
+                f"{folder} holds an unfinished run; go on with --resume {folder}, or choose another --out."
+            )
+        if (folder / CONFIG).exists():
+            raise ValueError(f"{folder} already holds a checkpoint; choose another --out, or delete it first.")
+
+    def restore(self, tensors: dict, numbers: dict) -> None:
+        """Goes back to where a saved state was."""
+        self.state.restore(tensors, numbers)
+        self.accuracy = numbers["accuracy"]
+
+    def steps(self, save_every: float) -> Iterator[Progress]:
+        """Trains; writes metrics on the way, and the state every so many seconds and when it is stopped."""
+        training = train(self.model, self.splits.train, self.config, self.splits.validation, self.state)
+        if not is_first_process():
+            yield from training
+            return
+        saved_at = time.monotonic()
+        try:
+            for progress in record(training, self.folder, self.state.step):
+                self.progress = progress
+                self.accuracy = self.accuracy if progress.validation_accuracy is None else progress.validation_accuracy
+                if time.monotonic() - saved_at >= save_every:
+                    self.save()
+                    saved_at = time.monotonic()
+                yield progress
+        finally:
+            if self.progress is not None and self.progress.done < 1:
+                training.close()
+                self.save()
+
+    def save(self) -> None:
+        """Writes all that resume() needs."""
+        about = {"settings": self.settings, "numbers": {**self.state.numbers(), "accuracy": self.accuracy}}
+        save_state(self.folder, self.state.tensors(), about)
+
+    def finish(self) -> None:
+        """Writes the checkpoint and the curve, and drops the state once the run is complete."""
+        progress = self.progress
+        self.model.load_state_dict(self.state.best.state_dict())
+        self.model.eval().trained = {
+            "dataset": self.settings["dataset"],
+            "model": self.settings["model"],
+            "validation_accuracy": self.accuracy,
+            "epochs": round(progress.epoch, 3),
+            "steps": progress.step,
+            "seconds": round(progress.elapsed, 1),
+            "images_per_second": round(progress.images_per_second, 1),
+            "command": self.settings["command"],
+            "device": _name(self.device),
+            "torch": torch.__version__,
+            "config": asdict(self.config),
+        }
+        self.model.save_pretrained(self.folder)
+        draw_curve(self.folder)
+        if progress.done >= 1:
+            (self.folder / STATE).unlink(missing_ok=True)
+
+
+def unfinished(folder: Path) -> tuple[dict, dict, dict]:
+    """Settings, tensors and numbers of the run that a folder holds. Raises CheckpointError where there is none."""
+    tensors, about = load_state(folder)
+    return about["settings"], tensors, about["numbers"]
+
+
+def _name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.cpu.get_capabilities().get('cpu_name', 'CPU')}, {torch.get_num_threads()} threads"
