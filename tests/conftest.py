@@ -1,5 +1,6 @@
 """What the tests share. Real CIFAR-10 comes from the Hub's cache beside the project where there is one."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -38,12 +39,11 @@ def small_vit():
     return model.eval()
 
 
-@pytest.fixture(scope="session")
-def app_url(tmp_path_factory) -> Iterator[str]:
-    """Address of a real `python app.py` of its own, offline and with nothing cached."""
-    home = str(tmp_path_factory.mktemp("hf"))
+@contextlib.contextmanager
+def serving(**variables: str) -> Iterator[str]:
+    """Address of a real `python app.py` of its own, with nothing but these of our variables."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "VIT_"))}
-    environment |= {"HF_HOME": home, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+    environment |= {"PYTHONUNBUFFERED": "1", **variables}
     command = [sys.executable, "app.py"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
@@ -52,3 +52,11 @@ def app_url(tmp_path_factory) -> Iterator[str]:
             yield said.split()[-1]
         finally:
             server.terminate()
+
+
+@pytest.fixture(scope="session")
+def app_url(tmp_path_factory) -> Iterator[str]:
+    """Address of the app, offline and with nothing cached."""
+    home, runs = (str(tmp_path_factory.mktemp(name)) for name in ("hf", "runs"))
+    with serving(HF_HOME=home, HF_HUB_OFFLINE="1", VIT_RUNS_FOLDER=runs) as url:
+        yield url

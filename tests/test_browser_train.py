@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.conftest import HUB_BESIDE_THE_PROJECT, serving
 from tests.test_browser import CHROMIUM, FLAGS, open_tab
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -141,6 +142,15 @@ def walk_through(visitor, url: str, dataset: str, slug: str) -> None:
 
 def test_a_run_on_shapes_from_start_to_use(visitor, app_url):
     walk_through(visitor, app_url, "Shapes", "shapes")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not HUB_BESIDE_THE_PROJECT.is_dir(), reason="CIFAR-10 is not beside the project")
+def test_a_run_on_cifar10_from_start_to_use(visitor, tmp_path):
+    variables = {"HF_HUB_CACHE": str(HUB_BESIDE_THE_PROJECT), "HF_HUB_OFFLINE": "1"}
+    with serving(**variables, VIT_RUNS_FOLDER=str(tmp_path)) as url:
+        walk_through(visitor, url, "CIFAR-10", "cifar10")
 
 
 def test_a_stale_link_and_wrong_settings_are_answered_in_place(visitor, app_url):

@@ -69,12 +69,13 @@ def _wire(demo, training: train.Tab, classifying: classify.Tab, attending: atten
     watched.success(adopt, [training.run_id, own_runs, page, picture], [own_runs, *everything], **QUIET)
 
     dataset, run = training.form["dataset"], [training.run_id, training.owned]
+    adopted = [training.run_id, own_runs, page, picture], [own_runs, *everything]
+    train.wire_start(training).success(train.watch, run, training.views, **QUIET).success(adopt, *adopted, **QUIET)
+
     opened = [*everything, own_runs, dataset, *training.idle]
     demo.load(open_page, training.owned, opened, **QUIET)
     reopened = demo.load(train.reopen, training.owned, training.run_id, **QUIET)
-    reopened.success(train.watch, run, training.views, **QUIET).success(
-        adopt, [training.run_id, own_runs, page, picture], [own_runs, *everything], **QUIET
-    )
+    reopened.success(train.watch, run, training.views, **QUIET).success(adopt, *adopted, **QUIET)
     settled = reopened.success(watch_data, None, notice, **QUIET)
     basics = [training.form[name] for name in ("dataset", "model", "minutes")]
     settled.success(
@@ -157,8 +158,8 @@ def upload(path: str, key: str | None) -> tuple:
 
 def adopt(run_id: str, own_runs: list[str], page: int, picture: Picture) -> tuple:
     """Makes a run's model the chosen one everywhere, once the run has ended."""
-    if not train.ended(run_id):
-        return (gr.skip(),) * 9
+    if not train.ended(run_id):  # not gr.skip(): it would cost a tab that was never opened its properties
+        return own_runs, *show(models.default(), page, picture, own_runs)
     own_runs = [*(other for other in own_runs if other != run_id), run_id]
     return own_runs, *show(run_id, page, picture, own_runs)
 
