@@ -63,11 +63,6 @@ def _wire(demo, training: train.Tab, classifying: classify.Tab, attending: atten
         )
         picker.upload.upload(upload, [picker.upload, picker.model], [picture, *drawn], js=UNMARK, **QUIET)
 
-    watched = train.wire_start(training).success(
-        train.watch, [training.run_id, training.owned], training.views, **QUIET
-    )
-    watched.success(adopt, [training.run_id, own_runs, page, picture], [own_runs, *everything], **QUIET)
-
     dataset, run = training.form["dataset"], [training.run_id, training.owned]
     adopted = [training.run_id, own_runs, page, picture], [own_runs, *everything]
     train.wire_start(training).success(train.watch, run, training.views, **QUIET).success(adopt, *adopted, **QUIET)

@@ -146,7 +146,7 @@ function drawPredictions(moment) {
       if (shares[c] > shares[best]) best = c;
     });
     const words = cell.querySelector("small");
-    words.textContent = `${view.classes[best]} ${Math.round(shares[best] / 2.55)}%`;
+    words.textContent = `${Math.round(shares[best] / 2.55)}% ${view.classes[best]}`;
     words.className = best === view.labels[p] ? "right" : "wrong";
     words.title = best === view.labels[p] ? "right" : `wrong: it is ${view.classes[view.labels[p]]}`;
   });
