@@ -5,10 +5,8 @@ import re
 import pytest
 
 from tests.conftest import HUB_BESIDE_THE_PROJECT, serving
-from tests.test_browser import CHROMIUM, FLAGS, open_tab
+from tests.test_browser import browser, open_tab, pytestmark, sync_api  # noqa: F401
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"There is no Chromium at {CHROMIUM}")
 expect = sync_api.expect
 
 # Gradio says this of its own event stream when a page is left while it is open.
@@ -19,21 +17,13 @@ KINK = """() => [...document.querySelectorAll('#charts figure')[2].querySelector
     .some((point, i, all) => i && point.y - all[i - 1].y > 1)"""
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def visitor(chromium):
+def visitor(browser):  # noqa: F811
     """Opens pages, each in a browser of its own that remembers nothing; nothing may go wrong on any."""
     contexts, errors = [], []
 
     def visit(url: str, **options):
-        contexts.append(chromium.new_context(viewport={"width": 1440, "height": 900}, **options))
+        contexts.append(browser.new_context(viewport={"width": 1440, "height": 900}, **options))
         page = contexts[-1].new_page()
         page.set_default_timeout(30_000)
         expect.set_options(timeout=30_000)
