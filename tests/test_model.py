@@ -100,6 +100,31 @@ def test_conv_stem_has_the_patch_embeddings_shape(patch_size):
     assert stem.grid_size == patches.grid_size == (32 // patch_size, 32 // patch_size)
 
 
+@pytest.mark.parametrize("distilled", [False, True])
+def test_patches_left_out_are_as_if_never_there(distilled):
+    model = ViT(embed_dim=24, depth=2, num_heads=3, distilled=distilled).eval()
+    images, keep = torch.randn(2, 3, 32, 32), torch.tensor([[5, 63], [0, 7]])
+    tokens = model.embed(images, keep)
+    prefix = model.num_prefix_tokens
+    assert tokens.shape == (2, prefix + 2, 24)
+    for i in range(2):
+        assert torch.equal(tokens[i, prefix:], model.embed(images)[i, prefix + keep[i]])
+    changed = images.clone()
+    changed[:, :, 16:20, :16] = 0  # patches 32 to 35, which neither keeps
+    torch.testing.assert_close(model(changed, keep=keep), model(images, keep=keep))
+    everything = torch.arange(64).expand(2, -1)
+    torch.testing.assert_close(model(images, keep=everything), model(images))
+
+
+def test_the_last_block_computes_only_what_is_read(small_vit):
+    outputs = []
+    small_vit.blocks[-1].register_forward_hook(lambda block, inputs, output: outputs.append(output))
+    images = torch.randn(2, 3, 32, 32)
+    logits, _ = small_vit(images, return_attention=True)
+    torch.testing.assert_close(small_vit(images), logits)
+    assert [outputs[0][0].shape[1], outputs[1].shape[1]] == [65, 1]
+
+
 @pytest.mark.parametrize("return_attention", [True, False])
 def test_a_head_switched_off_equals_zeroing_its_slice_of_projs_input(small_vit, return_attention):
     images, mask = torch.randn(2, 3, 32, 32), torch.ones(3, 3)

@@ -1,12 +1,20 @@
-"""The command line: python -m vit train | evaluate | predict | attention."""
+"""The command line: python -m vit train | evaluate | predict | attention | benchmark."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from vit import data
-from vit.commands import CONFIG_FLAGS, SHAPE_FLAGS, attention_command, evaluate_command, predict_command, train_command
+from vit import benchmark, data
+from vit.commands import (
+    CONFIG_FLAGS,
+    SHAPE_FLAGS,
+    benchmark_command,
+    evaluate_command,
+    predict_command,
+    train_command,
+)
 from vit.config import TrainConfig
+from vit.look import attention_command
 from vit.model import MODELS
 from vit.training import TrainingDiverged
 
@@ -52,12 +60,15 @@ def build_parser() -> argparse.ArgumentParser:
             flag, default = "--" + name.replace("_", "-"), getattr(TrainConfig, name)
             sub.add_argument(flag, type=kind, default=default, help=help_text)
     sub.add_argument("--compile", action="store_true", help="torch.compile the model: a minute first, then faster")
+    sub.add_argument("--no-autocast", dest="autocast", action="store_false", help="float32 even where bfloat16 is fast")
     sub.add_argument("--no-flip", dest="flip", action="store_false", help="never mirror an image")
     for name, (kind, help_text) in SHAPE_FLAGS.items():
         sub.add_argument("--" + name.replace("_", "-"), type=kind, help=help_text)
     sub.add_argument("--classes", nargs="+", metavar="CLASS", help="learn only these of the dataset's classes")
+    sub.add_argument("--validation-size", type=int, help="training images held out to measure on; a tenth if not given")
     sub.add_argument("--device", **device)
     sub.add_argument("--out", type=Path, metavar="DIR", help="folder to save to; runs/DATASET-MODEL if not given")
+    sub.add_argument("--float16", action="store_true", help="store the weights in half the size")
     sub.add_argument("--resume", type=Path, metavar="DIR", help="go on with the interrupted run in this folder")
     sub.add_argument("--save-every", type=float, default=60.0, help="seconds between two savings of the run's state")
     sub.add_argument("--json", **as_json)
@@ -65,6 +76,21 @@ def build_parser() -> argparse.ArgumentParser:
     sub = command("evaluate", evaluate_command, "accuracy on the test images: overall, per class, confusion matrix")
     sub.add_argument("folder", help="a checkpoint folder, or OWNER/NAME on the Hub")
     sub.add_argument("--dataset", choices=data.DATASETS, help="the one it was trained on if not given")
+    sub.add_argument("--card", action="store_true", help="measure much more and write it into the folder's card")
+    sub.add_argument("--device", **device)
+    sub.add_argument("--json", **as_json)
+
+    sub = command("benchmark", benchmark_command, "how fast this trains on CIFAR-10, beside other libraries' ViTs")
+    everybody, ours = list(benchmark.CONTENDERS), ["vit_live", "vit_live_patch"]
+    sub.add_argument("--only", nargs="*", default=everybody, choices=everybody, help="whose images/s to measure")
+    sub.add_argument("--repeats", type=int, default=5, help="of each measurement")
+    sub.add_argument("--steps", type=int, default=4, help="of 128 images in one repeat")
+    sub.add_argument("--minutes", type=float, nargs="*", default=[], help="train so long and report the test accuracy")
+    sub.add_argument(
+        "--accuracy-of", nargs="+", default=[*ours, "tutorial"], metavar="NAME", help="what to train so long"
+    )
+    sub.add_argument("--seeds", type=int, default=3, help="of each such training")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="folder for benchmark.json and benchmark.png")
     sub.add_argument("--device", **device)
     sub.add_argument("--json", **as_json)
 

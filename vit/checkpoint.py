@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from vit.model import ViT
@@ -21,8 +22,10 @@ class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged or not one of ours; the message says which and what to do."""
 
 
-def save_pretrained(model: ViT, folder: str | os.PathLike) -> Path:
+def save_pretrained(model: ViT, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
     """Writes weights, config and card, with class names, mean, std and model.trained, and returns the folder.
+
+    dtype: of the stored weights, such as torch.float16 for half the size; they are float32 again once loaded.
 
     Everything is written beside the folder first and renamed into place, so that a crash leaves the old checkpoint or
     the new one, never half of one. Other files in an existing folder stay.
@@ -35,6 +38,8 @@ def save_pretrained(model: ViT, folder: str | os.PathLike) -> Path:
         new, old = Path(temporary) / "new", Path(temporary) / "old"
         new.mkdir()
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+        if dtype is not None:  # a count of batches stays a whole number
+            weights = {name: w.to(dtype) if w.is_floating_point() else w for name, w in weights.items()}
         save_file(weights, new / WEIGHTS, metadata={"format": "pt"})
         (new / CONFIG).write_text(json.dumps(config_of(model), indent=2) + "\n", encoding="utf-8")
         (new / CARD).write_text(card(model), encoding="utf-8")
@@ -118,18 +123,22 @@ def config_of(model: ViT) -> dict:
     }
 
 
-def card(model: ViT) -> str:
-    """The model card: Hub metadata, what the model is, how it was trained, how to load it."""
+def card(model: ViT, test_accuracy: float | None = None) -> str:
+    """The model card: Hub metadata, what the model is, how it was trained, how to load it.
+
+    test_accuracy: in [0, 1], for the metadata; without it they have the accuracy on held-out images.
+    """
     from huggingface_hub import EvalResult, ModelCardData
 
     trained = model.trained
-    dataset, accuracy = trained.get("dataset", "unknown"), trained.get("validation_accuracy")
+    dataset, held_out = trained.get("dataset", "unknown"), trained.get("validation_accuracy")
+    accuracy = held_out if test_accuracy is None else test_accuracy
     hub_name = {"cifar10": "uoft-cs/cifar10"}.get(dataset)
     results = accuracy is not None and EvalResult(
         task_type="image-classification",
         dataset_type=hub_name or dataset,
         dataset_name=dataset,
-        dataset_split="validation",
+        dataset_split="validation" if test_accuracy is None else "test",
         metric_type="accuracy",
         metric_value=round(accuracy, 4),
     )

@@ -102,3 +102,47 @@ def curve_figure(history: list[dict]) -> Figure:
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def confusion_figure(confusion: np.ndarray, classes: tuple[str, ...]) -> Figure:
+    """Counts of true class (rows) against answer (columns); the colour is the share of the row.
+
+    confusion: (classes, classes) of counts.
+    """
+    figure = Figure(figsize=(6.4, 6.0), dpi=120, layout="constrained")
+    axis = figure.subplots()
+    shares = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*confusion.shape):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axis.text(column, row, confusion[row, column], ha="center", va="center", fontsize=8, color=colour)
+    axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right", fontsize=9)
+    axis.set_yticks(range(len(classes)), classes, fontsize=9)
+    axis.set_xlabel("taken for")
+    axis.set_ylabel("true class")
+    axis.spines[:].set_visible(False)
+    return figure
+
+
+def rates_figure(rates: list) -> Figure:
+    """Images a second of the benchmark as bars, one group a contender; the thin lines are the range of the repeats.
+
+    rates: with contender, row, precision, rates and median, all of them measured.
+    """
+    rates = [rate for rate in rates if rate.row != "data"]
+    names = list(dict.fromkeys(rate.contender for rate in rates))
+    kinds = list(dict.fromkeys((rate.row, rate.precision) for rate in rates))
+    figure = Figure(figsize=(9, 0.6 + 0.8 * len(names)), dpi=120, layout="constrained")
+    axis, thick = figure.subplots(), 0.85 / len(kinds)
+    for i, kind in enumerate(kinds):
+        mine = [rate for rate in rates if (rate.row, rate.precision) == kind]
+        at = [names.index(rate.contender) + (i - (len(kinds) - 1) / 2) * thick for rate in mine]
+        spread = [[r.median - min(r.rates) for r in mine], [max(r.rates) - r.median for r in mine]]
+        colour = colormaps["tab20"](i)
+        axis.barh(at, [r.median for r in mine], thick, xerr=spread, color=colour, label=", ".join(kind))
+    axis.set_yticks(range(len(names)), names)
+    axis.invert_yaxis()
+    axis.set_xlabel("images a second")
+    axis.legend(fontsize=8, frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure

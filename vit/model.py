@@ -37,38 +37,38 @@ class PatchEmbedding(nn.Module):
 
 
 class ConvStem(nn.Module):
-    """Small overlapping convolutions in place of one large patch projection: trains faster and more stably.
+    """Three small overlapping convolutions in place of one large patch projection: learns faster and more stably.
 
-    Xiao et al. 2021, "Early Convolutions Help Transformers See Better" (arXiv:2106.14881): 3x3 convolutions of stride
-    2, each halving the image and doubling the channels, until one pixel stands for one patch; then a 1x1 projection.
-    Same shapes and errors as PatchEmbedding; patch_size must be a power of two, at least 2.
+    After Xiao et al. 2021, "Early Convolutions Help Transformers See Better" (arXiv:2106.14881). Kernels are 3 x 3; max
+    pooling after the first and second shrinks the image until one pixel stands for one patch. Same shapes and errors as
+    PatchEmbedding; patch_size must be 2, 4, 8 or 16.
     """
 
     def __init__(self, img_size: int = 32, patch_size: int = 4, in_chans: int = 3, embed_dim: int = 192):
         super().__init__()
         _check_patches(img_size, patch_size)
-        halvings = patch_size.bit_length() - 1
-        if patch_size != 2**halvings or halvings < 1:
+        pools = {2: (2, 1), 4: (2, 2), 8: (4, 2), 16: (4, 4)}
+        if patch_size not in pools:
             raise ValueError(
                 f"A conv stem halves the image step by step, so patch_size must be 2, 4, 8 or 16, got {patch_size}; "
                 f'use one of those or stem="patch".'
             )
         self.img_size, self.in_chans = img_size, in_chans
         self.grid_size = (img_size // patch_size, img_size // patch_size)
-        widths = [in_chans] + [max(8, embed_dim // 2 ** (halvings - 1 - i)) for i in range(halvings)]
+        widths = (in_chans, max(8, embed_dim // 4), max(8, embed_dim // 2), embed_dim)
         layers: list[nn.Module] = []
-        for narrow, wide in itertools.pairwise(widths):
-            # BatchNorm's shift makes a bias redundant.
-            conv = nn.Conv2d(narrow, wide, kernel_size=3, stride=2, padding=1, bias=False)
-            layers += [conv, nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
+        for (narrow, wide), pool in zip(itertools.pairwise(widths), (*pools[patch_size], 1), strict=True):
+            layers.append(nn.Conv2d(narrow, wide, kernel_size=3, padding=1, bias=False))  # BatchNorm shifts anyway
+            if pool > 1:
+                layers.append(nn.MaxPool2d(pool))
+            layers += [nn.BatchNorm2d(wide), nn.ReLU()]
         self.convs = nn.Sequential(*layers)
-        self.proj = nn.Conv2d(widths[-1], embed_dim, kernel_size=1)
 
     def forward(self, images: Tensor) -> Tensor:
         _check_images(images, self.in_chans, self.img_size)
         # oneDNN and cuDNN run narrow 3x3 convolutions several times faster when the channels lie innermost.
         images = images.contiguous(memory_format=torch.channels_last)
-        return self.proj(self.convs(images)).flatten(2).transpose(1, 2)  # (B, D, h, w) -> (B, h*w, D)
+        return self.convs(images).flatten(2).transpose(1, 2)  # (B, D, h, w) -> (B, h*w, D)
 
 
 class Attention(nn.Module):
@@ -77,6 +77,7 @@ class Attention(nn.Module):
     x: (B, N, D). Returns (B, N, D), and with return_attention also the maps (B, heads, N, N): rows are queries and
     sum to 1; they are taken after the softmax and before dropout. Raises ValueError unless num_heads divides dim.
     head_mask: (heads,), multiplies what each head hands to the projection; 0 switches a head off.
+    queries: how many of the tokens, from the first, ask and are returned; all attend to all N by default.
     """
 
     def __init__(self, dim: int, num_heads: int = 3, qkv_bias: bool = True, drop_rate: float = 0.0):
@@ -95,11 +96,16 @@ class Attention(nn.Module):
         self.proj_drop = nn.Dropout(drop_rate)
 
     def forward(
-        self, x: Tensor, return_attention: bool = False, head_mask: Tensor | None = None
+        self,
+        x: Tensor,
+        return_attention: bool = False,
+        head_mask: Tensor | None = None,
+        queries: int | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         B, N, D = x.shape
         qkv = self.qkv(x).reshape(B, N, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.unbind(0)  # each (B, heads, N, head_dim)
+        q = q[:, :, :queries]
         if not return_attention and _fused_is_faster(q):
             attn = None
             out = F.scaled_dot_product_attention(q, k, v, dropout_p=self.attn_drop.p if self.training else 0.0)
@@ -109,7 +115,7 @@ class Attention(nn.Module):
             out = self.attn_drop(attn) @ v  # (B, heads, N, head_dim)
         if head_mask is not None:
             out = out * head_mask.to(out)[:, None, None]
-        out = self.proj_drop(self.proj(out.transpose(1, 2).reshape(B, N, D)))
+        out = self.proj_drop(self.proj(out.transpose(1, 2).reshape(B, -1, D)))
         return (out, attn) if return_attention else out
 
 
@@ -149,6 +155,7 @@ class TransformerBlock(nn.Module):
     """A pre-norm encoder block (Eq. 2 and 3): x + MSA(LN(x)), then x + MLP(LN(x)).
 
     x: (B, N, D). Returns (B, N, D), and with return_attention also the maps (B, heads, N, N). head_mask: (heads,).
+    queries: how many of the tokens, from the first, are updated and returned; all by default.
     """
 
     def __init__(
@@ -169,11 +176,15 @@ class TransformerBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(
-        self, x: Tensor, return_attention: bool = False, head_mask: Tensor | None = None
+        self,
+        x: Tensor,
+        return_attention: bool = False,
+        head_mask: Tensor | None = None,
+        queries: int | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        attended = self.attn(self.norm1(x), return_attention, head_mask)
+        attended = self.attn(self.norm1(x), return_attention, head_mask, queries)
         attended, attn = attended if return_attention else (attended, None)
-        x = x + self.drop_path(attended)
+        x = x[:, :queries] + self.drop_path(attended)
         x = x + self.drop_path(self.mlp(self.norm2(x)))
         return (x, attn) if return_attention else x
 
@@ -190,8 +201,8 @@ class ViT(nn.Module):
         ones rise to it linearly from 0.
 
     forward: images, normalised, (B, C, H, W) -> logits (B, num_classes); with return_attention=True also a list of L
-    maps (B, heads, N, N), softmaxed, rows summing to 1. head_mask: (L, heads), 0 switches a head off.
-    Wrong sizes raise ValueError.
+    maps (B, heads, N, N), softmaxed, rows summing to 1. head_mask: (L, heads), 0 switches a head off. keep: (B, K)
+    int64, the patches of each image that become tokens, all by default. Wrong sizes raise ValueError.
 
     classes, mean, std say what the outputs are called and how the inputs were normalised (of pixels in [0, 1]);
     training and loading set them. trained says how: a dict that is saved in config.json.
@@ -256,12 +267,21 @@ class ViT(nn.Module):
     def num_heads(self) -> int:
         return self.config["num_heads"]
 
-    def embed(self, images: Tensor) -> Tensor:
-        """z_0 of Eq. 1: prefix tokens and patches, plus position embeddings. (B, C, H, W) -> (B, N, D)."""
+    def embed(self, images: Tensor, keep: Tensor | None = None) -> Tensor:
+        """z_0 of Eq. 1: prefix tokens and patches, plus position embeddings. (B, C, H, W) -> (B, N, D).
+
+        keep: (B, K) int64, which patches of each image to leave in (PatchDropout, Liu et al. 2022, arXiv:2208.07220).
+        """
         x = self.patch_embed(images)
         prefix = [self.cls_token] if self.dist_token is None else [self.cls_token, self.dist_token]
-        x = torch.cat([*(token.expand(len(x), -1, -1) for token in prefix), x], dim=1)
-        return self.pos_drop(x + self.pos_embed)
+        # Under autocast the patches are bfloat16: tokens that follow them halve the traffic between the blocks.
+        x = torch.cat([*(token.to(x.dtype).expand(len(x), -1, -1) for token in prefix), x], dim=1)
+        x = x + self.pos_embed.to(x.dtype)
+        if keep is not None:
+            first = torch.arange(self.num_prefix_tokens, device=x.device).expand(len(x), -1)
+            tokens = torch.cat([first, keep + self.num_prefix_tokens], dim=1)
+            x = x.gather(1, tokens[..., None].expand(-1, -1, x.shape[2]))
+        return self.pos_drop(x)
 
     def classify(self, x: Tensor) -> Tensor:
         """Logits from the last block's tokens (Eq. 4). (B, N, D) -> (B, num_classes)."""
@@ -271,15 +291,21 @@ class ViT(nn.Module):
         return (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
 
     def forward(
-        self, images: Tensor, return_attention: bool = False, head_mask: Tensor | None = None
+        self,
+        images: Tensor,
+        return_attention: bool = False,
+        head_mask: Tensor | None = None,
+        keep: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, list[Tensor]]:
         expected = (len(self.blocks), self.num_heads)
         if head_mask is not None and head_mask.shape != expected:
             raise ValueError(f"head_mask must be (L, heads) = {expected}, got {tuple(head_mask.shape)}.")
-        x = self.embed(images)
-        maps = []
+        x = self.embed(images, keep)
+        maps, last = [], len(self.blocks) - 1
         for i, block in enumerate(self.blocks):
-            x = block(x, return_attention, None if head_mask is None else head_mask[i])
+            # Only the prefix tokens are read in the end; without maps the last block leaves the others out.
+            queries = self.num_prefix_tokens if i == last and not return_attention else None
+            x = block(x, return_attention, None if head_mask is None else head_mask[i], queries)
             if return_attention:
                 x, attn = x
                 maps.append(attn)
@@ -335,8 +361,8 @@ def _check_images(images: Tensor, in_chans: int, img_size: int) -> None:
 
 
 def vit_live(**overrides) -> ViT:
-    """The preset for live training: 32 px, a grid of 8 x 8 patches from a conv stem, 3 layers of 3 heads."""
-    return ViT(**{"embed_dim": 96, "depth": 3, "num_heads": 3, "mlp_ratio": 2.0, "stem": "conv", **overrides})
+    """The preset for live training: 32 px, a grid of 8 x 8 patches from a conv stem, 3 layers of 4 heads."""
+    return ViT(**{"embed_dim": 128, "depth": 3, "num_heads": 4, "mlp_ratio": 2.0, "stem": "conv", **overrides})
 
 
 def vit_live_patch(**overrides) -> ViT:

@@ -2,9 +2,12 @@
 
 import copy
 import math
+from collections import defaultdict
 
 import torch
 from torch import Tensor, nn
+
+from vit.device import fast_dtype
 
 OPTIMIZERS = ("adamw", "muon")
 SCHEDULES = ("cosine", "linear", "trapezoid")
@@ -12,45 +15,62 @@ MUON_RATE = 2.0  # as a multiple of AdamW's
 COOLDOWN = 0.3  # share of the run over which the trapezoid falls
 
 
-def optimizers(model: nn.Module, name: str, lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
-    """AdamW for all parameters, or Muon for the blocks' matrices and AdamW for the rest.
+def optimizers(
+    model: nn.Module, name: str, lr: float, weight_decay: float, autocast: bool = True
+) -> list[torch.optim.Optimizer]:
+    """AdamW for all parameters, or Muon for the matrices and kernels of blocks and conv stem and AdamW for the rest.
 
     Only matrices and convolution kernels are decayed: not biases, norms, tokens or position embeddings. Every
-    parameter group has "rate", its learning rate as a multiple of the run's.
+    parameter group has "rate", its learning rate as a multiple of the run's. autocast: whether Muon orthogonalises in
+    bfloat16 where that is fast.
     """
     muon, decayed, free = [], [], []
     for key, parameter in model.named_parameters():
         is_weight = parameter.ndim >= 2 and not key.endswith(("_token", "pos_embed"))
-        of_block = name == "muon" and key.startswith("blocks.") and parameter.ndim == 2
-        (muon if of_block else decayed if is_weight else free).append(parameter)
+        inside = name == "muon" and key.startswith(("blocks.", "patch_embed.convs.")) and parameter.ndim >= 2
+        (muon if inside else decayed if is_weight else free).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
     adamw = torch.optim.AdamW([{**group, "rate": 1.0} for group in groups], lr=lr, betas=(0.9, 0.95), fused=True)
-    return [adamw, Muon(muon, lr, weight_decay)] if muon else [adamw]
+    return [adamw, Muon(muon, lr, weight_decay, autocast=autocast)] if muon else [adamw]
 
 
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalised before each step (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
 
     A step is scaled to the size that AdamW's typically has (Liu et al. 2025, arXiv:2502.16982), so that both share one
-    schedule and decay. Unlike torch.optim.Muon it works in the weights' own precision: bfloat16 crawls on a CPU
-    without instructions for it. The fused qkv is three matrices, each orthogonalised by itself.
+    schedule and decay. Unlike torch.optim.Muon it works in bfloat16 only where that is fast, takes all matrices of a
+    shape in one product, treats the fused qkv as three matrices, each orthogonalised by itself, and a convolution's
+    kernel (out, in, h, w) as a matrix of out rows.
     """
 
-    def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95):
-        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "rate": MUON_RATE})
+    def __init__(
+        self, weights: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95, autocast: bool = True
+    ):
+        super().__init__(weights, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "rate": MUON_RATE})
+        self.autocast = autocast
 
     @torch.no_grad()
     def step(self) -> None:
         for group in self.param_groups:
-            for matrix in group["params"]:
-                momentum = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
-                momentum.lerp_(matrix.grad, 1 - group["momentum"])
-                update = matrix.grad.lerp(momentum, group["momentum"])
-                rows, columns = update.shape
-                parts = 3 if rows == 3 * columns else 1  # q, k and v
-                update = orthogonalize(update.view(parts, rows // parts, columns)).view(rows, columns)
-                matrix.mul_(1 - group["lr"] * group["weight_decay"])
-                matrix.sub_(update, alpha=group["lr"] * 0.2 * max(rows // parts, columns) ** 0.5)
+            alike = defaultdict(list)
+            for weight in group["params"]:
+                alike[weight.shape].append(weight)
+            for shape, weights in alike.items():
+                parts = 3 if shape[0] == 3 * math.prod(shape[1:]) else 1  # q, k and v
+                rows, columns = shape[0] // parts, math.prod(shape[1:])
+                updates = torch.stack([self._momentum(weight, group["momentum"]) for weight in weights])
+                dtype = fast_dtype(updates.device) if self.autocast else updates.dtype
+                updates = orthogonalize(updates.view(-1, rows, columns).to(dtype)).view_as(updates)
+                size = 0.2 * max(rows, columns) ** 0.5
+                for weight, update in zip(weights, updates, strict=True):
+                    weight.mul_(1 - group["lr"] * group["weight_decay"])
+                    weight.sub_(update, alpha=group["lr"] * size)
+
+    def _momentum(self, weight: nn.Parameter, keep: float) -> Tensor:
+        """Nesterov's: the gradient, moved towards its average over the steps."""
+        average = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
+        average.lerp_(weight.grad, 1 - keep)
+        return weight.grad.lerp(average, keep)
 
 
 def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
@@ -61,12 +81,12 @@ def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     wide = matrices.shape[-2] <= matrices.shape[-1]
-    x = matrices if wide else matrices.mT
+    x = (matrices if wide else matrices.mT).reshape(-1, *sorted(matrices.shape[-2:]))
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x if wide else x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)  # ax + (bG + cG^2)x
+    return (x if wide else x.mT).reshape(matrices.shape)
 
 
 def schedule(done: float, warmup: float, shape: str = "cosine") -> float:

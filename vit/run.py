@@ -10,7 +10,7 @@ import torch
 from vit.checkpoint import CONFIG, STATE, load_state, save_state
 from vit.config import TrainConfig
 from vit.data import Splits
-from vit.device import is_first_process
+from vit.device import device_name, is_first_process
 from vit.model import create_model
 from vit.record import draw_curve, record
 from vit.state import TrainState
@@ -20,9 +20,9 @@ from vit.training import Progress, train
 class Run:
     """What `python -m vit train` does, without its words.
 
-    settings: what fixes the run, as JSON: dataset, classes, model, shape (what of the model is overridden), config
-    (TrainConfig's fields), command. Raises ValueError where the folder holds a run already, or model, data and
-    settings do not fit.
+    settings: what fixes the run, as JSON: dataset, validation_size, classes, model, shape (what of the model is
+    overridden), config (TrainConfig's fields), float16 (how the weights are stored), command. Raises ValueError where
+    the folder holds a run already, or model, data and settings do not fit.
     """
 
     def __init__(self, folder: Path, settings: dict, splits: Splits, device: torch.device):
@@ -51,7 +51,8 @@ class Run:
 
     def steps(self, save_every: float) -> Iterator[Progress]:
         """Trains; writes metrics on the way, and the state every so many seconds and when it is stopped."""
-        training = train(self.model, self.splits.train, self.config, self.splits.validation, self.state)
+        held_out = self.splits.validation if len(self.splits.validation) else None
+        training = train(self.model, self.splits.train, self.config, held_out, self.state)
         if not is_first_process():
             yield from training
             return
@@ -87,11 +88,11 @@ class Run:
             "seconds": round(progress.elapsed, 1),
             "images_per_second": round(progress.images_per_second, 1),
             "command": self.settings["command"],
-            "device": _name(self.device),
+            "device": device_name(self.device),
             "torch": torch.__version__,
             "config": asdict(self.config),
         }
-        self.model.save_pretrained(self.folder)
+        self.model.save_pretrained(self.folder, torch.float16 if self.settings["float16"] else None)
         draw_curve(self.folder)
         if progress.done >= 1:
             (self.folder / STATE).unlink(missing_ok=True)
@@ -101,9 +102,3 @@ def unfinished(folder: Path) -> tuple[dict, dict, dict]:
     """Settings, tensors and numbers of the run that a folder holds. Raises CheckpointError where there is none."""
     tensors, about = load_state(folder)
     return about["settings"], tensors, about["numbers"]
-
-
-def _name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{torch.cpu.get_capabilities().get('cpu_name', 'CPU')}, {torch.get_num_threads()} threads"

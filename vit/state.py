@@ -43,7 +43,7 @@ class TrainState:
         if config.compile:
             self.forward = torch.compile(self.forward)
         self.average = AveragedWeights(model, config.ema) if config.ema else None
-        self.optimizers = optimizers(model, config.optimizer, config.lr, config.weight_decay)
+        self.optimizers = optimizers(model, config.optimizer, config.lr, config.weight_decay, config.autocast)
         self.total, self.updating, self.validating = Stopwatch(), Stopwatch(), Stopwatch()
         self.step, self.validations, self.done = 0, 0, 0.0
 

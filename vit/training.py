@@ -133,9 +133,11 @@ def _step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor
     torch.manual_seed(seed)
     images = normalize(images, model.mean, model.std)
     targets = F.one_hot(labels, len(model.classes)).float()
-    images, targets = _augment(images, targets, config, state.done, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    images, targets = _augment(images, targets, config, state.done, generator)
+    keep = _kept_patches(model, len(images), config, state.done, generator)
     mine = slice(_rank(), None, _processes())
-    sums = _gradients(state, config, images[mine], targets[mine], labels[mine])
+    sums = _gradients(state, config, images[mine], targets[mine], labels[mine], None if keep is None else keep[mine])
     nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
     for optimizer in state.optimizers:
         for group in optimizer.param_groups:
@@ -150,22 +152,37 @@ def _step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor
     return loss, accuracy
 
 
-def _gradients(state: TrainState, config: TrainConfig, images: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+def _gradients(
+    state: TrainState, config: TrainConfig, images: Tensor, targets: Tensor, labels: Tensor, keep: Tensor | None
+) -> Tensor:
     """Leaves the batch's gradients in the model; returns the sums of losses and of right answers, (2,)."""
     state.model.zero_grad(set_to_none=True)
     sums = torch.zeros(2, device=images.device)
     parts = list(zip(*(tensor.chunk(config.accumulate) for tensor in (images, targets, labels)), strict=True))
-    for i, (part, target, label) in enumerate(parts, start=1):
+    kept = [{}] * len(parts) if keep is None else [{"keep": part} for part in keep.chunk(config.accumulate)]
+    for i, ((part, target, label), chosen) in enumerate(zip(parts, kept, strict=True), start=1):
         exchange = contextlib.nullcontext()
         if i < len(parts) and isinstance(state.forward, DistributedDataParallel):
             exchange = state.forward.no_sync()  # the last part sends the sum of all
         with exchange:
-            with precision(part.device):
-                logits = state.forward(part)
+            with precision(part.device, config.autocast):
+                logits = state.forward(part, **chosen)
                 loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
             (loss * len(part) / len(images)).backward()
         sums += torch.stack([loss.detach() * len(part), (logits.argmax(1) == label).sum()])
     return sums
+
+
+def _kept_patches(
+    model: nn.Module, count: int, config: TrainConfig, done: float, generator: torch.Generator
+) -> Tensor | None:
+    """Which patches of each image are learned from, (count, K), drawn anew each step; None for all."""
+    if not config.patch_dropout or done >= config.strong_until:
+        return None
+    patches = math.prod(model.grid_size)
+    kept = max(1, round(patches * (1 - config.patch_dropout)))
+    draws = torch.rand(count, patches, generator=generator)
+    return draws.topk(kept).indices.to(next(model.parameters()).device)
 
 
 def _augment(
@@ -176,7 +193,7 @@ def _augment(
     if config.erase:
         images = random_erasing(images, config.erase, generator)
     mixes = [(mix, alpha) for mix, alpha in ((mixup, config.mixup), (cutmix, config.cutmix)) if alpha]
-    if mixes and done < config.mix_until:
+    if mixes and done < config.strong_until:
         mix, alpha = mixes[torch.randint(len(mixes), (), generator=generator)]
         images, targets = mix(images, targets, alpha, generator)
     return images, targets

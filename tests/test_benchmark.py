@@ -1,0 +1,81 @@
+"""The benchmark: everybody trains the same thing, every row is measured, a missing library is a row that says so."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from vit import benchmark, data
+from vit.__main__ import main
+from vit.data import Splits
+from vit.peers import CONTENDERS, usual_batches
+
+
+@pytest.fixture
+def small(monkeypatch, shapes) -> Splits:
+    """Few pictures in small batches: the same code in seconds."""
+    monkeypatch.setattr(benchmark, "BATCH", 2)
+    monkeypatch.setattr(benchmark, "WARMUP", 1)
+    part = Splits(*(split.take(slice(40)) for split in shapes))
+    monkeypatch.setattr("vit.commands.load", lambda name: part)
+    return part
+
+
+@pytest.mark.parametrize("name", list(CONTENDERS))
+def test_everybody_has_the_same_shape(name):
+    model = CONTENDERS[name]()
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    # vit-pytorch normalises its patches too and has no bias in qkv
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(5_362_762, rel=0.002)
+
+
+def test_the_tutorial_attends_as_we_do():
+    ours, tutorial = CONTENDERS["ours"](), CONTENDERS["tutorial"]()
+    tutorial.load_state_dict(ours.state_dict())
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(tutorial(images), ours(images), atol=1e-5, rtol=0)
+
+
+def test_the_usual_loop_sees_augmented_normalised_pictures_of_the_set(shapes):
+    part = shapes.train.take(slice(64))
+    images, labels = next(usual_batches(part, 64))
+    assert sorted(labels.tolist()) == sorted(part.labels.tolist())
+    assert images.dtype == torch.float32
+    assert abs(images.mean().item()) < 1
+    originals = {image.numpy().tobytes() for image in data.normalize(part.images, part.mean, part.std)}
+    assert sum(image.numpy().tobytes() in originals for image in images) < 8
+
+
+def test_benchmark_measures_every_row_and_writes_table_json_and_figure(small, monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    monkeypatch.setitem(sys.modules, "timm.models.vision_transformer", None)
+    choice = ["--only", "ours", "timm", "--repeats", "2", "--steps", "1"]
+    timed = ["--minutes", "0.005", "--accuracy-of", "vit_live", "tutorial", "--seeds", "2"]
+    assert main(["benchmark", *choice, *timed, "--out", str(tmp_path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report == json.loads((tmp_path / "benchmark.json").read_text())
+    assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
+    ours = [row for row in report["rates"] if row["contender"] == "ours" and row["rates"]]
+    assert {row["row"] for row in ours} == {"compute", "usual loop", "our loop"}
+    assert all(len(row["rates"]) == 2 and min(row["rates"]) > 0 for row in ours)
+    assert {row["contender"] for row in report["rates"] if row["row"] == "data"} == {"usual loop", "our loop"}
+    missing = [row for row in report["rates"] if row["contender"] == "timm" and row["precision"] == "float32"]
+    assert all("not installed" in row["note"] and not row["rates"] for row in missing)
+    assert [(row["contender"], len(row["accuracies"])) for row in report["accuracies"]] == [
+        ("vit_live", 2),
+        ("tutorial", 2),
+    ]
+    assert main(["benchmark", *choice]) == 0
+    table = capsys.readouterr().out
+    assert "| ours |" in table
+    assert "not installed" in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--repeats", "0"], "--repeats"), (["--minutes", "-1"], "minutes"), (["--accuracy-of", "resnet"], "resnet")],
+)
+def test_a_wrong_choice_is_one_line_before_any_work(arguments, words, capsys):
+    assert main(["benchmark", *arguments]) == 2
+    assert words in capsys.readouterr().err

@@ -1,0 +1,194 @@
+"""How fast, and how well within minutes, this package trains, side by side with others on the same machine.
+
+Everybody trains the same ViT-Tiny/4 on the same images in batches of the same size, with the same number of threads.
+Each rate is measured several times after a warm-up that is left out.
+"""
+
+import dataclasses
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+
+from vit.config import TrainConfig
+from vit.data import Dataset, Splits, batches, normalize
+from vit.device import fast_dtype, keep_memory
+from vit.evaluation import evaluate
+from vit.model import MODELS, create_model
+from vit.peers import CONTENDERS, Classifier, UsualLoop, usual_batches
+from vit.training import train
+
+BATCH = 128
+WARMUP = 6  # steps: as many batches as a DataLoader's workers hold ready, and two
+PRECISIONS = ("float32", "bfloat16")
+ROWS = ("data", "compute", "usual loop", "our loop")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    """Images a second of one contender in one row, once for each repeat; none, and a note, where not measured.
+
+    row: "data", batches without a model; "compute", the model and AdamW on one batch that lies ready; "usual loop",
+    both, with PIL and a DataLoader; "our loop", both, in vit.training.train with AdamW.
+    """
+
+    contender: str
+    row: str
+    precision: str
+    rates: tuple[float, ...] = ()
+    note: str = ""
+
+    @property
+    def median(self) -> float | None:
+        return statistics.median(self.rates) if self.rates else None
+
+
+@dataclasses.dataclass(frozen=True)
+class TimedAccuracy:
+    """Test accuracies, in [0, 1], after so many minutes in the loop, one for each seed."""
+
+    contender: str
+    minutes: float
+    accuracies: tuple[float, ...]
+    images_per_second: float
+
+
+def check(names: list[str], repeats: int, steps: int, minutes: list[float], trained: list[str]) -> None:
+    """Raises ValueError on a choice that cannot be measured."""
+    for name in (*names, *trained):
+        if name not in CONTENDERS and (name in names or name not in MODELS):
+            raise ValueError(f"Nothing to measure is called {name!r}; there are {', '.join((*CONTENDERS, *MODELS))}.")
+    if repeats < 1 or steps < 1:
+        raise ValueError(f"--repeats and --steps must be at least 1, got {repeats} and {steps}.")
+    if any(length <= 0 for length in minutes):
+        raise ValueError(f"--minutes must be positive, got {min(minutes):g}.")
+
+
+def rates(splits: Splits, device: torch.device, contenders: list[str], repeats: int, steps: int) -> Iterator[Rate]:
+    """Yields every Rate of the contenders, in each row and in both precisions; steps: of one repeat."""
+    if not contenders:
+        return
+    measure = _Stopwatch(device, repeats, steps)
+    yield Rate("usual loop", "data", "float32", measure(usual_batches(splits.train, BATCH).__next__))
+    yield Rate("our loop", "data", "float32", measure(_our_batches(splits.train, device).__next__))
+    for row in ROWS[1:]:
+        if row == "our loop":
+            keep_memory()  # belongs to it, and would help the others too
+        for name, precision in itertools.product(contenders, PRECISIONS):
+            if precision == "bfloat16" and fast_dtype(device) != torch.bfloat16:
+                yield Rate(name, row, precision, note="no fast bfloat16 here")
+                continue
+            try:
+                step = _step(name, row, precision, splits.train, device)
+            except ImportError as error:
+                yield Rate(name, row, precision, note=f"{error.name} is not installed")
+                continue
+            yield Rate(name, row, precision, measure(step))
+
+
+def accuracy_after(name: str, minutes: float, seeds: int, splits: Splits, device: torch.device) -> TimedAccuracy:
+    """Trains a contender in the usual loop, or a model of this package in its own, and tests it at the end."""
+    accuracies, done = [], []
+    for seed in range(seeds):
+        torch.manual_seed(seed)
+        if name in CONTENDERS:
+            model = CONTENDERS[name]()
+            done.append(_train_usually(model, minutes, splits.train, device))
+        else:
+            model = create_model(name).to(device)
+            *_, last = train(model, splits.train, TrainConfig(minutes=minutes, seed=seed))
+            done.append(last.images_per_second)
+        model.mean, model.std = splits.train.mean, splits.train.std
+        accuracies.append(evaluate(model, splits.test).accuracy)
+    return TimedAccuracy(name, minutes, tuple(accuracies), statistics.median(done))
+
+
+def tables(measured: list[Rate], timed: list[TimedAccuracy]) -> list[str]:
+    """What was measured, as Markdown; only what there is."""
+    return ([_rate_table(measured)] if measured else []) + ([_accuracy_table(timed)] if timed else [])
+
+
+def _rate_table(measured: list[Rate]) -> str:
+    """Medians, with the range of the repeats in brackets."""
+    columns = [(row, precision) for row in ROWS[1:] for precision in PRECISIONS]
+    heads = [f"{row}, {precision}" for row, precision in columns]
+    lines = ["| images/s | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
+    for name in dict.fromkeys(rate.contender for rate in measured if rate.row != "data"):
+        cells = {(rate.row, rate.precision): _cell(rate) for rate in measured if rate.contender == name}
+        lines.append(f"| {name} | " + " | ".join(cells.get(column, "") for column in columns) + " |")
+    lines += [f"\nBatches alone, {rate.contender}: {_cell(rate)}" for rate in measured if rate.row == "data"]
+    return "\n".join(lines)
+
+
+def _accuracy_table(measured: list[TimedAccuracy]) -> str:
+    """The accuracies as Markdown: median and range over the seeds."""
+    lines = ["| trained | minutes | test accuracy | seeds | images/s |", "| --- | --- | --- | --- | --- |"]
+    for row in measured:
+        low, high = min(row.accuracies), max(row.accuracies)
+        share = f"{statistics.median(row.accuracies):.2%} ({low:.2%} to {high:.2%})"
+        lines.append(
+            f"| {row.contender} | {row.minutes:g} | {share} | {len(row.accuracies)} | {row.images_per_second:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def _our_batches(train_set: Dataset, device: torch.device) -> Iterator[torch.Tensor]:
+    """What the loop of this package does before a step: augmented, normalised images, epoch after epoch."""
+    train_set = train_set.to(device)
+    for epoch in itertools.count():
+        for images, _ in batches(train_set, BATCH, seed=0, epoch=epoch):
+            yield normalize(images, train_set.mean, train_set.std)
+
+
+def _step(name: str, row: str, precision: str, train_set: Dataset, device: torch.device) -> Callable[[], object]:
+    """One training step of a contender, to be called again and again."""
+    model, bfloat16 = CONTENDERS[name](), precision == "bfloat16"
+    if row == "our loop":
+        config = TrainConfig(epochs=100, batch_size=BATCH, optimizer="adamw", lr=3e-4, autocast=bfloat16)
+        return train(model.to(device), train_set, config).__next__
+    loop = UsualLoop(model, device, bfloat16)
+    if row == "usual loop":
+        loader = usual_batches(train_set, BATCH)
+        return lambda: loop.step(*next(loader))
+    images, labels = next(_our_batches(train_set, device)), train_set.labels[:BATCH].to(device)
+    return lambda: loop.step(images, labels)
+
+
+def _train_usually(model: Classifier, minutes: float, train_set: Dataset, device: torch.device) -> float:
+    """The usual loop until the time is over; returns images a second."""
+    loop, started = UsualLoop(model, device, bfloat16=False), time.perf_counter()
+    for steps, (images, labels) in enumerate(usual_batches(train_set, BATCH), start=1):
+        loop.step(images, labels)
+        seconds = time.perf_counter() - started
+        if seconds >= 60 * minutes:
+            return steps * BATCH / seconds
+    raise AssertionError("usual_batches never ends")
+
+
+def _cell(rate: Rate) -> str:
+    return f"{rate.median:.0f} ({min(rate.rates):.0f}-{max(rate.rates):.0f})" if rate.rates else rate.note
+
+
+class _Stopwatch:
+    """Calls a step until it is warm and then, repeat by repeat, takes the time of a number of calls."""
+
+    def __init__(self, device: torch.device, repeats: int, steps: int):
+        self.device, self.repeats, self.steps = device, repeats, steps
+
+    def __call__(self, step: Callable[[], object]) -> tuple[float, ...]:
+        for _ in range(WARMUP):
+            step()
+        return tuple(self._once(step) for _ in range(self.repeats))
+
+    def _once(self, step: Callable[[], object]) -> float:
+        started = self._now()
+        for _ in range(self.steps):
+            step()
+        return self.steps * BATCH / (self._now() - started)
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()

@@ -1,0 +1,57 @@
+"""Common corruptions of small pictures, each in three severities, after Hendrycks & Dietterich 2019 (arXiv:1903.12261).
+
+All take and give images (B, 3, H, W) uint8 and a severity of 1, 2 or 3; what is random comes from a generator.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torchvision.io import decode_image, encode_jpeg
+from torchvision.transforms import functional
+
+SEVERITIES = (1, 2, 3)
+
+
+def noise(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+    """Gaussian noise of standard deviation 10, 20 or 30 of 255."""
+    deviation = 10 * severity
+    return (images + deviation * torch.randn(images.shape, generator=generator)).round().clamp(0, 255).to(torch.uint8)
+
+
+def blur(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+    """Gaussian blur of standard deviation 0.5, 1 or 1.5 pixels."""
+    return functional.gaussian_blur(images, kernel_size=9, sigma=0.5 * severity)
+
+
+def jpeg(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+    """JPEG and back, with quality 60, 30 or 10."""
+    quality = (60, 30, 10)[severity - 1]
+    return torch.stack([decode_image(encode_jpeg(image, quality)) for image in images])
+
+
+def brightness(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+    """All pixels times 1.25, 1.5 or 1.75, cut at white."""
+    return functional.adjust_brightness(images, 1 + 0.25 * severity)
+
+
+def contrast(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+    """Differences from the picture's mean grey times 0.6, 0.4 or 0.2."""
+    return functional.adjust_contrast(images, (0.6, 0.4, 0.2)[severity - 1])
+
+
+def occlusion(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+    """A grey square over a quarter, three eighths or half of the side, anywhere within the picture."""
+    B, _, H, W = images.shape
+    side = (2 + severity - 1) * H // 8
+    covered = torch.ones(B, 1, H, W, dtype=torch.bool)
+    for size, shape in ((H, (B, 1, H, 1)), (W, (B, 1, 1, W))):
+        start = torch.randint(size - side + 1, (B, 1), generator=generator)
+        place = torch.arange(size)
+        covered &= ((place >= start) & (place < start + side)).view(shape)
+    return images.masked_fill(covered, 128)
+
+
+CORRUPTIONS: dict[str, Callable[[Tensor, int, torch.Generator], Tensor]] = {
+    corruption.__name__: corruption for corruption in (noise, blur, jpeg, brightness, contrast, occlusion)
+}

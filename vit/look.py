@@ -1,0 +1,82 @@
+"""What python -m vit attention does: a map of one image as a figure, as raw numbers, or in JSON."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vit import data
+from vit.attention import attention_maps, early_against_late, head_statistics, rollout
+from vit.commands import model_and_images, print_report
+from vit.model import ViT
+from vit.probing import relevance
+
+
+def attention_command(arguments: argparse.Namespace) -> None:
+    arguments.images = [arguments.image]
+    model, images = model_and_images(arguments)
+    depth, heads = len(model.blocks), model.num_heads
+    layer = depth if arguments.layer is None else arguments.layer
+    if not 1 <= layer <= depth:
+        raise ValueError(f"--layer must be 1 to {depth} for this model, got {layer}.")
+    if arguments.head is not None and not 1 <= arguments.head <= heads:
+        raise ValueError(f"--head must be 1 to {heads} here, got {arguments.head}; leave it out for their mean.")
+    if arguments.out is None and not arguments.json:
+        raise ValueError("There is nothing to do: give --out FILE for a figure or the raw maps, --json for numbers.")
+    logits, maps = attention_maps(model, images)
+    grid, which = _attention_grid(arguments, model, images, maps, layer)
+    said = model.classes[logits.argmax()]
+    title = f"{said} · {which}" if arguments.relevance else f"{said} · layer {layer} of {depth}, {which}"
+    if arguments.out is not None:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        _save_attention(arguments.out, model, images, maps, grid, title)
+    statistics = head_statistics(maps, model.grid_size, model.num_prefix_tokens, model.config["patch_size"])
+    report = {
+        "prediction": said,
+        "view": which,
+        "layer": layer,
+        "grid": grid.tolist(),
+        "distance": statistics.distance.tolist(),
+        "entropy": statistics.entropy.tolist(),
+        "attention_to_cls": statistics.attention_to_cls.tolist(),
+        "uniform_distance": statistics.uniform_distance,
+        "max_entropy": statistics.max_entropy,
+        "early_against_late": early_against_late(statistics).sentence,
+    }
+    print_report(arguments.json, report, f"{title}: {arguments.out}")
+
+
+def _attention_grid(arguments, model: ViT, images, maps, layer: int) -> tuple[torch.Tensor, str]:
+    """The map that was asked for, (h, w), and what to call it."""
+    if arguments.relevance:
+        if arguments.relevance not in model.classes:
+            known = ", ".join(model.classes)
+            raise ValueError(f"--relevance must be one of {known}, got {arguments.relevance!r}.")
+        return relevance(model, images, [model.classes.index(arguments.relevance)])[0, 0], f"why {arguments.relevance}"
+    (h, w), token, asker = model.grid_size, 0, ""
+    if arguments.query:
+        row, _, column = arguments.query.partition(",")
+        if not (row.isdecimal() and column.isdecimal() and 1 <= int(row) <= h and 1 <= int(column) <= w):
+            raise ValueError(f"--query must be ROW,COL from 1,1 to {h},{w}, got {arguments.query!r}.")
+        token = model.num_prefix_tokens + (int(row) - 1) * w + int(column) - 1
+        asker = f", query {arguments.query}"
+    if arguments.rollout:
+        attn, which = rollout(maps)[0, layer - 1], "rollout"
+    elif arguments.head is None:
+        attn, which = maps[0, layer - 1].mean(0), "mean of heads"
+    else:
+        attn, which = maps[0, layer - 1, arguments.head - 1], f"head {arguments.head}"
+    return attn[token, model.num_prefix_tokens :].unflatten(0, (h, w)), which + asker
+
+
+def _save_attention(out: Path, model: ViT, images, maps, grid, title: str) -> None:
+    """A figure; or with .npz the raw maps (L, heads, N, N), the rollout (L, N, N) and the grid that was asked for."""
+    picture = data.denormalize(images, model.mean, model.std)[0].permute(1, 2, 0).numpy()
+    if out.suffix == ".npz":
+        arrays = {"maps": maps[0].numpy(), "rollout": rollout(maps)[0].numpy(), "grid": grid.numpy()}
+        np.savez_compressed(out, **arrays, picture=picture, num_prefix_tokens=model.num_prefix_tokens)
+        return
+    from vit.figures import attention_figure
+
+    attention_figure(picture, grid.numpy(), title, name="map").savefig(out)

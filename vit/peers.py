@@ -1,0 +1,130 @@
+"""What the benchmark compares with: the same ViT by other libraries, and the loop that tutorials train it in."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from vit.data import Dataset
+from vit.model import ViT
+
+IMAGE, PATCH, WIDTH, DEPTH, HEADS, HIDDEN, CLASSES = 32, 4, 192, 12, 3, 768, 10  # ViT-Tiny/4, everybody's
+WORKERS = 2  # of the usual loop's DataLoader
+
+
+class Classifier(nn.Module):
+    """A network of anybody's as this package's loop and evaluation want it; forward gives logits (B, classes)."""
+
+    def __init__(self, network: nn.Module, logits: Callable[..., Tensor] = lambda network, images: network(images)):
+        super().__init__()
+        self.network, self.logits = network, logits
+        self.config = {"in_chans": 3, "img_size": IMAGE, "num_classes": CLASSES}
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.logits(self.network, images)
+
+
+def _ours() -> Classifier:
+    return Classifier(ViT(IMAGE, PATCH, 3, CLASSES, WIDTH, DEPTH, HEADS))
+
+
+def _tutorial() -> Classifier:
+    # Attention written out, every token through every block: what asking for the maps computes.
+    return Classifier(_ours().network, lambda network, images: network(images, return_attention=True)[0])
+
+
+def _timm() -> Classifier:
+    from timm.models.vision_transformer import VisionTransformer
+
+    shape = {"img_size": IMAGE, "patch_size": PATCH, "embed_dim": WIDTH, "depth": DEPTH, "num_heads": HEADS}
+    return Classifier(VisionTransformer(**shape, num_classes=CLASSES))
+
+
+def _vit_pytorch() -> Classifier:
+    from vit_pytorch import ViT as Theirs
+
+    shape = {"image_size": IMAGE, "patch_size": PATCH, "dim": WIDTH, "depth": DEPTH, "heads": HEADS}
+    return Classifier(Theirs(**shape, mlp_dim=HIDDEN, dim_head=WIDTH // HEADS, num_classes=CLASSES))
+
+
+def _transformers() -> Classifier:
+    from transformers import ViTConfig, ViTForImageClassification
+
+    config = ViTConfig(
+        image_size=IMAGE,
+        patch_size=PATCH,
+        hidden_size=WIDTH,
+        num_hidden_layers=DEPTH,
+        num_attention_heads=HEADS,
+        intermediate_size=HIDDEN,
+        num_labels=CLASSES,
+    )
+    return Classifier(ViTForImageClassification(config), lambda network, images: network(images).logits)
+
+
+def _torchvision() -> Classifier:
+    from torchvision.models import VisionTransformer
+
+    return Classifier(VisionTransformer(IMAGE, PATCH, DEPTH, HEADS, WIDTH, HIDDEN, num_classes=CLASSES))
+
+
+CONTENDERS: dict[str, Callable[[], Classifier]] = {  # each raises ImportError where its library is not installed
+    "ours": _ours,
+    "tutorial": _tutorial,
+    "timm": _timm,
+    "vit-pytorch": _vit_pytorch,
+    "transformers": _transformers,
+    "torchvision": _torchvision,
+}
+
+
+class _Pictures(torch.utils.data.Dataset):
+    """The images as PIL pictures, one at a time through torchvision's transforms, as in torchvision.datasets."""
+
+    def __init__(self, dataset: Dataset):
+        from torchvision import transforms
+
+        self.images, self.labels = dataset.images.permute(0, 2, 3, 1).contiguous().numpy(), dataset.labels.tolist()
+        self.transform = transforms.Compose(
+            [
+                transforms.RandomCrop(IMAGE, padding=4),
+                transforms.RandomHorizontalFlip(),
+                transforms.ToTensor(),
+                transforms.Normalize(dataset.mean, dataset.std),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.images[index])), self.labels[index]
+
+
+def usual_batches(dataset: Dataset, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Augmented, normalised (images, labels) from a DataLoader with worker processes, epoch after epoch."""
+    loader = torch.utils.data.DataLoader(
+        _Pictures(dataset), batch_size, shuffle=True, num_workers=WORKERS, drop_last=True, persistent_workers=True
+    )
+    while True:
+        yield from loader
+
+
+class UsualLoop:
+    """A step of the loop that tutorials have: AdamW with 3e-4 and 0.1 for all weights, the loss read every step."""
+
+    def __init__(self, model: nn.Module, device: torch.device, bfloat16: bool):
+        self.model, self.device, self.bfloat16 = model.to(device).train(), device, bfloat16
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, weight_decay=0.1)
+
+    def step(self, images: Tensor, labels: Tensor) -> float:
+        images, labels = images.to(self.device), labels.to(self.device)
+        self.optimizer.zero_grad()
+        with torch.autocast(self.device.type, torch.bfloat16) if self.bfloat16 else contextlib.nullcontext():
+            loss = F.cross_entropy(self.model(images), labels)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
