@@ -111,3 +111,14 @@ def test_a_damaged_checkpoint_says_what_is_wrong(model, tmp_path, damage, words)
 def test_a_source_that_is_not_there_says_so(source):
     with pytest.raises(CheckpointError, match="There is no folder"):
         ViT.from_pretrained(source)
+
+
+def test_half_precision_weights_take_half_the_space_and_load_as_float32(tmp_path):
+    model = ViT(embed_dim=24, depth=2, num_heads=3, stem="conv")
+    full, half = model.save_pretrained(tmp_path / "full"), model.save_pretrained(tmp_path / "half", torch.float16)
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (full, half)]
+    assert sizes[1] < 0.6 * sizes[0]
+    loaded = ViT.from_pretrained(half).state_dict()
+    for name, weight in model.state_dict().items():
+        assert loaded[name].dtype == weight.dtype
+        torch.testing.assert_close(loaded[name], weight, rtol=1e-3, atol=1e-6)

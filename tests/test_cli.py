@@ -158,7 +158,7 @@ def test_shape_and_classes_can_be_chosen(tmp_path):
     report = json.loads(run("evaluate", tmp_path / "r", "--json").stdout)
     assert (report["n"], list(report["per_class"])) == (600, ["heart", "moon", "ring"])
     fails_with_one_line(run("train", "--dataset", "shapes", "--classes", "cat", "dog"), "no class 'cat'", "heart")
-    fails_with_one_line(run("train", "--dataset", "shapes", "--num-heads", "5"), "num_heads=5", "embed_dim=96")
+    fails_with_one_line(run("train", "--dataset", "shapes", "--num-heads", "5"), "num_heads=5", "embed_dim=128")
 
 
 def test_evaluate_reports_accuracy_per_class_and_confusion(trained):
@@ -212,9 +212,9 @@ def test_attention_by_patch_rollout_and_class_with_numbers_and_raw_maps(trained,
     out = tmp_path / "maps.npz"
     report = json.loads(run("attention", folder, picture, "--query", "2,3", "--rollout", "--out", out, "--json").stdout)
     saved = np.load(out)
-    assert saved["maps"].shape == (3, 3, 65, 65) and np.allclose(saved["maps"].sum(-1), 1, atol=1e-4)
+    assert saved["maps"].shape == (3, 4, 65, 65) and np.allclose(saved["maps"].sum(-1), 1, atol=1e-4)
     assert np.allclose(saved["rollout"][2, 1 + 8 + 2, 1:].reshape(8, 8), report["grid"], atol=1e-6)
-    assert np.array(report["distance"]).shape == (3, 3) and "Later heads" in report["early_against_late"]
+    assert np.array(report["distance"]).shape == (3, 4) and "Later heads" in report["early_against_late"]
     why = run("attention", folder, picture, "--relevance", "heart", "--out", tmp_path / "why.svg")
     assert why.returncode == 0 and "why heart" in why.stdout
     assert (tmp_path / "why.svg").read_text().startswith("<?xml")

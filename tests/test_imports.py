@@ -28,6 +28,7 @@ ALLOWED = {
     "vit/state.py": {"vit.config", "vit.optim"},
     "vit/evaluation.py": {"vit.data", "vit.device"},
     "vit/training.py": {f"vit.{n}" for n in ("augment", "config", "data", "device", "evaluation", "optim", "state")},
+    "vit/pace.py": {f"vit.{n}" for n in ("config", "data", "model", "training")},
     "vit/run.py": {
         f"vit.{n}" for n in ("checkpoint", "config", "data", "device", "model", "record", "state", "training")
     },

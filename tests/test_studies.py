@@ -30,7 +30,7 @@ def test_attention_of_a_patch_and_rollout(client, picture):  # noqa: F811
 
 def test_statistics_of_all_heads(client, picture):  # noqa: F811
     said = client.predict(picture, "shapes", api_name="/attention_statistics")
-    assert [len(row) for row in said["distance"]] == [3, 3, 3] and "Later heads" in said["sentence"]
+    assert [len(row) for row in said["distance"]] == [4, 4, 4] and "Later heads" in said["sentence"]
     assert max(map(max, said["entropy"])) <= said["max_entropy"] and said["object"] == "the central region"
 
 
@@ -46,7 +46,7 @@ def test_heads_off_by_name(client, picture):  # noqa: F811
     whole = client.predict(picture, "shapes", "", api_name="/without_heads")
     without = client.predict(picture, "shapes", "1.1, 2.3", api_name="/without_heads")
     assert whole != without and sum(without.values()) == pytest.approx(1, abs=1e-4)
-    with pytest.raises(AppError, match="heads 1 to 3"):
+    with pytest.raises(AppError, match="heads 1 to 4"):
         client.predict(picture, "shapes", "1.9", api_name="/without_heads")
 
 
@@ -69,9 +69,9 @@ def test_tables_say_what_the_numbers_say(shapes):
     model, part = from_pretrained(models.CHECKPOINTS / "shapes"), shapes.test.take(slice(40))
     found = list(probing.head_importance(model, part))[-1]
     table = studies.importance_table(found)
-    layer, head = divmod(int(found.drop.argmax()), 3)
+    layer, head = divmod(int(found.drop.argmax()), model.num_heads)
     assert f"Layer {layer + 1}, head {head + 1} is worth most" in table and "over 40 pictures" in table
-    assert table.count("<td") == 9
+    assert table.count("<td") == 12
     regions = list(probing.head_regions(model, part))[-1]
     best = regions.ranked(1)[0]
     table = studies.regions_table(regions, part)

@@ -51,7 +51,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command("train", train_command, "train a model from scratch and save it with its validation accuracy")
     sub.add_argument("--dataset", default="cifar10", choices=data.DATASETS, help="shapes is built in, needs no network")
-    sub.add_argument("--model", default="vit_live", choices=list(MODELS), help="vit_live learns most in minutes")
+    sub.add_argument(
+        "--model",
+        choices=list(MODELS),
+        help="if not given, vit_live, which learns in minutes, as wide as suits this machine",
+    )
     length = sub.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=float, help=CONFIG_FLAGS["epochs"][1])
     length.add_argument("--minutes", type=float, help=CONFIG_FLAGS["minutes"][1])

@@ -98,7 +98,7 @@ def accuracy_after(name: str, minutes: float, seeds: int, splits: Splits, device
             done.append(_train_usually(model, minutes, splits.train, device))
         else:
             model = create_model(name).to(device)
-            *_, last = train(model, splits.train, TrainConfig(minutes=minutes, seed=seed))
+            *_, last = train(model, splits.train, TrainConfig(minutes=minutes, batch_size=BATCH, seed=seed))
             done.append(last.images_per_second)
         model.mean, model.std = splits.train.mean, splits.train.std
         accuracies.append(evaluate(model, splits.test).accuracy)
@@ -146,7 +146,9 @@ def _step(name: str, row: str, precision: str, train_set: Dataset, device: torch
     """One training step of a contender, to be called again and again."""
     model, bfloat16 = CONTENDERS[name](), precision == "bfloat16"
     if row == "our loop":
-        config = TrainConfig(epochs=100, batch_size=BATCH, optimizer="adamw", lr=3e-4, autocast=bfloat16)
+        config = TrainConfig(
+            epochs=100, batch_size=BATCH, optimizer="adamw", lr=3e-4, patch_dropout=0, autocast=bfloat16
+        )
         return train(model.to(device), train_set, config).__next__
     loop = UsualLoop(model, device, bfloat16)
     if row == "usual loop":

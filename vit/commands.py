@@ -17,6 +17,7 @@ from vit.device import choose_device, device_name, is_first_process, join_proces
 from vit.evaluation import evaluate
 from vit.model import ViT
 from vit.optim import OPTIMIZERS, SCHEDULES
+from vit.pace import fitting_width
 from vit.run import Run, unfinished
 
 CONFIG_FLAGS = {  # the fields of TrainConfig that train has a flag for
@@ -41,6 +42,7 @@ CONFIG_FLAGS = {  # the fields of TrainConfig that train has a flag for
     "seed": (int, "the same seed gives the same losses"),
 }
 
+PRESET = "vit_live"  # what is trained where no model was chosen
 
 SHAPE_FLAGS = {  # the arguments of ViT that train has a flag for; the model's own where not given
     "patch_size": (int, "pixels along a patch's side"),
@@ -88,7 +90,7 @@ def train_command(arguments: argparse.Namespace) -> None:
 
 
 def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
-    folder = arguments.out or Path("runs") / f"{arguments.dataset}-{arguments.model}"
+    folder = arguments.out or Path("runs") / f"{arguments.dataset}-{arguments.model or PRESET}"
     Run.check_new(folder)
     if arguments.epochs is None and arguments.minutes is None:
         arguments.minutes = 2.0
@@ -100,17 +102,28 @@ def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
     if arguments.model in ("vit_base", "vit_large"):
         shape["patch_size"] = 4  # theirs of 16 would leave 2 x 2 patches of a 32 px image
     shape |= {name: getattr(arguments, name) for name in SHAPE_FLAGS if getattr(arguments, name) is not None}
+    if arguments.model is None:
+        shape |= _fitting_shape(shape, config, device)
     settings = {
         "dataset": arguments.dataset,
         "validation_size": arguments.validation_size,
         "classes": list(splits.train.classes),
-        "model": arguments.model,
+        "model": arguments.model or PRESET,
         "shape": shape,
         "config": vars(config),
         "float16": arguments.float16,
         "command": "python -m vit " + shlex.join(sys.argv[1:]),
     }
     return Run(folder, settings, splits, device)
+
+
+def _fitting_shape(shape: dict, config: TrainConfig, device: torch.device) -> dict:
+    """The preset's width for this machine, where neither width nor epochs, which fix the work, were chosen."""
+    if config.minutes is None or "embed_dim" in shape or distributed.is_initialized():
+        return {}
+    width = fitting_width(PRESET, config, device, **shape)
+    print(f"{PRESET} with width {width} suits {config.minutes:g} minutes here (--embed-dim).", file=sys.stderr)
+    return {"embed_dim": width}
 
 
 def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:

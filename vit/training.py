@@ -77,6 +77,7 @@ def train(
     for network in (model, state.best):
         network.classes, network.mean, network.std = train_set.classes, train_set.mean, train_set.std
     train_set = train_set.to(next(model.parameters()).device)
+    per_epoch = len(train_set) // (config.batch_size * _processes())
     model.train()
     state.total.start()
     while state.done < 1:
@@ -87,8 +88,7 @@ def train(
             state.updating.stop()
             if not math.isfinite(loss):
                 raise _diverged(loss, lr, state.step, config)
-            epoch = state.step / (len(train_set) // (config.batch_size * _processes()))
-            steps, state.done = _extent(state.step, epoch, _agreed(state.total.elapsed), config)
+            steps, state.done = _extent(state.step, per_epoch, _agreed(state.total.elapsed), config)
             measured = _validate(state, validation_set) if validation_set else {}
             if state.done >= 1:
                 model.load_state_dict(state.best.state_dict())
@@ -97,7 +97,7 @@ def train(
             yield Progress(
                 step=state.step,
                 steps=steps,
-                epoch=epoch,
+                epoch=state.step / per_epoch,
                 done=state.done,
                 loss=loss,
                 train_accuracy=accuracy,
@@ -221,10 +221,10 @@ def _diverged(loss: float, lr: float, step: int, config: TrainConfig) -> Trainin
     )
 
 
-def _extent(step: int, epoch: float, elapsed: float, config: TrainConfig) -> tuple[int, float]:
+def _extent(step: int, per_epoch: int, elapsed: float, config: TrainConfig) -> tuple[int, float]:
     """Steps of the whole run and the share done, in (0, 1]."""
     if config.epochs is not None:
-        steps = max(1, round(config.epochs * step / epoch))
+        steps = max(1, round(config.epochs * per_epoch))
         return steps, min(1.0, step / steps)
     done = min(1.0, elapsed / (60 * config.minutes))
     return max(step, round(step / done)), done

@@ -9,7 +9,7 @@ import gradio as gr
 import torch
 
 from vit.device import precision
-from vit.ui import attention, classify, datasets, learning, models, outcome, pictures, theme, train
+from vit.ui import attention, classify, datasets, learning, models, outcome, pictures, theme, train, train_form
 from vit.ui.pictures import STATIC, Picture
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
@@ -75,7 +75,7 @@ def _wire(demo, training: train.Tab, classifying: classify.Tab, attending: atten
     basics = [training.form[name] for name in ("dataset", "model", "minutes")]
     settled.success(
         train.settle, [*basics, training.run_id], [dataset, training.form["classes"], *training.idle], **QUIET
-    )
+    ).success(train_form.fit_width, None, training.form["embed_dim"], **QUIET)
     gr.api(about, api_name="about", concurrency_limit=None)
 
 

@@ -103,6 +103,11 @@ def fill_shape(variant: str) -> tuple:
     return tuple(settings.variant_shape(variant)[name] for name in SHAPE)
 
 
+def fit_width() -> int | dict:
+    """The live preset's width for this machine; left alone while runs would disturb the trial."""
+    return gr.skip() if runs.busy() else speed.fitting_width()
+
+
 def fill_classes(dataset: str) -> gr.CheckboxGroup:
     return gr.CheckboxGroup(list(CLASSES[dataset]), value=list(CLASSES[dataset]))
 
