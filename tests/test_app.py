@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 ENDPOINTS = {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
 ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads", "/head_importance"}
-ENDPOINTS |= {"/head_regions"}
+ENDPOINTS |= {"/head_regions", "/logit_lens", "/position_similarity"}
 ENDPOINTS |= {"/pause", "/resume", "/set_learning_rate", "/snapshot", "/download"}
 SETTINGS = {"batch_size": 32, "learning_rate": 3e-3, "weight_decay": 0.05, "seed": 0}
 
@@ -139,7 +139,7 @@ def test_only_the_owner_stops_a_run(client):
         ({"batch_size": 0}, "batch_size must be a positive number"),
         ({"learning_rate": -1}, "lr must be a positive number"),
         ({"seed": None}, "seed is empty"),
-        ({"advanced": {"embed_dim": 100}}, "choose a width of 99 or 102"),
+        ({"advanced": {"embed_dim": 98}}, "choose a width of 96 or 100"),
         ({"advanced": {"classes": ["heart"]}}, "choose at least 2"),
     ],
 )
@@ -167,3 +167,13 @@ def test_bad_pictures_models_layers_and_runs_are_named(client, picture, tmp_path
         client.predict(picture, "shapes", 99, 0, api_name="/attention")
     with pytest.raises(AppError, match="no such run"):
         client.predict("guess", api_name="/status")
+
+
+def test_a_link_waits_for_its_picture_while_the_data_is_on_its_way(monkeypatch, shapes):
+    from vit.ui import datasets, page
+
+    source = datasets.Source("shapes")
+    monkeypatch.setitem(datasets.SOURCES, "shapes", source)
+    assert source.splits is None
+    assert page.linked({"model": "shapes", "picture": "shapes-17"}) == ("shapes", ("shapes", 17))
+    assert source.splits is not None

@@ -121,13 +121,52 @@ def test_a_head_switched_off_changes_the_prediction(open_view):
     percents = page.locator("#attention .x-bars .v-percent")
     before = percents.all_text_contents()
     page.get_by_role("button", name="Switch heads off").click()
-    page.locator('#attention .x-cell[data-layer="0"][data-head="0"]').click()
-    page.locator('#attention .x-cell[data-layer="1"][data-head="1"]').click()
-    expect(page.locator("#attention .x-says-title")).to_contain_text("With 2 heads off it says")
-    assert percents.all_text_contents() != before
+    for head in range(4):
+        page.locator(f'#attention .x-cell[data-layer="2"][data-head="{head}"]').click()
+    expect(page.locator("#attention .x-says-title")).to_contain_text("With 4 heads off it says")
+    expect(percents).not_to_have_text(before)
     page.get_by_role("button", name="All on").click()
     expect(page.locator("#attention .x-says-title")).to_have_text(re.compile("^It says"))
     assert percents.all_text_contents() == before
+
+
+def test_a_drag_moves_the_query_and_the_sentence_follows_it(open_view):
+    page = open_view()
+    of_class_token = view(page)["sentence"]
+    box = page.locator("#attention .x-stage").bounding_box()
+
+    def at(column, row):
+        return box["x"] + box["width"] * (column - 0.5) / 8, box["y"] + box["height"] * (row - 0.5) / 8
+
+    page.mouse.move(*at(2, 2))
+    page.mouse.down()
+    first = view(page)
+    assert first["query"] == "row 2, column 2" and "The patch in row 2, column 2 looks" in first["sentence"]
+    page.mouse.move(*at(6, 7), steps=8)
+    page.mouse.up()
+    assert view(page)["query"] == "row 7, column 6"
+    page.mouse.move(*at(1, 1))  # the button is up: this is no drag
+    assert view(page)["query"] == "row 7, column 6"
+    page.get_by_role("radio", name="Attended by").click()
+    assert "What attends to the patch in row 7, column 6 lies" in view(page)["sentence"]
+    page.get_by_role("button", name="Class token", exact=True).click()
+    page.get_by_role("radio", name="Attends to").click()
+    assert view(page)["sentence"] == of_class_token
+
+
+def test_a_study_can_be_stopped(open_view):
+    page = open_view()
+    page.get_by_text("All heads over many test pictures").click()
+    study = page.locator("#study")
+    page.locator(".x-study input[type=number]").fill("500")
+    page.get_by_role("button", name="What each head is worth").click()
+    expect(study).to_contain_text(re.compile(r"[1-9]\d* of 500 pictures"))
+    page.locator(".x-study").get_by_role("button", name="Stop").click()
+    stopped = study.locator(".v-note").first.text_content()
+    page.get_by_role("button", name="Where each head looks").click()  # runs to its end: the first no longer writes
+    expect(study).to_contain_text("500 of 500 pictures")
+    expect(study).to_contain_text("favours the")
+    assert not stopped.startswith("500 of")
 
 
 def test_the_link_opens_the_same_view_elsewhere(open_view):

@@ -186,6 +186,29 @@ def test_a_model_of_another_shape_learns_some_classes_only(tmp_path):
     fails_with_one_line(run("train", *short, "--classes", "cat"), "no class 'cat'")
 
 
+def test_all_training_images_can_be_learned_from_and_weights_stored_in_half_the_size(tmp_path):
+    out = tmp_path / "all"
+    settings = ("--dataset", "shapes", "--model", "vit_live", "--epochs", 0.05, "--validation-size", 0, "--float16")
+    result = run("train", *settings, "--out", out)
+    assert result.returncode == 0, result.stderr
+    assert "No image was held out" in result.stdout
+    trained = json.loads((out / "config.json").read_text())["trained"]
+    assert trained["steps"] == 4  # of 78 an epoch: 10,000 images
+    assert trained["validation_accuracy"] is None
+    assert {weight.dtype for weight in load_file(out / "model.safetensors").values()} == {torch.float16, torch.int64}
+    again = [json.loads(run("evaluate", out, "--json").stdout)["accuracy"] for _ in range(2)]
+    assert again[0] == again[1]
+    fails_with_one_line(run("train", *settings[:4], "--validation-size", 10_000), "expected 0 to 9999")
+
+
+def test_the_preset_is_narrower_where_time_is_short_unless_the_width_was_chosen(trained, tmp_path):
+    assert json.loads((trained[0] / "config.json").read_text())["architecture"]["embed_dim"] == 64  # 3 seconds
+    short = ("--dataset", "shapes", "--minutes", 0.02, "--batch-size", 32)
+    result = run("train", *short, "--embed-dim", 128, "--out", tmp_path / "wide")
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "wide" / "config.json").read_text())["architecture"]["embed_dim"] == 128
+
+
 def test_predict_names_the_likeliest_classes(trained, picture):
     folder, _ = trained
     report = json.loads(run("predict", folder, picture, picture, "--json").stdout)
@@ -214,6 +237,10 @@ def test_attention_by_patch_rollout_and_class_with_numbers_and_raw_maps(trained,
     saved = np.load(out)
     assert saved["maps"].shape == (3, 4, 65, 65) and np.allclose(saved["maps"].sum(-1), 1, atol=1e-4)
     assert np.allclose(saved["rollout"][2, 1 + 8 + 2, 1:].reshape(8, 8), report["grid"], atol=1e-6)
+    assert saved["position_similarity"].shape == (64, 8, 8)
+    assert np.array(report["central_region_share"]).shape == (3, 4) and 0 < report["central_region_area"] < 1
+    assert len(report["logit_lens"]) == 4
+    assert max(report["logit_lens"][-1], key=report["logit_lens"][-1].get) == report["prediction"]
     assert np.array(report["distance"]).shape == (3, 4) and "Later heads" in report["early_against_late"]
     why = run("attention", folder, picture, "--relevance", "heart", "--out", tmp_path / "why.svg")
     assert why.returncode == 0 and "why heart" in why.stdout

@@ -16,8 +16,9 @@ def test_a_trial_measures_training_and_takes_about_a_second():
     assert rates[0] > 2 * rates[1] > 0
 
 
-@pytest.mark.parametrize(("rate", "width"), [(10_000, 128), (450, 96), (100, 64)])
-def test_a_slower_machine_trains_a_narrower_preset(monkeypatch, rate, width):
-    monkeypatch.setattr(pace, "images_per_second", lambda model, config: rate)
+@pytest.mark.parametrize(("rates", "width"), [((1500, 1800, 2500), 128), ((350, 450, 800), 96), ((200, 300, 500), 64)])
+def test_a_slower_machine_trains_a_narrower_preset(monkeypatch, rates, width):
+    here = dict(zip(pace.WIDTHS, rates, strict=True))
+    monkeypatch.setattr(pace, "images_per_second", lambda model, config: here[model.config["embed_dim"]])
     assert pace.fitting_width("vit_live", TrainConfig(minutes=2), CPU) == width
     assert pace.fitting_width("vit_live", TrainConfig(minutes=200), CPU) == 128

@@ -1,4 +1,4 @@
-"""The card's figures: corruptions corrupt as much as they say, and calibration and intervals are what they should be."""
+"""The card: corruptions corrupt as much as they say, calibration and intervals are what they should be."""
 
 import json
 

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from gradio_client import Client
@@ -83,3 +84,28 @@ def test_tables_say_what_the_numbers_say(shapes):
 def test_heads_of_no_worth_are_counted():
     found = probing.HeadImportance(1.0, 30, torch.tensor([[0.2, 0.0]]), torch.tensor([[0.01, 0.01]]))
     assert "For 1 of 2 heads the interval includes 0" in studies.importance_table(found)
+
+
+def test_what_it_would_say_after_each_layer(client, picture):  # noqa: F811
+    said = client.predict(picture, "shapes", api_name="/logit_lens")
+    assert [len(said["class_token"]), len(said["patches"])] == [4, 4]  # the embedding and three layers
+    assert all(sum(row.values()) == pytest.approx(1, abs=1e-4) for row in said["class_token"])
+    whole = client.predict(picture, "shapes", "", api_name="/without_heads")
+    assert said["class_token"][-1] == pytest.approx(whole, abs=1e-4)
+    assert all(len(grid) == 8 and all(len(row) == 8 for row in grid) for grid in said["patches"])
+
+
+def test_position_similarity_is_one_at_the_patch_itself(client):
+    grids = np.array(client.predict("shapes", api_name="/position_similarity"))
+    assert grids.shape == (8, 8, 8, 8)
+    assert np.einsum("ijij->ij", grids) == pytest.approx(1, abs=1e-4)
+    with pytest.raises(AppError, match="No model is called 'none'"):
+        client.predict("none", api_name="/position_similarity")
+
+
+def test_examples_are_places_in_the_test_set(shapes):
+    _, part, places = studies._material("shapes", 60)
+    assert torch.equal(part.images, shapes.test.images[places])
+    found = list(studies.head_regions("shapes", 60))[-1]["ranked"]
+    plain = list(probing.head_regions(studies._material("shapes", 60)[0], part, studies.BATCH))[-1].ranked(100)
+    assert [row["examples"] for row in found] == [[places[i] for i in row["examples"]] for row in plain]

@@ -14,12 +14,14 @@ def attention_figure(
     vmax: float | None = None,
     colormap: str = COLORMAP,
     name: str = "attention of the class token",
+    opacity: float = 0.6,
 ) -> Figure:
     """The three panels input / attention / overlay.
 
     image: (H, W, 3), uint8, or float in [0, 1]: de-normalised. attention: (h, w), not negative; drawn with its
     patches as they are in the middle and spread over the image on the right. vmax: weight at the top of the
-    colour scale, by default the largest one. name: of the map. Raises ValueError on another shape or range.
+    colour scale, by default the largest one. name: of the map. opacity: of the overlay's colour, in [0, 1]. Raises
+    ValueError on another shape or range.
     """
     image, attention = np.asarray(image), np.asarray(attention)
     _check_image(image)
@@ -30,7 +32,7 @@ def attention_figure(
     axes = figure.subplots(1, 3)
     axes[0].imshow(image, interpolation="nearest")
     drawn = axes[1].imshow(attention, cmap=colormap, vmin=0, vmax=vmax, interpolation="nearest")
-    axes[2].imshow(overlay(image, attention, vmax, colormap=colormap), interpolation="nearest")
+    axes[2].imshow(overlay(image, attention, vmax, opacity, colormap), interpolation="nearest")
     for axis, heading in zip(axes, ("input", name, "overlay")):
         axis.set_title(heading, fontsize=10)
         axis.set_axis_off()

@@ -10,7 +10,7 @@ from vit import data
 from vit.attention import attention_maps, early_against_late, head_statistics, rollout
 from vit.commands import model_and_images, print_report
 from vit.model import ViT
-from vit.probing import relevance
+from vit.probing import logit_lens, patch_regions, position_similarity, relevance
 
 
 def attention_command(arguments: argparse.Namespace) -> None:
@@ -31,7 +31,9 @@ def attention_command(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         _save_attention(arguments.out, model, images, maps, grid, title)
-    statistics = head_statistics(maps, model.grid_size, model.num_prefix_tokens, model.config["patch_size"])
+    centre = (patch_regions(model, images, min(3, maps.shape[-1] - model.num_prefix_tokens)) == 0).float()
+    statistics = head_statistics(maps, model.grid_size, model.num_prefix_tokens, model.config["patch_size"], centre)
+    lens = logit_lens(model, images)[0][0].softmax(-1)
     report = {
         "prediction": said,
         "view": which,
@@ -40,9 +42,13 @@ def attention_command(arguments: argparse.Namespace) -> None:
         "distance": statistics.distance.tolist(),
         "entropy": statistics.entropy.tolist(),
         "attention_to_cls": statistics.attention_to_cls.tolist(),
+        "central_region_share": statistics.object_share.tolist(),
+        "central_region_area": statistics.object_area,
+        "similarity": statistics.similarity.tolist(),
+        "logit_lens": [dict(zip(model.classes, row)) for row in lens.tolist()],
         "uniform_distance": statistics.uniform_distance,
         "max_entropy": statistics.max_entropy,
-        "early_against_late": early_against_late(statistics).sentence,
+        "early_against_late": early_against_late(statistics).sentence.replace("the object", "the central region"),
     }
     print_report(arguments.json, report, f"{title}: {arguments.out}")
 
@@ -71,10 +77,11 @@ def _attention_grid(arguments, model: ViT, images, maps, layer: int) -> tuple[to
 
 
 def _save_attention(out: Path, model: ViT, images, maps, grid, title: str) -> None:
-    """A figure; or with .npz the raw maps (L, heads, N, N), the rollout (L, N, N) and the grid that was asked for."""
+    """A figure; or with .npz raw maps (L, heads, N, N), rollout (L, N, N), the grid asked for, position similarity."""
     picture = data.denormalize(images, model.mean, model.std)[0].permute(1, 2, 0).numpy()
     if out.suffix == ".npz":
         arrays = {"maps": maps[0].numpy(), "rollout": rollout(maps)[0].numpy(), "grid": grid.numpy()}
+        arrays["position_similarity"] = position_similarity(model).numpy()
         np.savez_compressed(out, **arrays, picture=picture, num_prefix_tokens=model.num_prefix_tokens)
         return
     from vit.figures import attention_figure

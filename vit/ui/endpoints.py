@@ -10,6 +10,7 @@ from vit import probing
 from vit.attention import early_against_late, rollout
 from vit.data import normalize
 from vit.figures import attention_figure
+from vit.model import ViT
 from vit.ui import explorer, models, pictures
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Look
@@ -68,6 +69,24 @@ def relevance(image: str, model: str, class_name: str) -> tuple[dict, Image.Imag
     return {"class": class_name, "grid": grid.tolist()}, _png(figure)
 
 
+def logit_lens(image: str, model: str) -> dict:
+    """What the classifier would say after the embedding and each layer, of the class token and of each patch."""
+    seen = _look(image, model)
+    cls, patches = probing.logit_lens(seen.model, normalize(seen.pixels, seen.model.mean, seen.model.std)[None])
+    names = seen.model.classes
+    best = patches[0].argmax(-1).unflatten(1, tuple(seen.model.grid_size)).tolist()
+    return {
+        "class_token": [dict(zip(names, row)) for row in cls[0].softmax(-1).tolist()],
+        "patches": [[[names[c] for c in row] for row in grid] for grid in best],
+    }
+
+
+def position_similarity(model: str) -> list:
+    """Cosine of each patch's position embedding with every other's: grids of grids, (h, w, h, w)."""
+    vit = _model(model)
+    return probing.position_similarity(vit).unflatten(0, tuple(vit.grid_size)).tolist()
+
+
 def without_heads(image: str, model: str, off: str) -> dict[str, float]:
     """The probability of each class with some heads switched off, given as layer.head pairs from 1: "1.2, 3.1"."""
     seen = _look(image, model)
@@ -115,6 +134,19 @@ def build() -> None:
             gr.JSON(label="probabilities"),
             f"Each class's probability with heads switched off. {MODEL} off: layer.head pairs from 1, as '1.2, 3.1'.",
         )
+        name(
+            logit_lens,
+            [image, model],
+            gr.JSON(label="lens"),
+            f"What the classifier would say after the embedding and after each layer: each class's probability for the "
+            f"class token, and the likeliest class for each patch. {MODEL}",
+        )
+        name(
+            position_similarity,
+            [model],
+            gr.JSON(label="cosines"),
+            f"Cosine of each patch's position embedding with every other's, as a grid of grids. {MODEL}",
+        )
 
 
 def name(function, inputs, outputs, description: str) -> None:
@@ -126,6 +158,13 @@ def _look(image: str, model: str) -> Look:
     if not image:
         raise BadInput("There is no picture; send one as the first argument.")
     return pictures.look(model or models.default(), ("upload", image))
+
+
+def _model(key: str) -> ViT:
+    try:
+        return models.find(key or models.default())
+    except ValueError as error:
+        raise BadInput(error) from error
 
 
 def _whole(value: object, what: str, low: int, high: int, more: str = "") -> int:

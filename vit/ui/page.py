@@ -1,6 +1,7 @@
 """The page: the line on top, the tabs, and what ties them together: one model and one picture for all of them."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from html import escape
@@ -8,6 +9,7 @@ from html import escape
 import gradio as gr
 import torch
 
+from vit import data
 from vit.device import precision
 from vit.ui import attention, classify, datasets, learning, models, outcome, pictures, theme, train, train_form
 from vit.ui.pictures import STATIC, Picture
@@ -124,6 +126,8 @@ def linked(query) -> tuple[str | None, Picture | None]:
     source, _, index = query.get("picture", "").rpartition("-")
     if source in datasets.SOURCES and index.isdecimal():
         picture = (source, int(index))
+        with contextlib.suppress(data.DatasetUnavailable):
+            datasets.SOURCES[source].load()  # waits while it is on its way: another picture would be the wrong one
         if not pictures.exists(picture):
             gr.Warning("The link's picture is not here; this is another.")
             picture = None

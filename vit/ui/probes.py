@@ -103,6 +103,7 @@ def export(seen: Look, question: dict) -> dict:
         float(question["top"]),
         colormap=str(question["colormap"]),
         name=str(question["name"])[:80],
+        opacity=min(1.0, max(0.0, float(question["opacity"]))),
     )
     return _file(f"{stem}.{question['format']}", figure_bytes(figure, question["format"]))
 

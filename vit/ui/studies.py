@@ -25,10 +25,13 @@ def head_importance(model: str, pictures: float) -> Iterator[dict]:
 
 
 def head_regions(model: str, pictures: float) -> Iterator[dict]:
-    """Which head's class token favours which region, most above chance first, over that many test pictures."""
-    vit, dataset = _material(model, pictures)
+    """Which head's class token favours which region, over that many test pictures; examples index the test set."""
+    vit, dataset, places = _material(model, pictures)
     for found in probing.head_regions(vit, dataset, BATCH):
-        rows = [{**row, "layer": row["layer"] + 1, "head": row["head"] + 1} for row in found.ranked(100)]
+        rows = []
+        for row in found.ranked(100):
+            seen_in = [places[i] for i in row["examples"]]
+            rows.append({**row, "layer": row["layer"] + 1, "head": row["head"] + 1, "examples": seen_in})
         yield {"done": found.done, "n": found.n, "ranked": rows}
 
 
@@ -38,7 +41,7 @@ def show_importance(model: str, pictures: float) -> Iterator[str]:
 
 
 def show_regions(model: str, pictures: float) -> Iterator[str]:
-    vit, dataset = _material(model, pictures)
+    vit, dataset, _ = _material(model, pictures)
     for found in probing.head_regions(vit, dataset, BATCH):
         yield _progress(found.done, found.n, int(pictures)) + regions_table(found, dataset)
 
@@ -74,11 +77,12 @@ def build(model: gr.Dropdown) -> None:
 
 
 def _importance(key: str, count: float) -> Iterator[HeadImportance]:
-    return probing.head_importance(*_material(key, count), BATCH)
+    model, dataset, _ = _material(key, count)
+    return probing.head_importance(model, dataset, BATCH)
 
 
-def _material(key: str, count: float) -> tuple[ViT, Dataset]:
-    """The model and test pictures, the same at every call."""
+def _material(key: str, count: float) -> tuple[ViT, Dataset, list[int]]:
+    """The model, test pictures, the same at every call, and their places in the test set."""
     if not count or count != int(count) or not 2 <= count <= MAX_PICTURES:
         raise BadInput(f"The number of pictures must be 2 to {MAX_PICTURES}, got {count}.")
     key = key or models.default()
@@ -90,8 +94,8 @@ def _material(key: str, count: float) -> tuple[ViT, Dataset]:
     test = SOURCES[source].load().test
     if models.dataset(model) != source:
         raise BadInput(f"{LABELS[models.dataset(model)]}, whose classes this model knows, is not at hand yet.")
-    mixed = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))
-    return model, pictures.fit(test.take(mixed[: int(count)]), model.config["img_size"])
+    mixed = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[: int(count)]
+    return model, pictures.fit(test.take(mixed), model.config["img_size"]), mixed.tolist()
 
 
 def importance_table(found: HeadImportance) -> str:

@@ -81,7 +81,29 @@ function check(button, on) {
 function sentence() {
   const of = state.source === "head" ? `Layer ${state.layer + 1}, head ${state.head + 1}` : state.source === "mean"
     ? `Layer ${state.layer + 1}, mean of heads` : `Rollout to layer ${state.layer + 1}`;
-  return `${of}. ${view.sentences[state.layer][column()]}`;
+  return `${of}. ${state.query < 0 ? view.sentences[state.layer][column()] : patchSentence()}`;
+}
+
+// What the map of a patch says, from the weights that are drawn: how far away, how spread, and where most.
+function patchSentence() {
+  const map = chosenMap(), total = map.reduce((a, b) => a + b, 0) || 1, size = view.size.width / view.w;
+  const [row, col] = [Math.floor(state.query / view.w), state.query % view.w];
+  const away = (i) => size * Math.hypot(Math.floor(i / view.w) - row, i % view.w - col);
+  let distance = 0, even = 0, entropy = 0, peak = 0;
+  map.forEach((weight, i) => {
+    const share = weight / total;
+    distance += share * away(i);
+    even += away(i) / view.P;
+    if (share > 0) entropy -= share * Math.log(share);
+    if (weight > map[peak]) peak = i;
+  });
+  const reach = distance < 0.5 * even ? "local" : distance > 0.9 * even ? "global" : "neither local nor global";
+  const [subject, verb] = state.direction === "to" ? [`The patch in ${nameOf(state.query)}`, "looks"]
+    : [`What attends to the patch in ${nameOf(state.query)}`, "lies"];
+  return `${subject} ${verb} ${distance.toFixed(1)} px away on average, evenly spread it would be ${even.toFixed(1)} px: ${reach}. `
+    + `Entropy ${entropy.toFixed(2)} nats, as if over ${Math.exp(entropy).toFixed(0)} of ${view.P} patches; `
+    + `most, ${percent(map[peak])}, ${state.direction === "to" ? "goes to" : "comes from"} `
+    + (peak === state.query ? "itself." : `${nameOf(peak)}.`);
 }
 
 function patchAt(canvas, event) {
