@@ -16,10 +16,11 @@ import torch
 from huggingface_hub import constants
 from PIL import Image
 
+from vit import cifar10 as reader
 from vit import data
 from vit import shapes as drawing
 
-SNAPSHOT = f"datasets--uoft-cs--cifar10/snapshots/{data.CIFAR10_REVISION}/plain_text"
+SNAPSHOT = f"datasets--uoft-cs--cifar10/snapshots/{reader.REVISION}/plain_text"
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +180,7 @@ def test_cifar10_is_downloaded_from_the_hub_with_progress(elsewhere, hub_at):
         def do_GET(self):
             body = (elsewhere / "served" / self.path.rpartition("/")[2]).read_bytes()
             self.send_response(200)
-            self.send_header("X-Repo-Commit", data.CIFAR10_REVISION)
+            self.send_header("X-Repo-Commit", reader.REVISION)
             self.send_header("ETag", f'"{self.path[-30:-8]}"')
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -206,8 +207,8 @@ def test_a_torchvision_folder_is_taken_first(elsewhere):
     images, labels = few_images(60)
     for i in range(5):
         here = slice(i * 10, i * 10 + 10)
-        write_batch(elsewhere / data.CIFAR10_FOLDER / f"data_batch_{i + 1}", images[here], labels[here])
-    write_batch(elsewhere / data.CIFAR10_FOLDER / "test_batch", images[50:], labels[50:])
+        write_batch(elsewhere / reader.FOLDER / f"data_batch_{i + 1}", images[here], labels[here])
+    write_batch(elsewhere / reader.FOLDER / "test_batch", images[50:], labels[50:])
     splits = data.load("cifar10", validation_size=10)
     everything = data.load("cifar10", validation_size=0)
     assert [len(split) for split in splits] == [40, 10, 10]
@@ -222,8 +223,8 @@ class Malicious:
 
 @pytest.mark.parametrize("content", [pickle.dumps({"data": Malicious()}, protocol=2), b"", b"\x80\x02}q"])
 def test_a_batch_that_is_no_batch_is_refused_and_never_run(elsewhere, content):
-    (elsewhere / data.CIFAR10_FOLDER).mkdir(parents=True)
-    (elsewhere / data.CIFAR10_FOLDER / "data_batch_1").write_bytes(content)
+    (elsewhere / reader.FOLDER).mkdir(parents=True)
+    (elsewhere / reader.FOLDER / "data_batch_1").write_bytes(content)
     with pytest.raises(data.DatasetUnavailable, match=r"data_batch_1 is not a CIFAR-10 batch.*extract"):
         data.load("cifar10")
     assert not (elsewhere / "executed").exists()
@@ -396,9 +397,9 @@ def test_a_batch_that_cannot_be_filled_is_refused(shapes, batch_size):
 
 
 def test_denormalising_undoes_normalising(images):
-    normalised = data.normalize(images, data.CIFAR10_MEAN, data.CIFAR10_STD)
+    normalised = data.normalize(images, reader.MEAN, reader.STD)
     assert normalised.dtype == torch.float32
-    assert data.denormalize(normalised, data.CIFAR10_MEAN, data.CIFAR10_STD).equal(images)
+    assert data.denormalize(normalised, reader.MEAN, reader.STD).equal(images)
 
 
 def test_a_dataset_is_taken_apart_with_its_masks(shapes):

@@ -57,5 +57,6 @@ def test_evaluate_with_card_writes_what_it_measured(shapes, monkeypatch, tmp_pat
     assert f"**{100 * accuracy:.2f}%** of 100 test images" in card
     assert "split: test" in card
     assert all(f"| {name} | " in card for name in (*CORRUPTIONS, *part.test.classes))
+    assert ViT.from_pretrained(folder).trained["test_accuracy"] == accuracy
     assert (folder / "confusion.png").read_bytes().startswith(b"\x89PNG")
     assert main(["evaluate", "owner/name", "--card"]) == 2

@@ -123,22 +123,23 @@ def config_of(model: ViT) -> dict:
     }
 
 
-def card(model: ViT, test_accuracy: float | None = None) -> str:
+def card(model: ViT) -> str:
     """The model card: Hub metadata, what the model is, how it was trained, how to load it.
 
-    test_accuracy: in [0, 1], for the metadata; without it they have the accuracy on held-out images.
+    The metadata have trained["test_accuracy"] where that was measured, else trained["validation_accuracy"].
     """
     from huggingface_hub import EvalResult, ModelCardData
 
     trained = model.trained
-    dataset, held_out = trained.get("dataset", "unknown"), trained.get("validation_accuracy")
-    accuracy = held_out if test_accuracy is None else test_accuracy
+    dataset = trained.get("dataset", "unknown")
+    split = "test" if trained.get("test_accuracy") is not None else "validation"
+    accuracy = trained.get(f"{split}_accuracy")
     hub_name = {"cifar10": "uoft-cs/cifar10"}.get(dataset)
     results = accuracy is not None and EvalResult(
         task_type="image-classification",
         dataset_type=hub_name or dataset,
         dataset_name=dataset,
-        dataset_split="validation" if test_accuracy is None else "test",
+        dataset_split=split,
         metric_type="accuracy",
         metric_value=round(accuracy, 4),
     )

@@ -1,5 +1,6 @@
 """What a trained model's card tells: accuracy, calibration, corruptions, latency, what it says of foreign pictures."""
 
+import json
 import statistics
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vit.checkpoint import CARD, WEIGHTS, card
+from vit.checkpoint import CARD, CONFIG, WEIGHTS, card, config_of
 from vit.corruptions import CORRUPTIONS, SEVERITIES
 from vit.data import Dataset
 from vit.device import device_name
@@ -76,10 +77,12 @@ def measure(model: ViT, test: Dataset, foreign: Dataset, progress: Callable[[str
 
 
 def write_card(model: ViT, report: Report, folder: Path) -> None:
-    """Puts the report into the folder's card, with the confusion matrix as a figure beside it."""
+    """Puts the report into the folder's card, the confusion matrix beside it, and the accuracy into its config."""
+    model.trained["test_accuracy"] = report.evaluation.accuracy
+    (folder / CONFIG).write_text(json.dumps(config_of(model), indent=2) + "\n", encoding="utf-8")
     confusion_figure(report.evaluation.confusion.numpy(), model.classes).savefig(folder / "confusion.png")
     size = (folder / WEIGHTS).stat().st_size
-    text = card(model, test_accuracy=report.evaluation.accuracy) + _sections(model, report, folder, size)
+    text = card(model) + _sections(model, report, folder, size)
     (folder / CARD).write_text(text, encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ from os import getenv
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vit import data, shapes
+from vit import cifar10, data, shapes
 from vit.config import TrainConfig
 from vit.model import MODELS, ViT, create_model
 
@@ -23,7 +23,7 @@ MAX_DEPTH = 24
 IMG_SIZE = 32
 VARIANTS = tuple(name for name in MODELS if name not in ("vit_base", "vit_large"))  # those that fit 32 px
 PATCHES = (2, 4, 8, 16)
-CLASSES = {"cifar10": data.CIFAR10_CLASSES, "shapes": shapes.CLASSES}
+CLASSES = {"cifar10": cifar10.CLASSES, "shapes": shapes.CLASSES}
 SHAPE = ("patch_size", "embed_dim", "depth", "num_heads", "stem")  # what of a variant may be changed
 LEARNING = ("batch_size", "learning_rate", "weight_decay", "warmup", "crop", "flip", "seed")
 DEFAULTS = TrainConfig(minutes=2)
