@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ALLOWED = {
     "vit/model.py": set(),
+    "vit/variants.py": {"vit.model"},
     "vit/attention.py": set(),
     "vit/probing.py": set(),
     "vit/figures.py": set(),
@@ -24,18 +25,20 @@ ALLOWED = {
     "vit/report.py": {
         f"vit.{n}" for n in ("checkpoint", "corruptions", "data", "device", "evaluation", "figures", "model")
     },
-    "vit/benchmark.py": {f"vit.{n}" for n in ("config", "data", "device", "evaluation", "model", "peers", "training")},
+    "vit/benchmark.py": {
+        f"vit.{n}" for n in ("config", "data", "device", "evaluation", "peers", "training", "variants")
+    },
     "vit/config.py": {"vit.optim"},
     "vit/state.py": {"vit.config", "vit.optim"},
     "vit/evaluation.py": {"vit.data", "vit.device"},
     "vit/training.py": {f"vit.{n}" for n in ("augment", "config", "data", "device", "evaluation", "optim", "state")},
-    "vit/pace.py": {f"vit.{n}" for n in ("config", "data", "model", "training")},
+    "vit/pace.py": {f"vit.{n}" for n in ("config", "data", "training", "variants")},
     "vit/run.py": {
-        f"vit.{n}" for n in ("checkpoint", "config", "data", "device", "model", "record", "state", "training")
+        f"vit.{n}" for n in ("checkpoint", "config", "data", "device", "record", "state", "training", "variants")
     },
     "vit/record.py": {"vit.figures", "vit.training"},
     "vit/checkpoint.py": {"vit.model"},
-    "vit/__init__.py": {"vit.checkpoint", "vit.model"},
+    "vit/__init__.py": {"vit.checkpoint", "vit.model", "vit.variants"},
 }
 ONLY_TORCH = {f"vit/{name}.py" for name in ("attention", "augment", "device", "model", "optim", "probing", "shapes")}
 

@@ -5,21 +5,8 @@
 """
 
 from vit import checkpoint as checkpoint  # gives ViT its save_pretrained and from_pretrained
-from vit.model import (
-    MLP,
-    Attention,
-    ConvStem,
-    PatchEmbedding,
-    TransformerBlock,
-    ViT,
-    create_model,
-    vit_base,
-    vit_large,
-    vit_live,
-    vit_live_patch,
-    vit_small,
-    vit_tiny,
-)
+from vit.model import MLP, Attention, ConvStem, PatchEmbedding, TransformerBlock, ViT
+from vit.variants import create_model, vit_base, vit_large, vit_live, vit_live_patch, vit_small, vit_tiny
 
 __all__ = [
     "MLP",

@@ -15,8 +15,8 @@ from vit.commands import (
 )
 from vit.config import TrainConfig
 from vit.look import attention_command
-from vit.model import MODELS
 from vit.training import TrainingDiverged
+from vit.variants import MODELS
 
 
 def main(argv: list[str] | None = None) -> int:

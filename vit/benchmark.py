@@ -16,9 +16,9 @@ from vit.config import TrainConfig
 from vit.data import Dataset, Splits, batches, normalize
 from vit.device import fast_dtype, keep_memory
 from vit.evaluation import evaluate
-from vit.model import MODELS, create_model
 from vit.peers import CONTENDERS, Classifier, UsualLoop, usual_batches
 from vit.training import train
+from vit.variants import MODELS, create_model
 
 BATCH = 128
 WARMUP = 6  # steps: as many batches as a DataLoader's workers hold ready, and two

@@ -7,8 +7,8 @@ from torch import nn
 
 from vit.config import TrainConfig
 from vit.data import Dataset
-from vit.model import create_model
 from vit.training import train
+from vit.variants import create_model
 
 SECONDS = 1.0
 BATCH = 32  # of the trial at most: a large model's first full batch alone may take longer than a second

@@ -11,10 +11,10 @@ from vit.checkpoint import CONFIG, STATE, load_state, save_state
 from vit.config import TrainConfig
 from vit.data import Splits
 from vit.device import device_name, is_first_process
-from vit.model import create_model
 from vit.record import draw_curve, record
 from vit.state import TrainState
 from vit.training import Progress, train
+from vit.variants import create_model
 
 
 class Run:

@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vit import cifar10, data, shapes
 from vit.config import TrainConfig
-from vit.model import MODELS, ViT, create_model
+from vit.model import ViT
+from vit.variants import MODELS, create_model
 
 MAX_MINUTES = float(getenv("VIT_MAX_MINUTES", "10"))
 MAX_PARAMETERS = float(getenv("VIT_MAX_PARAMETERS", "25e6"))

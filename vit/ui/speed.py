@@ -5,9 +5,9 @@ from functools import lru_cache
 
 from vit import pace
 from vit.config import TrainConfig
-from vit.model import create_model
 from vit.ui import learning
 from vit.ui.settings import BUILDING, DEFAULTS, IMG_SIZE, Settings
+from vit.variants import create_model
 
 _one_at_a_time = threading.Lock()
 
