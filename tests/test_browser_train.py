@@ -143,6 +143,26 @@ def test_a_run_on_cifar10_from_start_to_use(visitor, tmp_path):
         walk_through(visitor, url, "CIFAR-10", "cifar10")
 
 
+def test_five_visitors_queue_up_and_see_their_own_run_only(visitor, app_url):
+    pages = [visitor(app_url) for _ in range(5)]
+    start(pages[0], 3)
+    wait_for_step(pages[0], 0)
+    for place, page in enumerate(pages[1:], start=1):
+        start(page, 0.1)
+        ahead = f"{place - 1} before it" if place > 1 else "next"
+        expect(page.locator("#progress")).to_contain_text(f"Place {place} in the queue, {ahead}")
+    owned = [re.search(r"[?&]run=([^&]+)", page.url).group(1) for page in pages]
+    assert len(set(owned)) == 5
+    for page, run_id in zip(pages, owned):
+        assert not [other for other in owned if other != run_id and other in page.content()]
+    for page in pages[2:]:
+        button(page, "Stop").click()
+        expect(page.locator("#progress")).to_contain_text("stopped before its first step")
+    button(pages[0], "Stop").click()
+    expect(pages[0].locator("#progress h2")).to_contain_text("Stopped")
+    expect(pages[1].locator("#progress h2")).to_contain_text("Done", timeout=40_000)  # its turn came
+
+
 def test_a_stale_link_and_wrong_settings_are_answered_in_place(visitor, app_url):
     page = visitor(f"{app_url}?run=AAAAAAAAAAAAAAAA")
     expect(page.locator("#progress h2")).to_have_text("No such run")

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections.abc import Callable
 
 from vit import data
 
@@ -47,15 +48,16 @@ class Source:
 SOURCES = {name: Source(name) for name in data.DATASETS}
 
 
-def load_in_background() -> None:
-    """Loads Shapes, then CIFAR-10, without delaying anyone."""
-    threading.Thread(target=_load_all, name="datasets", daemon=True).start()
+def load_in_background(then: Callable[[], object]) -> None:
+    """Loads Shapes, then CIFAR-10, without delaying anyone; then, on a machine that is quiet again, calls `then`."""
+    threading.Thread(target=_load_all, args=[then], name="datasets", daemon=True).start()
 
 
-def _load_all() -> None:
+def _load_all(then: Callable[[], object]) -> None:
     SOURCES["shapes"].load()
     with contextlib.suppress(data.DatasetUnavailable):  # kept in error, where the page reads it
         SOURCES["cifar10"].load()
+    then()
 
 
 def settled() -> bool:

@@ -11,7 +11,7 @@ import torch
 
 from vit import data
 from vit.device import precision
-from vit.ui import attention, classify, datasets, learning, models, outcome, pictures, theme, train, train_form
+from vit.ui import attention, classify, datasets, learning, models, outcome, pictures, speed, theme, train, train_form
 from vit.ui.pictures import STATIC, Picture
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
@@ -34,7 +34,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
 
 def build() -> gr.Blocks:
     """The whole page; starts loading the datasets."""
-    datasets.load_in_background()
+    datasets.load_in_background(then=speed.find_width)
     with gr.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         with gr.Row(elem_id="top"):
             status, notice = pictures.html("status"), pictures.html("notice")

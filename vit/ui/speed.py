@@ -9,6 +9,7 @@ from vit.ui import learning
 from vit.ui.settings import BUILDING, DEFAULTS, IMG_SIZE, Settings
 from vit.variants import create_model
 
+widths: list[int] = []  # what find_width found, once it has
 _one_at_a_time = threading.Lock()
 
 
@@ -25,8 +26,7 @@ def _try(variant: str, classes: int, shape: tuple, batch_size: int) -> float:
         return pace.images_per_second(model, TrainConfig(minutes=1, batch_size=batch_size))
 
 
-@lru_cache(maxsize=1)
-def fitting_width() -> int:
-    """The width with which the live preset learns most here in the minutes that the page proposes."""
+def find_width() -> None:
+    """Finds, in two to four seconds, the width with which the live preset learns most here in the proposed time."""
     with _one_at_a_time, BUILDING:
-        return pace.fitting_width("vit_live", DEFAULTS, learning.device())
+        widths.append(pace.fitting_width("vit_live", DEFAULTS, learning.device()))

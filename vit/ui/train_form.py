@@ -104,8 +104,8 @@ def fill_shape(variant: str) -> tuple:
 
 
 def fit_width() -> int | dict:
-    """The live preset's width for this machine; left alone while runs would disturb the trial."""
-    return gr.skip() if runs.busy() else speed.fitting_width()
+    """The live preset's width for this machine; the preset's own until that is known."""
+    return speed.widths[-1] if speed.widths else gr.skip()
 
 
 def fill_classes(dataset: str) -> gr.CheckboxGroup:
