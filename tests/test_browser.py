@@ -57,7 +57,8 @@ def test_training_draws_curves_and_the_model_is_chosen_everywhere(page):
     sync_api.expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
     page.wait_for_function("document.querySelector('#charts polyline.v-train').points.length >= 1")
     page.wait_for_selector("#progress .done")
-    sync_api.expect(page.locator("#progress h2")).to_have_text(re.compile(r"^Done: vit-live( \(width \d+\))? on Shapes$"))
+    done = re.compile(r"^Done: vit-live( \(width \d+\))? on Shapes$")  # as wide as this machine is fast
+    sync_api.expect(page.locator("#progress h2")).to_have_text(done)
     assert page.locator("#charts .v-dot.v-val").count() == 2
     sync_api.expect(page.get_by_role("button", name="Start training", exact=True)).to_be_visible()
     sync_api.expect(page.locator("#status")).to_contain_text("Your run 1")

@@ -203,14 +203,14 @@ def test_a_full_disk_is_said_and_training_goes_on(monkeypatch):
 
 
 def test_a_diverged_run_keeps_its_history_and_its_last_good_state(monkeypatch):
-    def breaks(chosen, splits, steering, device):
-        weights = chosen.build().state_dict()
+    def breaks(model, chosen, splits, steering):
+        weights = model.state_dict()
         for step in range(1, 6):
             progress = Progress(step, 100, 0.1 * step, 0.01 * step, 2.0, 0.1, 1e-3, 100.0, 6.0 * step, 1.0)
             yield Frame(progress, weights=weights if step == 2 else None)
         raise TrainingDiverged("The loss became nan at step 6. Try a rate of 0.0003.")
 
-    monkeypatch.setattr(runs, "learn", breaks)
+    monkeypatch.setattr(runs, "begin", breaks)
     run = start()
     until(lambda: not run.live)
     assert run.status == "failed" and "Try a rate" in run.message
@@ -248,7 +248,7 @@ def test_snapshots_leave_the_run_as_it_is(shapes):
             return True
 
     def losses():
-        frames = learning.learn(chosen, SOURCES["shapes"].splits, Straight(), torch.device("cpu"))
+        frames = learning.learn(chosen.build(), chosen, SOURCES["shapes"].splits, Straight(), torch.device("cpu"))
         return [frame.progress.loss for frame in frames if frame.progress]
 
     with_camera = losses()
@@ -362,7 +362,8 @@ def test_what_training_hands_over_can_cross_a_process_border():
         def steer(self, config):
             return False
 
-    frames = list(learning.learn(settings.read(TINY), SOURCES["shapes"].splits, Straight(), torch.device("cpu")))
+    chosen = settings.read(TINY)
+    frames = list(learning.learn(chosen.build(), chosen, SOURCES["shapes"].splits, Straight(), torch.device("cpu")))
     there_and_back = pickle.loads(pickle.dumps(frames))
     assert there_and_back[0].progress is None and there_and_back[0].snapshot == frames[0].snapshot
     assert there_and_back[-1].progress == frames[-1].progress

@@ -4,22 +4,26 @@ What is above this seam, the registry and the pages, is the same wherever the ge
 process, or in the fork that ZeroGPU makes of it.
 """
 
-import os
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from vit.config import TrainConfig
-from vit.data import Splits
+from vit.data import Splits, select_classes
 from vit.device import choose_device
-from vit.training import Progress, train
+from vit.model import ViT
+from vit.training import Progress, TrainingDiverged, train
+from vit.ui.datasets import SOURCES
 from vit.ui.settings import Settings
 from vit.ui.snapshots import Camera, Snapshot, probe, take
+from vit.ui.zero import ON_ZERO, Letter, lend
 
-ON_ZERO = os.getenv("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+STARTING = 30  # seconds that a lent GPU is asked for beyond the run's own
 WEIGHTS_EVERY = 5.0  # seconds; what a diverged run falls back to
 
 
@@ -31,16 +35,30 @@ class Frame:
     snapshot: Snapshot | None = None
     weights: dict[str, Tensor] | None = None
     drawing: float = 0.0  # seconds spent on snapshots so far
+    failure: str = ""  # why the run can't go on, where it could not raise TrainingDiverged
 
 
 class Steering(Protocol):
+    letter: Letter | None  # where the run trains in another process
+
     def steer(self, config: TrainConfig) -> bool:
         """Called between two steps: may wait, may change config.lr; False ends the run."""
 
 
-def learn(settings: Settings, splits: Splits, steering: Steering, device: torch.device) -> Iterator[Frame]:
-    """Trains a new model and yields a Frame after every step; the last one has the weights."""
-    model = settings.build().to(device)
+def begin(model: ViT, settings: Settings, splits: Splits, steering: Steering) -> Iterator[Frame]:
+    """Trains a copy of a new model: in this thread, or in the fork that has the lent GPU where the run has a letter."""
+    if steering.letter is None:
+        yield from learn(copy.deepcopy(model), settings, splits, steering, device())
+        return
+    for frame in learn_on_lent_gpu(model, settings, steering.letter.path):
+        if frame.failure:
+            raise TrainingDiverged(frame.failure)
+        yield frame
+
+
+def learn(model: ViT, settings: Settings, splits: Splits, steering: Steering, device: torch.device) -> Iterator[Frame]:
+    """Trains the model in place and yields a Frame after every step; the last one has the weights."""
+    model = model.to(device)
     model.classes, model.mean, model.std = splits.train.classes, splits.train.mean, splits.train.std
     pictures = probe(splits.validation)
     yield Frame(None, take(model, pictures))
@@ -57,6 +75,22 @@ def learn(settings: Settings, splits: Splits, steering: Steering, device: torch.
         yield Frame(progress, snapshot, weights, camera.seconds)
         if not going:
             return
+
+
+def _learn_in_fork(model: ViT, settings: Settings, letter: Path) -> Iterator[Frame]:
+    source = SOURCES[settings.dataset]  # the fork has the datasets, too large to be pickled, from its parent
+    splits = select_classes(source.splits or source.load(), settings.classes)
+    try:
+        yield from learn(model, settings, splits, Letter(letter), choose_device())
+    except TrainingDiverged as error:
+        yield Frame(None, failure=str(error))
+
+
+def _seconds(model: ViT, settings: Settings, letter: Path) -> int:
+    return round(60 * settings.config.minutes) + STARTING
+
+
+learn_on_lent_gpu = lend(_learn_in_fork, _seconds)
 
 
 def device() -> torch.device:

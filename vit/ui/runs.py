@@ -4,11 +4,17 @@ Pages and programs hold a run's id and only read; steering it takes the owner's 
 VIT_MAX_RUNS at once, VIT_MAX_QUEUE waiting, VIT_KEEP_RUNS that have ended, VIT_UNWATCHED_MINUTES without a watcher.
 """
 
+import contextlib
+import contextvars
 import os
 import secrets
+import tempfile
 import threading
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import gradio as gr
 
 from vit.config import TrainConfig
 from vit.data import DatasetUnavailable, select_classes
@@ -18,9 +24,10 @@ from vit.training import Progress, TrainingDiverged
 from vit.ui import saved
 from vit.ui.datasets import SOURCES
 from vit.ui.history import History
-from vit.ui.learning import Frame, device, learn
+from vit.ui.learning import Frame, begin
 from vit.ui.settings import Settings, check_lr
 from vit.ui.snapshots import Album
+from vit.ui.zero import LONGEST_PAUSE, ON_ZERO, Letter
 
 MAX_RUNS = int(os.getenv("VIT_MAX_RUNS", "1"))
 MAX_QUEUE = int(os.getenv("VIT_MAX_QUEUE", "8"))
@@ -55,6 +62,7 @@ class Run:
     stopping: bool = False
     pausing: bool = False
     lr: float | None = None  # the new peak rate, once it was changed
+    letter: Letter | None = None  # tells the process where it trains all that, on ZeroGPU
     watched_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -86,9 +94,7 @@ class Run:
             self.status = "paused"
             with _changed:
                 _changed.wait(1.0)
-        if self.lr is not None and self.lr != config.lr:
-            config.lr = self.lr
-            self.history.changes.append((self.history.seconds[-1] if self.history.seconds else 0.0, self.lr))
+        config.lr = self.lr or config.lr
         return not self.ending
 
     @property
@@ -112,7 +118,8 @@ def start(settings: Settings) -> Run:
         run = Run(settings)
         RUNS[run.id] = run
         _forget_old()
-    threading.Thread(target=_work, args=(run,), name=f"run-{run.id}", daemon=True).start()
+    context = contextvars.copy_context()  # has the visitor's request, whose quota a lent GPU counts against
+    threading.Thread(target=context.run, args=(_work, run), name=f"run-{run.id}", daemon=True).start()
     return run
 
 
@@ -149,7 +156,9 @@ def resume(run_id: str, owner: str) -> Run:
 
 def set_lr(run_id: str, owner: str, lr: float) -> Run:
     """Changes the peak learning rate from the next step on. Raises PermissionError, or ValueError on absurd rates."""
-    return _steer(run_id, owner, lr=check_lr(lr))
+    run = _steer(run_id, owner, lr=check_lr(lr))
+    run.history.changes.append((run.history.seconds[-1] if run.history.seconds else 0.0, lr))
+    return run
 
 
 def _steer(run_id: str, owner: str, **change) -> Run:
@@ -158,6 +167,10 @@ def _steer(run_id: str, owner: str, **change) -> Run:
         raise PermissionError("Only the page or program that started this run can stop or steer it; you can watch it.")
     with _changed:
         vars(run).update(change)
+        if letter := run.letter:
+            with contextlib.suppress(FileNotFoundError):  # the run ended this moment
+                letter.write(run.pausing, run.stopping, run.lr)
+            run.status = "paused" if run.pausing and run.status == "running" else run.status
         _changed.notify_all()
     return run
 
@@ -173,6 +186,8 @@ def _work(run: Run) -> None:
             _train(run)
     except (TrainingDiverged, DatasetUnavailable, ValueError) as error:
         _end(run, "failed", str(error))
+    except gr.Error as error:  # ZeroGPU's: no GPU to be had, no quota left
+        _end(run, "failed", error.message)
     except Exception as error:  # out of memory, say: the page must not wait for ever
         _end(run, "failed", f"Training broke off ({type(error).__name__}: {error}). Try a smaller model or batch.")
         raise
@@ -186,9 +201,15 @@ def _train(run: Run) -> None:
     run.model = run.settings.build()
     run.model.classes, run.model.mean, run.model.std = splits.train.classes, splits.train.mean, splits.train.std
     saved_at, learned = 0.0, False
+    folder = tempfile.TemporaryDirectory()
+    if ON_ZERO:
+        run.letter = Letter(Path(folder.name) / "wanted.json")
+        run.letter.write(run.pausing, run.stopping, run.lr)
     try:
-        for frame in learn(run.settings, splits, run, device()):
+        for frame in begin(run.model, run.settings, splits, run):
             _take_in(run, frame)
+            if run.letter and run.ending:
+                run.letter.write(run.pausing, stopping=True, lr=run.lr)
             if frame.weights:
                 run.model.load_state_dict(frame.weights)
                 learned = True
@@ -198,6 +219,11 @@ def _train(run: Run) -> None:
     except TrainingDiverged:
         run.model = run.model.eval() if learned else None
         raise
+    finally:
+        run.letter = None
+        folder.cleanup()
+    if run.pausing and not run.stopping:
+        run.stopping, run.message = True, f"It ended: a lent GPU can't wait longer than {LONGEST_PAUSE:.0f} seconds."
     run.status = "testing"
     run.evaluation = evaluate(run.model, splits.test, lambda done, desc: setattr(run, "tested", done))
     _end(run, "stopped" if run.stopping else "finished")
@@ -207,7 +233,7 @@ def _take_in(run: Run, frame: Frame) -> None:
     if frame.progress:
         run.history.add(frame.progress)
         run.progress, run.drawing = frame.progress, frame.drawing
-        run.status = "running"
+        run.status = "paused" if run.pausing and run.letter else "running"
     if frame.snapshot:
         progress, history = frame.progress, run.history
         figures = {"step": 0, "seconds": 0.0, "epoch": 0.0, "lr": 0.0}
