@@ -42,7 +42,7 @@ def open_tab(page, name: str) -> None:
 
 
 def test_the_page_says_where_one_is(page):
-    sync_api.expect(page.locator("#status")).to_contain_text("vit-live · Shapes")
+    sync_api.expect(page.locator("#status")).to_contain_text("vit-live-patch · Shapes")
     sync_api.expect(page.locator("#status")).to_contain_text("CPU core")
     sync_api.expect(page.locator("#notice")).to_have_text(
         "CIFAR-10 can't be reached (offline, and not cached); using the built-in Shapes"

@@ -224,7 +224,7 @@ def test_sections_are_filled_when_they_are_opened(open_view):
     expect(page.locator("#attention .x-filters img")).not_to_have_count(0)
     with page.expect_download() as download:
         page.get_by_role("button", name=".npz").click()
-    assert re.fullmatch(r"attention-vit-live-shapes-\d+\.npz", download.value.suggested_filename)
+    assert re.fullmatch(r"attention-vit-live-patch-shapes-\d+\.npz", download.value.suggested_filename)
 
 
 def test_a_picture_is_drawn_soon_after_it_is_chosen(open_view):
