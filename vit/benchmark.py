@@ -21,7 +21,8 @@ from vit.training import train
 from vit.variants import MODELS, create_model
 
 BATCH = 128
-WARMUP = 6  # steps: as many batches as a DataLoader's workers hold ready, and two
+WARMUP = 2  # steps
+READY = 4  # batches that a DataLoader's workers hold ready: they cost nothing when they are asked for
 PRECISIONS = ("float32", "bfloat16")
 ROWS = ("data", "compute", "usual loop", "our loop")
 
@@ -71,7 +72,7 @@ def rates(splits: Splits, device: torch.device, contenders: list[str], repeats: 
     if not contenders:
         return
     measure = _Stopwatch(device, repeats, steps)
-    yield Rate("usual loop", "data", "float32", measure(usual_batches(splits.train, BATCH).__next__))
+    yield Rate("usual loop", "data", "float32", measure(usual_batches(splits.train, BATCH).__next__, WARMUP + READY))
     yield Rate("our loop", "data", "float32", measure(_our_batches(splits.train, device).__next__))
     for row in ROWS[1:]:
         if row == "our loop":
@@ -85,7 +86,7 @@ def rates(splits: Splits, device: torch.device, contenders: list[str], repeats: 
             except ImportError as error:
                 yield Rate(name, row, precision, note=f"{error.name} is not installed")
                 continue
-            yield Rate(name, row, precision, measure(step))
+            yield Rate(name, row, precision, measure(step, WARMUP + READY * (row == "usual loop")))
 
 
 def accuracy_after(name: str, minutes: float, seeds: int, splits: Splits, device: torch.device) -> TimedAccuracy:
@@ -97,6 +98,7 @@ def accuracy_after(name: str, minutes: float, seeds: int, splits: Splits, device
             model = CONTENDERS[name]()
             done.append(_train_usually(model, minutes, splits.train, device))
         else:
+            keep_memory()
             model = create_model(name).to(device)
             *_, last = train(model, splits.train, TrainConfig(minutes=minutes, batch_size=BATCH, seed=seed))
             done.append(last.images_per_second)
@@ -179,8 +181,8 @@ class _Stopwatch:
     def __init__(self, device: torch.device, repeats: int, steps: int):
         self.device, self.repeats, self.steps = device, repeats, steps
 
-    def __call__(self, step: Callable[[], object]) -> tuple[float, ...]:
-        for _ in range(WARMUP):
+    def __call__(self, step: Callable[[], object], warmup: int = WARMUP) -> tuple[float, ...]:
+        for _ in range(warmup):
             step()
         return tuple(self._once(step) for _ in range(self.repeats))
 
