@@ -166,6 +166,7 @@ def test_five_visitors_queue_up_and_see_their_own_run_only(visitor, app_url):
 def test_a_stale_link_and_wrong_settings_are_answered_in_place(visitor, app_url):
     page = visitor(f"{app_url}?run=AAAAAAAAAAAAAAAA")
     expect(page.locator("#progress h2")).to_have_text("No such run")
+    page.wait_for_selector("#forming canvas.map")
     expect(button(page, "Start training")).to_be_visible()
     page.locator("#advanced > button").click()
     page.get_by_label("Width").fill("98")

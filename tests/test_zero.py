@@ -10,7 +10,7 @@ from tests.conftest import ROOT, serving
 from tests.test_app import SETTINGS, ended
 from vit.config import TrainConfig
 from vit.training import TrainingDiverged
-from vit.ui import learning, settings, zero
+from vit.ui import learning, settings, train, zero
 from vit.ui.datasets import SOURCES
 
 
@@ -78,9 +78,11 @@ def test_a_run_that_diverges_says_what_to_try_on_this_side_of_the_fork(tmp_path)
         list(learning.begin(model, chosen, splits, Elsewhere()))
 
 
-def test_limits_are_those_of_a_lent_gpu(lent):
+def test_limits_are_those_of_a_lent_gpu_and_the_form_keeps_them(lent, monkeypatch):
     client, _ = lent
     assert client.predict(api_name="/about")["max_minutes"] == 1.5
+    monkeypatch.setattr(settings, "MAX_MINUTES", 1.5)
+    assert "Ready to train" in train.opened("shapes")[0]
 
 
 def test_a_pause_ends_the_run_before_the_quota_does(tmp_path, monkeypatch):

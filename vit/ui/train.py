@@ -191,8 +191,9 @@ def _controls_of(run: Run, own: bool, owned: list[str]) -> tuple:
 def _gone() -> tuple:
     text = "This run isn't here any more: it was too long ago, or the server was restarted before anything was saved."
     columns = gr.Column(visible=True), gr.Column(visible=False), gr.Column(visible=False)
+    _, charts, forming = opened("shapes" if SOURCES["cifar10"].error else "cifar10")
     nothing = (gr.skip(),) * (REST - 3)
-    return train_view.head("No such run", text, kind="error"), gr.skip(), gr.skip(), *columns, *nothing
+    return train_view.head("No such run", text, kind="error"), charts, forming, *columns, *nothing
 
 
 def fetch(wanted: list) -> list[dict]:
@@ -226,9 +227,10 @@ def settle(dataset: str, model: str, minutes: float, run_id: str) -> tuple:
     return dataset, train_form.fill_classes(dataset), *opened(dataset, model, minutes)
 
 
-def opened(dataset: str, model: str = "vit_live", minutes: float = settings.DEFAULTS.minutes) -> tuple:
+def opened(dataset: str, model: str = "vit_live", minutes: float | None = None) -> tuple:
     """Head, charts and moments of the form as it opens."""
-    return train_view.idle(settings.read({"dataset": dataset, "model": model, "minutes": minutes or 1}))
+    minutes = minutes or min(settings.DEFAULTS.minutes, settings.MAX_MINUTES)
+    return train_view.idle(settings.read({"dataset": dataset, "model": model, "minutes": minutes}))
 
 
 def ended(run_id: str) -> bool:
