@@ -103,7 +103,7 @@ def export(seen: Look, question: dict) -> dict:
         float(question["top"]),
         colormap=str(question["colormap"]),
         name=str(question["name"])[:80],
-        opacity=min(1.0, max(0.0, float(question["opacity"]))),
+        opacity=min(1.0, max(0.0, float(question.get("opacity", 0.6)))),
     )
     return _file(f"{stem}.{question['format']}", figure_bytes(figure, question["format"]))
 
