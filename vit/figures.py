@@ -92,8 +92,9 @@ def curve_figure(history: list[dict]) -> Figure:
         (axes[1], "accuracy", "train_accuracy", "validation_accuracy"),
     ):
         axis.plot(steps, [line[train] for line in history], color="tab:blue", alpha=0.5, lw=0.8, label="batch")
-        at = [line["step"] for line in validated]
-        axis.plot(at, [line[validation] for line in validated], color="tab:orange", marker=".", label="validation")
+        if validated:  # not where every image was learned from
+            at = [line["step"] for line in validated]
+            axis.plot(at, [line[validation] for line in validated], color="tab:orange", marker=".", label="validation")
         axis.set_title(title, fontsize=10)
         axis.legend(fontsize=8, frameon=False)
     axes[1].set_ylim(0, 1)
