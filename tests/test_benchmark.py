@@ -75,7 +75,12 @@ def test_benchmark_measures_every_row_and_writes_table_json_and_figure(small, mo
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--repeats", "0"], "--repeats"), (["--minutes", "-1"], "minutes"), (["--accuracy-of", "resnet"], "resnet")],
+    [
+        (["--repeats", "0"], "--repeats"),
+        (["--seeds", "0"], "--seeds"),
+        (["--minutes", "-1"], "minutes"),
+        (["--accuracy-of", "resnet"], "resnet"),
+    ],
 )
 def test_a_wrong_choice_is_one_line_before_any_work(arguments, words, capsys):
     assert main(["benchmark", *arguments]) == 2

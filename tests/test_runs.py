@@ -218,6 +218,18 @@ def test_a_diverged_run_keeps_its_history_and_its_last_good_state(monkeypatch):
     assert all(p.isfinite().all() for p in models.find(run.id).parameters())
 
 
+def test_a_pause_that_comes_after_the_last_step_leaves_the_run_finished(monkeypatch):
+    def ends(model, chosen, splits, steering):
+        done = Progress(1, 1, 0.1, 1.0, 2.0, 0.1, 1e-3, 100.0, 6.0, 0.0)
+        yield Frame(done, weights=model.state_dict())
+        steering.pausing = True
+
+    monkeypatch.setattr(runs, "begin", ends)
+    run = start()
+    until(lambda: not run.live)
+    assert (run.status, run.message) == ("finished", "")
+
+
 def test_the_archive_holds_weights_config_and_card():
     run = stopped(start())
     with zipfile.ZipFile(saved.archive(run.id, "vit-live-shapes")) as file:

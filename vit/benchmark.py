@@ -56,13 +56,13 @@ class TimedAccuracy:
     images_per_second: float
 
 
-def check(names: list[str], repeats: int, steps: int, minutes: list[float], trained: list[str]) -> None:
+def check(repeats: int, steps: int, minutes: list[float], trained: list[str], seeds: int) -> None:
     """Raises ValueError on a choice that cannot be measured."""
-    for name in (*names, *trained):
-        if name not in CONTENDERS and (name in names or name not in MODELS):
+    for name in trained:
+        if name not in CONTENDERS and name not in MODELS:
             raise ValueError(f"Nothing to measure is called {name!r}; there are {', '.join((*CONTENDERS, *MODELS))}.")
-    if repeats < 1 or steps < 1:
-        raise ValueError(f"--repeats and --steps must be at least 1, got {repeats} and {steps}.")
+    if min(repeats, steps, seeds) < 1:
+        raise ValueError(f"--repeats, --steps and --seeds must be at least 1, got {repeats}, {steps} and {seeds}.")
     if any(length <= 0 for length in minutes):
         raise ValueError(f"--minutes must be positive, got {min(minutes):g}.")
 

@@ -192,7 +192,7 @@ def predict_command(arguments: argparse.Namespace) -> None:
 
 
 def benchmark_command(arguments: argparse.Namespace) -> None:
-    benchmark.check(arguments.only, arguments.repeats, arguments.steps, arguments.minutes, arguments.accuracy_of)
+    benchmark.check(arguments.repeats, arguments.steps, arguments.minutes, arguments.accuracy_of, arguments.seeds)
     device = choose_device(arguments.device)
     splits = load("cifar10")
     rates, timed = [], []

@@ -10,7 +10,7 @@ from vit import data
 from vit.attention import attention_maps, early_against_late, head_statistics, rollout
 from vit.commands import model_and_images, print_report
 from vit.model import ViT
-from vit.probing import logit_lens, patch_regions, position_similarity, relevance
+from vit.probing import central_region, logit_lens, position_similarity, relevance
 
 
 def attention_command(arguments: argparse.Namespace) -> None:
@@ -31,7 +31,7 @@ def attention_command(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         _save_attention(arguments.out, model, images, maps, grid, title)
-    centre = (patch_regions(model, images, min(3, maps.shape[-1] - model.num_prefix_tokens)) == 0).float()
+    centre = central_region(model, images)
     statistics = head_statistics(maps, model.grid_size, model.num_prefix_tokens, model.config["patch_size"], centre)
     lens = logit_lens(model, images)[0][0].softmax(-1)
     report = {

@@ -293,6 +293,12 @@ def patch_regions(model: nn.Module, images: Tensor, k: int = 3) -> Tensor:
     return torch.stack(regions)
 
 
+def central_region(model: nn.Module, images: Tensor) -> Tensor:
+    """Where there is no mask of the object: the most central of three regions of alike patches, (B, h, w)."""
+    h, w = model.grid_size
+    return (patch_regions(model, images, min(3, h * w)) == 0).float()
+
+
 def kmeans(points: Tensor, k: int, iterations: int = 50) -> Tensor:
     """Lloyd's algorithm from farthest-point starts (Gonzalez 1985): labels (n,) in [0, k), the same at every call.
 

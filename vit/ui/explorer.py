@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vit.attention import HeadStatistics, describe_view, early_against_late, head_statistics, rollout
 from vit.data import normalize
-from vit.probing import patch_regions
+from vit.probing import central_region
 from vit.ui import models, pictures, theme
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Look, Picture
@@ -120,8 +120,7 @@ def object_of(seen: Look) -> tuple[Tensor, str]:
     if seen.mask is not None:
         return F.adaptive_avg_pool2d(seen.mask[None].float(), seen.model.grid_size), "the object"
     images = normalize(seen.pixels, seen.model.mean, seen.model.std)[None]
-    k = min(3, seen.model.grid_size[0] * seen.model.grid_size[1])
-    return (patch_regions(seen.model, images, k) == 0).float(), "the central region"
+    return central_region(seen.model, images), "the central region"
 
 
 def view_statistics(seen: Look, objects: Tensor) -> HeadStatistics:

@@ -17,7 +17,7 @@ from pathlib import Path
 import gradio as gr
 
 from vit.config import TrainConfig
-from vit.data import DatasetUnavailable, select_classes
+from vit.data import DatasetUnavailable, Splits, select_classes
 from vit.evaluation import Evaluation, evaluate
 from vit.model import ViT
 from vit.training import Progress, TrainingDiverged
@@ -200,11 +200,24 @@ def _train(run: Run) -> None:
     splits = select_classes(SOURCES[run.settings.dataset].load(), run.settings.classes)
     run.model = run.settings.build()
     run.model.classes, run.model.mean, run.model.std = splits.train.classes, splits.train.mean, splits.train.std
+    with tempfile.TemporaryDirectory() if ON_ZERO else contextlib.nullcontext() as folder:
+        if folder:
+            run.letter = Letter(Path(folder) / "wanted.json")
+            run.letter.write(run.pausing, run.stopping, run.lr)
+        try:
+            _follow(run, splits)
+        finally:
+            run.letter = None
+    if run.pausing and not run.stopping and run.progress.done < 1:
+        run.stopping, run.message = True, f"It ended: a lent GPU can't wait longer than {LONGEST_PAUSE:.0f} seconds."
+    run.status = "testing"
+    run.evaluation = evaluate(run.model, splits.test, lambda done, desc: setattr(run, "tested", done))
+    _end(run, "stopped" if run.stopping else "finished")
+
+
+def _follow(run: Run, splits: Splits) -> None:
+    """Takes in what the training hands over, and keeps its weights, until it ends."""
     saved_at, learned = 0.0, False
-    folder = tempfile.TemporaryDirectory()
-    if ON_ZERO:
-        run.letter = Letter(Path(folder.name) / "wanted.json")
-        run.letter.write(run.pausing, run.stopping, run.lr)
     try:
         for frame in begin(run.model, run.settings, splits, run):
             _take_in(run, frame)
@@ -219,14 +232,6 @@ def _train(run: Run) -> None:
     except TrainingDiverged:
         run.model = run.model.eval() if learned else None
         raise
-    finally:
-        run.letter = None
-        folder.cleanup()
-    if run.pausing and not run.stopping:
-        run.stopping, run.message = True, f"It ended: a lent GPU can't wait longer than {LONGEST_PAUSE:.0f} seconds."
-    run.status = "testing"
-    run.evaluation = evaluate(run.model, splits.test, lambda done, desc: setattr(run, "tested", done))
-    _end(run, "stopped" if run.stopping else "finished")
 
 
 def _take_in(run: Run, frame: Frame) -> None:

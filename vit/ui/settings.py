@@ -16,9 +16,7 @@ from vit.model import ViT
 from vit.ui.zero import ON_ZERO
 from vit.variants import MODELS, create_model
 
-MAX_MINUTES = float(
-    getenv("VIT_MAX_MINUTES", "1.5" if ON_ZERO else "10")
-)  # a lent GPU does in one what a CPU does in ten
+MAX_MINUTES = float(getenv("VIT_MAX_MINUTES", "1.5" if ON_ZERO else "10"))  # a lent GPU counts against a quota
 MAX_PARAMETERS = float(getenv("VIT_MAX_PARAMETERS", "25e6"))
 MAX_BATCH = 1024
 MAX_LR = 1.0

@@ -60,7 +60,8 @@ async function saveFile(format) {
   note.textContent = "Drawing …";
   const answer = await ask("export", {
     format, grid: [...map], top: topOf(map, state.source), colormap: $(".colormap").value,
-    opacity: $(".opacity").value / 100, title: `${view.title}, layer ${state.layer + 1} of ${view.L}, ${sourceName()}`, name: `${directionName()}: ${nameOf(state.query)}`,
+    opacity: $(".opacity").value / 100, title: `${view.title}, layer ${state.layer + 1} of ${view.L}, ${sourceName()}`,
+    name: `${directionName()}: ${nameOf(state.query)}`,
   });
   note.textContent = answer ? `Saved as ${answer.name}` : "";
   if (!answer) return;
