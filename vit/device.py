@@ -62,8 +62,8 @@ def precision(device: torch.device, autocast: bool = True) -> torch.autocast:
 def keep_memory() -> None:
     """Has glibc keep freed memory for the next step, where it would hand it back to the system.
 
-    A training step on a CPU allocates and frees the same tens of megabytes each time; fetching them anew, page by
-    page, cost a quarter of the step. Takes effect for the whole process; does nothing where there is no glibc.
+    A training step on a CPU allocates and frees the same tens of megabytes each time, and fetching them anew, page by
+    page, takes a share of it. Takes effect for the whole process; does nothing where there is no glibc.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt

@@ -40,7 +40,8 @@ def fitting_width(name: str, config: TrainConfig, device: torch.device, **shape)
     """The width of vit_live or vit_live_patch that learns most in config.minutes here; shape: of the model otherwise.
 
     The wider model learns more from an image, the narrower one sees more images; on a slow machine that is worth more.
-    Measured in float32 on one core, 60 s on CIFAR-10: 66.3% with width 128 (31,000 images), 70.4% with 64 (77,000).
+    Measured on one core of an Intel Xeon, seed 0, 5,000 held-out images of CIFAR-10, by OMP_NUM_THREADS=1 python -m vit
+    train --minutes 1 --no-autocast --embed-dim WIDTH: 128 gave 66.3% (31,000 images seen), 64 gave 70.4% (77,000).
     """
     for width, enough in WIDTHS.items():
         model = create_model(name, **shape, embed_dim=width).to(device)

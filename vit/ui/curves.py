@@ -6,6 +6,7 @@ from html import escape
 from vit.ui.history import History
 
 POINTS = 300  # of a drawn line at most
+LEGEND = 12  # percent of the height at the top, where a name over its line would reach into the legend
 
 
 def draw(history: History, seconds: float, classes: int, lr: float, reference: tuple[str, float] | None = None) -> str:
@@ -40,7 +41,8 @@ def _chart(title, training, validation, end, top, ticks, text, levels) -> str:
     lines = "".join(_line(kind, seconds, values, end, height) for kind, _, seconds, values in series)
     marks = "".join(f'<span class="v-y" style="top:{height(tick):.1f}%">{text(tick)}</span>' for tick in ticks)
     names = "".join(
-        f'<span class="v-level-name" style="top:{height(value):.1f}%">{escape(name)} {text(value)}</span>'
+        f'<span class="v-level-name{" under" if height(value) < LEGEND else ""}" style="top:{height(value):.1f}%">'
+        f"{escape(name)} {text(value)}</span>"
         for name, value in levels
     )
     points = "".join(_point(kind, seconds, values, end, height) for kind, _, seconds, values in series)

@@ -66,12 +66,14 @@ def _wire(demo, training: train.Tab, classifying: classify.Tab, attending: atten
         picker.upload.upload(upload, [picker.upload, picker.model], [picture, *drawn], js=UNMARK, **QUIET)
 
     dataset, run = training.form["dataset"], [training.run_id, training.owned]
-    adopted = [training.run_id, own_runs, page, picture], [own_runs, *everything]
+    adopted = [training.run_id, own_runs, page, picture, chosen[0]], [own_runs, *everything]
     train.wire_start(training).success(train.watch, run, training.views, **QUIET).success(adopt, *adopted, **QUIET)
 
     opened = [*everything, own_runs, dataset, *training.idle]
-    demo.load(open_page, training.owned, opened, **QUIET)
-    reopened = demo.load(train.reopen, training.owned, training.run_id, **QUIET)
+    # One after the other: what follows reads the model, picture and data that the page was opened with.
+    reopened = demo.load(open_page, training.owned, opened, **QUIET).success(
+        train.reopen, training.owned, training.run_id, **QUIET
+    )
     reopened.success(train.watch, run, training.views, **QUIET).success(adopt, *adopted, **QUIET)
     settled = reopened.success(watch_data, None, notice, **QUIET)
     basics = [training.form[name] for name in ("dataset", "model", "minutes")]
@@ -155,10 +157,10 @@ def upload(path: str, key: str | None) -> tuple:
     return picture, *draw(key, picture)
 
 
-def adopt(run_id: str, own_runs: list[str], page: int, picture: Picture) -> tuple:
-    """Makes a run's model the chosen one everywhere, once the run has ended."""
+def adopt(run_id: str, own_runs: list[str], page: int, picture: Picture, key: str | None) -> tuple:
+    """Makes a run's model the chosen one everywhere, once the run has ended; until then that stays the chosen one."""
     if not train.ended(run_id):  # not gr.skip(): it would cost a tab that was never opened its properties
-        return own_runs, *show(models.default(), page, picture, own_runs)
+        return own_runs, *show(key, page, picture, own_runs)
     own_runs = [*(other for other in own_runs if other != run_id), run_id]
     return own_runs, *show(run_id, page, picture, own_runs)
 
