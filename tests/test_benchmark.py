@@ -17,7 +17,7 @@ def small(monkeypatch, shapes) -> Splits:
     """Few pictures in small batches: the same code in seconds."""
     monkeypatch.setattr(benchmark, "BATCH", 2)
     monkeypatch.setattr(benchmark, "WARMUP", 1)
-    monkeypatch.setattr(benchmark, "READY", 0)
+    monkeypatch.setattr(benchmark, "BATCHES_A_STEP", 1)
     part = Splits(*(split.take(slice(40)) for split in shapes))
     monkeypatch.setattr("vit.commands.load", lambda name: part)
     return part

@@ -22,7 +22,7 @@ from vit.variants import MODELS, create_model
 
 BATCH = 128
 WARMUP = 2  # steps
-READY = 4  # batches that a DataLoader's workers hold ready: they cost nothing when they are asked for
+BATCHES_A_STEP = 16  # measured of batches alone, which come so much faster, and in bursts from a loader's workers
 PRECISIONS = ("float32", "bfloat16")
 ROWS = ("data", "compute", "usual loop", "our loop")
 
@@ -71,22 +71,21 @@ def rates(splits: Splits, device: torch.device, contenders: list[str], repeats: 
     """Yields every Rate of the contenders, in each row and in both precisions; steps: of one repeat."""
     if not contenders:
         return
-    measure = _Stopwatch(device, repeats, steps)
-    yield Rate("usual loop", "data", "float32", measure(usual_batches(splits.train, BATCH).__next__, WARMUP + READY))
-    yield Rate("our loop", "data", "float32", measure(_our_batches(splits.train, device).__next__))
+    data = {
+        "usual loop": usual_batches(splits.train, BATCH).__next__,
+        "our loop": _our_batches(splits.train, device).__next__,
+    }
+    for loop, batch in data.items():
+        measured = _race({loop: batch}, device, repeats, steps * BATCHES_A_STEP)
+        yield Rate(loop, "data", "float32", measured[loop])
     for row in ROWS[1:]:
         if row == "our loop":
             keep_memory()  # belongs to it, and would help the others too
+        ready, notes = _ready(row, contenders, splits.train, device)
+        measured = _race(ready, device, repeats, steps)
         for name, precision in itertools.product(contenders, PRECISIONS):
-            if precision == "bfloat16" and fast_dtype(device) != torch.bfloat16:
-                yield Rate(name, row, precision, note="no fast bfloat16 here")
-                continue
-            try:
-                step = _step(name, row, precision, splits.train, device)
-            except ImportError as error:
-                yield Rate(name, row, precision, note=f"{error.name} is not installed")
-                continue
-            yield Rate(name, row, precision, measure(step, WARMUP + READY * (row == "usual loop")))
+            key = name, precision
+            yield Rate(name, row, precision, measured.get(key, ()), notes.get(key, ""))
 
 
 def accuracy_after(name: str, minutes: float, seeds: int, splits: Splits, device: torch.device) -> TimedAccuracy:
@@ -144,20 +143,61 @@ def _our_batches(train_set: Dataset, device: torch.device) -> Iterator[torch.Ten
             yield normalize(images, train_set.mean, train_set.std)
 
 
-def _step(name: str, row: str, precision: str, train_set: Dataset, device: torch.device) -> Callable[[], object]:
-    """One training step of a contender, to be called again and again."""
-    model, bfloat16 = CONTENDERS[name](), precision == "bfloat16"
+def _ready(
+    row: str, contenders: list[str], train_set: Dataset, device: torch.device
+) -> tuple[dict[tuple[str, str], Callable[[], object]], dict[tuple[str, str], str]]:
+    """A training step of each contender in each precision, to be called again and again; a note where there is none."""
+    ready, notes = {}, {}
+    source = usual_batches(train_set, BATCH) if row == "usual loop" else None  # all take from one loader, in turn
+    for name, precision in itertools.product(contenders, PRECISIONS):
+        key, bfloat16 = (name, precision), precision == "bfloat16"
+        if bfloat16 and fast_dtype(device) != torch.bfloat16:
+            notes[key] = "no fast bfloat16 here"
+            continue
+        try:
+            ready[key] = _step(row, CONTENDERS[name](), bfloat16, train_set, source, device)
+        except ImportError as error:
+            notes[key] = f"{error.name} is not installed"
+    return ready, notes
+
+
+def _step(
+    row: str, model: Classifier, bfloat16: bool, train_set: Dataset, source: Iterator | None, device: torch.device
+) -> Callable[[], object]:
     if row == "our loop":
         config = TrainConfig(
             epochs=100, batch_size=BATCH, optimizer="adamw", lr=3e-4, patch_dropout=0, autocast=bfloat16
         )
         return train(model.to(device), train_set, config).__next__
     loop = UsualLoop(model, device, bfloat16)
-    if row == "usual loop":
-        loader = usual_batches(train_set, BATCH)
-        return lambda: loop.step(*next(loader))
+    if source:
+        return lambda: loop.step(*next(source))
     images, labels = next(_our_batches(train_set, device)), train_set.labels[:BATCH].to(device)
     return lambda: loop.step(images, labels)
+
+
+def _race(steps: dict, device: torch.device, repeats: int, count: int) -> dict:
+    """Images a second of each step, repeat by repeat, each time of so many calls.
+
+    All take turns in every repeat: where the machine slows down or speeds up over the minutes, it does so for all.
+    """
+    for step in steps.values():
+        for _ in range(WARMUP):
+            step()
+    measured = {name: [] for name in steps}
+    for _ in range(repeats):
+        for name, step in steps.items():
+            started = _now(device)
+            for _ in range(count):
+                step()
+            measured[name].append(count * BATCH / (_now(device) - started))
+    return {name: tuple(rates) for name, rates in measured.items()}
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def _train_usually(model: Classifier, minutes: float, train_set: Dataset, device: torch.device) -> float:
@@ -173,26 +213,3 @@ def _train_usually(model: Classifier, minutes: float, train_set: Dataset, device
 
 def _cell(rate: Rate) -> str:
     return f"{rate.median:.0f} ({min(rate.rates):.0f}-{max(rate.rates):.0f})" if rate.rates else rate.note
-
-
-class _Stopwatch:
-    """Calls a step until it is warm and then, repeat by repeat, takes the time of a number of calls."""
-
-    def __init__(self, device: torch.device, repeats: int, steps: int):
-        self.device, self.repeats, self.steps = device, repeats, steps
-
-    def __call__(self, step: Callable[[], object], warmup: int = WARMUP) -> tuple[float, ...]:
-        for _ in range(warmup):
-            step()
-        return tuple(self._once(step) for _ in range(self.repeats))
-
-    def _once(self, step: Callable[[], object]) -> float:
-        started = self._now()
-        for _ in range(self.steps):
-            step()
-        return self.steps * BATCH / (self._now() - started)
-
-    def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
