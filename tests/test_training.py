@@ -46,8 +46,8 @@ def test_patch_dropout_leaves_its_share_out_until_the_strong_part_is_over(shapes
 
 
 def test_the_patches_left_in_are_drawn_for_each_image_and_step(shapes, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(ViT, "embed", lambda self, images, keep: drawn.append(keep) or torch.zeros(len(images), 2, 48))
+    drawn, embed = [], ViT.embed
+    monkeypatch.setattr(ViT, "embed", lambda self, images, keep: drawn.append(keep) or embed(self, images, keep))
     list(train(build(), shapes.train.take(slice(40)), TrainConfig(epochs=1, batch_size=20, strong_until=1)))
     assert all(len(set(row.tolist())) == 32 for keep in drawn for row in keep)
     assert len({tuple(sorted(row.tolist())) for keep in drawn for row in keep}) == 40
@@ -241,14 +241,17 @@ def test_only_matrices_are_decayed():
     assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
 
 
-def test_muon_moves_matrices_and_kernels_of_blocks_and_stem_and_adamw_the_rest():
-    model = build(stem="conv")
+@pytest.mark.parametrize(
+    "stem, kernels", [("conv", [f"convs.{i}.weight" for i in (0, 4, 8)]), ("patch", ["proj.weight"])]
+)
+def test_muon_moves_matrices_and_kernels_of_patch_embedding_and_blocks_and_adamw_the_rest(stem, kernels):
+    model = build(stem=stem)
     adamw, muon = optimizers(model, "muon", 1e-3, 0.1)
     names = {id(p): n for n, p in model.named_parameters()}
     moved = {names[id(p)] for group in muon.param_groups for p in group["params"]}
     kinds = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
     blocks = {f"blocks.{i}.{kind}.weight" for i in range(2) for kind in kinds}
-    assert moved == blocks | {f"patch_embed.convs.{i}.weight" for i in (0, 4, 8)}
+    assert moved == blocks | {f"patch_embed.{kernel}" for kernel in kernels}
     assert moved | {names[id(p)] for g in adamw.param_groups for p in g["params"]} == set(names.values())
 
 

@@ -13,8 +13,8 @@ class TrainConfig:
     batch_size: images a step; of each process, where there are several (torchrun).
     epochs or minutes: how long; exactly one is set. Minutes count the time spent in the loop, validation included,
         not the time its consumer takes between two steps.
-    optimizer: "adamw", or "muon", which has Muon move the matrices and kernels of blocks and conv stem, at twice the
-        rate, and AdamW the rest.
+    optimizer: "adamw", or "muon", which has Muon move the matrices and kernels of patch embedding and blocks, at twice
+        the rate, and AdamW the rest.
     lr: peak learning rate; may be changed while the run goes on, and holds from the next step.
     warmup: share of the run over which the rate rises linearly from 0; then it falls to 0 in the schedule's shape,
         "cosine", "linear" or "trapezoid".

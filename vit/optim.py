@@ -18,7 +18,7 @@ COOLDOWN = 0.3  # share of the run over which the trapezoid falls
 def optimizers(
     model: nn.Module, name: str, lr: float, weight_decay: float, autocast: bool = True
 ) -> list[torch.optim.Optimizer]:
-    """AdamW for all parameters, or Muon for the matrices and kernels of blocks and conv stem and AdamW for the rest.
+    """AdamW for all parameters, or Muon for the matrices and kernels of patch embedding and blocks, AdamW for the rest.
 
     Only matrices and convolution kernels are decayed: not biases, norms, tokens or position embeddings. Every
     parameter group has "rate", its learning rate as a multiple of the run's. autocast: whether Muon orthogonalises in
@@ -27,7 +27,7 @@ def optimizers(
     muon, decayed, free = [], [], []
     for key, parameter in model.named_parameters():
         is_weight = parameter.ndim >= 2 and not key.endswith(("_token", "pos_embed"))
-        inside = name == "muon" and key.startswith(("blocks.", "patch_embed.convs.")) and parameter.ndim >= 2
+        inside = name == "muon" and key.startswith(("blocks.", "patch_embed.")) and parameter.ndim >= 2
         (muon if inside else decayed if is_weight else free).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
     adamw = torch.optim.AdamW([{**group, "rate": 1.0} for group in groups], lr=lr, betas=(0.9, 0.95), fused=True)
