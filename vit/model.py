@@ -104,13 +104,13 @@ class Attention(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor]:
         B, N, D = x.shape
         qkv = self.qkv(x).reshape(B, N, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv.unbind(0)  # each (B, heads, N, head_dim)
+        q, k, v = qkv.contiguous().unbind(0)  # each (B, heads, N, head_dim); one copy here saves one for each product
         q = q[:, :, :queries]
         if not return_attention and _fused_is_faster(q):
             attn = None
             out = F.scaled_dot_product_attention(q, k, v, dropout_p=self.attn_drop.p if self.training else 0.0)
         else:
-            scores = (q * self.head_dim**-0.5) @ k.transpose(-2, -1)  # (B, heads, N, N)
+            scores = q @ k.transpose(-2, -1) * self.head_dim**-0.5  # (B, heads, N, N)
             attn = scores.softmax(dim=-1)
             out = self.attn_drop(attn) @ v  # (B, heads, N, head_dim)
         if head_mask is not None:
