@@ -89,19 +89,26 @@ def test_train_does_not_overwrite_a_checkpoint(trained):
     fails_with_one_line(run("train", "--dataset", "shapes", "--out", folder), "already holds a checkpoint", "--out")
 
 
-def test_a_run_killed_at_any_moment_is_resumed_and_ends_bit_identical(tmp_path):
+def interrupt(arguments: list, folder: Path, after: int, sent: signal.Signals) -> tuple[int, str]:
+    """Sends a signal to a training run once so many of its steps are recorded; its exit status and last words."""
+    command = [sys.executable, "-m", "vit", "train", *map(str, arguments)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        for text in iter(lambda: process.stderr.read(1), ""):  # the bar is one long line
+            if text == "%" and len(read_metrics(folder)) >= after:
+                break
+        process.send_signal(sent)
+        said = process.stderr.read()
+    return process.returncode, said
+
+
+def test_a_run_interrupted_and_killed_at_any_moment_is_resumed_and_ends_bit_identical(tmp_path):
     short = ["--dataset", "shapes", "--model", "vit_live_patch", "--epochs", "0.6", "--batch-size", "200"]
     short += ["--cutmix", "1", "--ema", "0.9", "--drop-path-rate", "0.1", "--save-every", "0"]
     assert run("train", *short, "--out", tmp_path / "whole").returncode == 0
 
     killed = tmp_path / "killed"
-    command = [sys.executable, "-m", "vit", "train", *short, "--out", str(killed)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        for text in iter(lambda: process.stderr.read(1), ""):  # the bar is one long line
-            if text == "%" and len(read_metrics(killed)) >= 10:
-                break
-        process.send_signal(signal.SIGKILL)
-    assert not (killed / "config.json").exists()
+    assert interrupt([*short, "--out", killed], killed, 4, signal.SIGINT)[0] == 130
+    assert interrupt(["--resume", killed, "--save-every", 0], killed, 10, signal.SIGKILL)[0] == -signal.SIGKILL
     fails_with_one_line(run("train", *short, "--out", killed), "unfinished run", "--resume")
     fails_with_one_line(run("train", "--resume", killed, "--epochs", "2"), "leave out --epochs")
     result = run("train", "--resume", killed)
@@ -116,25 +123,9 @@ def test_a_run_killed_at_any_moment_is_resumed_and_ends_bit_identical(tmp_path):
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "vit",
-        "train",
-        "--dataset",
-        "shapes",
-        "--minutes",
-        "5",
-        "--out",
-        str(tmp_path / "r"),
-    ]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        for text in iter(lambda: process.stderr.read(1), ""):
-            if text == "%" and len(read_metrics(tmp_path / "r")) >= 3:
-                break
-        process.send_signal(signal.SIGINT)
-        said = process.stderr.read()
-    assert process.returncode == 130
+    arguments = ["--dataset", "shapes", "--minutes", 5, "--out", tmp_path / "r"]
+    status, said = interrupt(arguments, tmp_path / "r", 3, signal.SIGINT)
+    assert status == 130
     assert "Traceback" not in said
     assert f"python -m vit train --resume {tmp_path / 'r'}" in said
     assert 0 <= json.loads(run("evaluate", tmp_path / "r", "--json").stdout)["accuracy"] <= 1

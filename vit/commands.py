@@ -3,7 +3,9 @@
 import argparse
 import json
 import shlex
+import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -63,7 +65,7 @@ def train_command(arguments: argparse.Namespace) -> None:
         with tqdm(
             total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}", disable=not is_first_process()
         ) as bar:
-            for progress in run.steps(arguments.save_every):
+            for progress in _whole(run.steps(arguments.save_every)):
                 bar.update(100 * progress.done - bar.n)
                 bar.set_postfix_str(_status(progress, run.accuracy))
     except KeyboardInterrupt:
@@ -87,6 +89,28 @@ def train_command(arguments: argparse.Namespace) -> None:
     learned = f"Validation accuracy {percent(run.accuracy)} on {n:,} held-out images" if n else "No image was held out"
     test = f"Test it with: python -m vit evaluate {shlex.quote(str(run.folder))}"
     print_report(arguments.json, result, f"{learned}; saved in {run.folder}.\n{test}")
+
+
+def _whole(steps: Iterator) -> Iterator:
+    """The steps, none cut in two by Ctrl-C: it is held back until the step is done; a second one is not."""
+    held = []
+
+    def hold(*_) -> None:
+        held.append(True)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    holds = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else it is ignored, or somebody else's
+    if holds:
+        signal.signal(signal.SIGINT, hold)
+    try:
+        for step in steps:
+            yield step
+            if held:
+                raise KeyboardInterrupt
+    finally:
+        steps.close()
+        if holds:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
