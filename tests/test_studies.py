@@ -9,7 +9,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from tests.test_app import picture  # noqa: F401
-from vit import probing
+from vit import heads
 from vit.checkpoint import from_pretrained
 from vit.ui import models, studies
 
@@ -68,21 +68,21 @@ def test_importance_and_regions_grow_and_can_be_stopped(client):
 
 def test_tables_say_what_the_numbers_say(shapes):
     model, part = from_pretrained(models.CHECKPOINTS / "shapes"), shapes.test.take(slice(40))
-    found = list(probing.head_importance(model, part))[-1]
+    found = list(heads.head_importance(model, part))[-1]
     table = studies.importance_table(found)
     layer, head = divmod(int(found.drop.argmax()), model.num_heads)
     assert f"Layer {layer + 1}, head {head + 1} is worth most" in table and "over 40 pictures" in table
     assert table.count("<td") == 12
-    regions = list(probing.head_regions(model, part))[-1]
+    regions = list(heads.head_regions(model, part))[-1]
     best = regions.ranked(1)[0]
     table = studies.regions_table(regions, part)
     assert f"favours the {best['region']} most" in table
     ratios = [float(ratio) for ratio in re.findall(r"<b>([\d.]+) ×</b>", table)]
-    assert ratios == sorted(ratios, reverse=True) and len(ratios) == (regions.counts >= probing.FEW_PICTURES).sum()
+    assert ratios == sorted(ratios, reverse=True) and len(ratios) == (regions.counts >= heads.FEW_PICTURES).sum()
 
 
 def test_heads_of_no_worth_are_counted():
-    found = probing.HeadImportance(1.0, 30, torch.tensor([[0.2, 0.0]]), torch.tensor([[0.01, 0.01]]))
+    found = heads.HeadImportance(1.0, 30, torch.tensor([[0.2, 0.0]]), torch.tensor([[0.01, 0.01]]))
     assert "For 1 of 2 heads the interval includes 0" in studies.importance_table(found)
 
 
@@ -107,5 +107,5 @@ def test_examples_are_places_in_the_test_set(shapes):
     _, part, places = studies._material("shapes", 60)
     assert torch.equal(part.images, shapes.test.images[places])
     found = list(studies.head_regions("shapes", 60))[-1]["ranked"]
-    plain = list(probing.head_regions(studies._material("shapes", 60)[0], part, studies.BATCH))[-1].ranked(100)
+    plain = list(heads.head_regions(studies._material("shapes", 60)[0], part, studies.BATCH))[-1].ranked(100)
     assert [row["examples"] for row in found] == [[places[i] for i in row["examples"]] for row in plain]

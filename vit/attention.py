@@ -1,6 +1,6 @@
 """Attention maps as numbers, and numbers as sentences. Maps are (B, L, heads, N, N) after softmax, rows are queries.
 
-Nothing but torch is imported. What has to run a model over changed inputs, or over a set, is in vit/probing.py.
+Nothing but torch is imported. What has to run a model on purpose is in vit/probing.py, and over a set in vit/heads.py.
 """
 
 import math

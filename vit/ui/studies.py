@@ -6,10 +6,10 @@ from html import escape
 import gradio as gr
 import torch
 
-from vit import probing
+from vit import heads
 from vit.data import Dataset
+from vit.heads import HeadImportance, HeadRegions
 from vit.model import ViT
-from vit.probing import HeadImportance, HeadRegions
 from vit.ui import models, pictures
 from vit.ui.datasets import LABELS, SOURCES
 from vit.ui.errors import BadInput
@@ -27,7 +27,7 @@ def head_importance(model: str, pictures: float) -> Iterator[dict]:
 def head_regions(model: str, pictures: float) -> Iterator[dict]:
     """Which head's class token favours which region, over that many test pictures; examples index the test set."""
     vit, dataset, places = _material(model, pictures)
-    for found in probing.head_regions(vit, dataset, BATCH):
+    for found in heads.head_regions(vit, dataset, BATCH):
         rows = []
         for row in found.ranked(100):
             seen_in = [places[i] for i in row["examples"]]
@@ -42,7 +42,7 @@ def show_importance(model: str, pictures: float) -> Iterator[str]:
 
 def show_regions(model: str, pictures: float) -> Iterator[str]:
     vit, dataset, _ = _material(model, pictures)
-    for found in probing.head_regions(vit, dataset, BATCH):
+    for found in heads.head_regions(vit, dataset, BATCH):
         yield _progress(found.done, found.n, int(pictures)) + regions_table(found, dataset)
 
 
@@ -78,7 +78,7 @@ def build(model: gr.Dropdown) -> None:
 
 def _importance(key: str, count: float) -> Iterator[HeadImportance]:
     model, dataset, _ = _material(key, count)
-    return probing.head_importance(model, dataset, BATCH)
+    return heads.head_importance(model, dataset, BATCH)
 
 
 def _material(key: str, count: float) -> tuple[ViT, Dataset, list[int]]:
@@ -100,19 +100,19 @@ def _material(key: str, count: float) -> tuple[ViT, Dataset, list[int]]:
 
 def importance_table(found: HeadImportance) -> str:
     """Heads by layers, in points of the true class's probability, and a sentence on what stands out."""
-    L, heads = found.drop.shape
+    L, H = found.drop.shape
     points, interval = 100 * found.drop, 100 * found.interval
     scale = max(1.0, points.abs().max().item())
     head = "".join(f"<th>Layer {layer + 1}</th>" if L < 7 else f"<th>{layer + 1}</th>" for layer in range(L))
     rows = ""
-    for k in range(heads):
+    for k in range(H):
         cells = "".join(_cell(points[layer, k].item(), interval[layer, k].item(), scale, L) for layer in range(L))
         rows += f"<tr><th>Head {k + 1}</th>{cells}</tr>"
-    layer, k = divmod(int(points.argmax()), heads)
+    layer, k = divmod(int(points.argmax()), H)
     unclear = int((points.abs() <= interval).sum())
     return (
         f'<p class="x-study-says">Layer {layer + 1}, head {k + 1} is worth most: without it the true class has '
-        f"{points[layer, k]:.1f} ± {interval[layer, k]:.1f} points of probability less. For {unclear} of {L * heads} "
+        f"{points[layer, k]:.1f} ± {interval[layer, k]:.1f} points of probability less. For {unclear} of {L * H} "
         f"heads the interval includes 0.</p>"
         f'<div class="x-scroll"><table class="x-importance"><tr><th></th>{head}</tr>{rows}</table></div>'
         f'<p class="v-note">Mean fall of the true class\'s probability with one head off, in points, ± the 95% '
