@@ -155,7 +155,8 @@ def card(model: ViT) -> str:
     )
     architecture = "\n".join(f"| {key.replace('_', ' ')} | {_readable(value)} |" for key, value in model.config.items())
     parameters = sum(p.numel() for p in model.parameters())
-    facts = "\n".join(f"| {key.replace('_', ' ')} | {_readable(value)} |" for key, value in trained.items())
+    known = {key.replace("_", " "): _readable(value) for key, value in trained.items() if value is not None}
+    facts = "\n".join(f"| {key} | {value} |" for key, value in known.items())
     return f"""---
 {data.to_yaml()}
 ---
