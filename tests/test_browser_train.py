@@ -1,6 +1,7 @@
 """Live training as a visitor meets it, in a real Chromium, from the click on Start to the finished model's use."""
 
 import re
+import socket
 
 import pytest
 
@@ -148,6 +149,24 @@ def cifar10_url(tmp_path):
 @pytest.mark.timeout(600)
 def test_a_run_on_cifar10_from_start_to_use(cifar10_url, visitor):
     walk_through(visitor, cifar10_url, "CIFAR-10", "cifar10")
+
+
+@pytest.fixture
+def waiting_url(tmp_path):
+    """Of an app whose CIFAR-10 is still on its way: the Hub takes the call and does not answer."""
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        endpoint = f"http://127.0.0.1:{hub.getsockname()[1]}"
+        variables = {"HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HOME": str(tmp_path / "home")}
+        with serving(**variables, VIT_RUNS_FOLDER=str(tmp_path / "runs")) as url:
+            yield url
+
+
+def test_a_run_can_be_asked_for_while_its_data_is_on_the_way(waiting_url, visitor):
+    page = visitor(waiting_url)
+    expect(page.locator("#notice")).to_contain_text("Loading CIFAR-10")
+    expect(page.get_by_label("CIFAR-10", exact=True)).to_be_checked()
+    button(page, "Start training").click()
+    expect(page.locator("#progress h2")).to_contain_text("Preparing vit-live on CIFAR-10")
 
 
 def test_five_visitors_queue_up_and_see_their_own_run_only(visitor, app_url):

@@ -65,21 +65,21 @@ def _wire(demo, training: train.Tab, classifying: classify.Tab, attending: atten
         )
         picker.upload.upload(upload, [picker.upload, picker.model], [picture, *drawn], js=UNMARK, **QUIET)
 
-    dataset, run = training.form["dataset"], [training.run_id, training.owned]
+    data_chosen, run = [training.form["dataset"], training.form["classes"]], [training.run_id, training.owned]
     adopted = [training.run_id, own_runs, page, picture, chosen[0]], [own_runs, *everything]
     train.wire_start(training).success(train.watch, run, training.views, **QUIET).success(adopt, *adopted, **QUIET)
 
-    opened = [*everything, own_runs, dataset, *training.idle]
+    opened = [*everything, own_runs, *data_chosen, *training.idle]
     # One after the other: what follows reads the model, picture and data that the page was opened with.
     reopened = demo.load(open_page, training.owned, opened, **QUIET).success(
         train.reopen, training.owned, training.run_id, **QUIET
     )
     reopened.success(train.watch, run, training.views, **QUIET).success(adopt, *adopted, **QUIET)
     settled = reopened.success(watch_data, None, notice, **QUIET)
-    basics = [training.form[name] for name in ("dataset", "model", "minutes")]
-    settled.success(
-        train.settle, [*basics, training.run_id], [dataset, training.form["classes"], *training.idle], **QUIET
-    ).success(train_form.fit_width, None, training.form["embed_dim"], **QUIET)
+    chosen_so_far = [*data_chosen, training.form["model"], training.form["minutes"], training.run_id]
+    settled.success(train.settle, chosen_so_far, [*data_chosen, *training.idle], **QUIET).success(
+        train_form.fit_width, None, training.form["embed_dim"], **QUIET
+    )
     gr.api(about, api_name="about", concurrency_limit=None)
 
 
@@ -110,7 +110,7 @@ def open_page(owned: dict[str, str], request: gr.Request) -> tuple:
         key = run_id
     dataset = "shapes" if datasets.SOURCES["cifar10"].error else "cifar10"
     idle = (gr.skip(),) * 3 if run_id else train.opened(dataset)
-    return *show(key, 0, picture, own_runs), own_runs, dataset, *idle
+    return *show(key, 0, picture, own_runs), own_runs, dataset, train_form.fill_classes(dataset), *idle
 
 
 def open_tab(request: gr.Request) -> gr.Tabs:

@@ -219,12 +219,12 @@ def change_rate(run_id: str, owned: Owned, lr: float) -> str:
     return f'<p class="v-note">The peak is {lr:g} from here on.</p>'
 
 
-def settle(dataset: str, model: str, minutes: float, run_id: str) -> tuple:
+def settle(dataset: str, classes: list[str], model: str, minutes: float, run_id: str) -> tuple:
     """Once CIFAR-10 is there or out of reach: its pictures, or Shapes in its place, as the line on top says."""
-    dataset = "shapes" if SOURCES[dataset].error else dataset
-    if run_id:
-        return dataset, train_form.fill_classes(dataset), *(gr.skip(),) * 3
-    return dataset, train_form.fill_classes(dataset), *opened(dataset, model, minutes)
+    chosen = dataset, classes
+    if SOURCES[dataset].error:
+        chosen = "shapes", train_form.fill_classes("shapes")
+    return *chosen, *((gr.skip(),) * 3 if run_id else opened(chosen[0], model, minutes))
 
 
 def opened(dataset: str, model: str = "vit_live", minutes: float | None = None) -> tuple:
