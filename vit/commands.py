@@ -21,6 +21,7 @@ from vit.model import ViT
 from vit.optim import OPTIMIZERS, SCHEDULES
 from vit.pace import fitting_width
 from vit.run import Run, unfinished
+from vit.variants import LARGE_IMAGES
 
 CONFIG_FLAGS = {  # the fields of TrainConfig that train has a flag for
     "epochs": (float, "passes over the training images"),
@@ -123,8 +124,8 @@ def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
     if arguments.classes:
         splits = data.select_classes(splits, arguments.classes)
     shape = {"img_size": splits.train.images.shape[-1], "num_classes": len(splits.train.classes)}
-    if arguments.model in ("vit_base", "vit_large"):
-        shape["patch_size"] = 4  # theirs of 16 would leave 2 x 2 patches of a 32 px image
+    if arguments.model in LARGE_IMAGES:
+        shape["patch_size"] = 4
     shape |= {name: getattr(arguments, name) for name in SHAPE_FLAGS if getattr(arguments, name) is not None}
     if arguments.model is None:
         shape |= _fitting_shape(shape, config, device)

@@ -36,6 +36,7 @@ def vit_large(**overrides) -> ViT:
 
 
 MODELS = {f.__name__: f for f in (vit_live, vit_live_patch, vit_tiny, vit_small, vit_base, vit_large)}
+LARGE_IMAGES = ("vit_base", "vit_large")  # those whose patches of 16 leave little of a picture of 32 px
 
 
 def create_model(name: str, **overrides) -> ViT:

@@ -14,7 +14,7 @@ from vit import cifar10, data, shapes
 from vit.config import TrainConfig
 from vit.model import ViT
 from vit.ui.zero import ON_ZERO
-from vit.variants import MODELS, create_model
+from vit.variants import LARGE_IMAGES, MODELS, create_model
 
 MAX_MINUTES = float(getenv("VIT_MAX_MINUTES", "1.5" if ON_ZERO else "10"))  # a lent GPU counts against a quota
 MAX_PARAMETERS = float(getenv("VIT_MAX_PARAMETERS", "25e6"))
@@ -23,7 +23,7 @@ MAX_LR = 1.0
 MAX_DEPTH = 24
 
 IMG_SIZE = 32
-VARIANTS = tuple(name for name in MODELS if name not in ("vit_base", "vit_large"))  # those that fit 32 px
+VARIANTS = tuple(name for name in MODELS if name not in LARGE_IMAGES)
 PATCHES = (2, 4, 8, 16)
 CLASSES = {"cifar10": cifar10.CLASSES, "shapes": shapes.CLASSES}
 SHAPE = ("patch_size", "embed_dim", "depth", "num_heads", "stem")  # what of a variant may be changed
