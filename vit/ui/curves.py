@@ -46,7 +46,8 @@ def _chart(title, training, validation, end, top, ticks, text, levels) -> str:
         for name, value in levels
     )
     points = "".join(_point(kind, seconds, values, end, height) for kind, _, seconds, values in series)
-    legend = "".join(_legend(kind, name if validation else "now", values, text) for kind, name, _, values in series)
+    named = [(kind, name if validation else "now", values) for kind, name, _, values in series if validation or values]
+    legend = "".join(_legend(*key, text) for key in named)
     return (
         f'<figure class="v-chart"><figcaption><b>{title}</b>{legend}</figcaption><div class="v-plot">'
         f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{title} over time">'
