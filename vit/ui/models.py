@@ -68,7 +68,7 @@ def name(model: ViT) -> str:
 def choices(own_runs: list[str]) -> list[tuple[str, str]]:
     """(label, key) of what this page can choose, its newest run first."""
     keys = [run_id for run_id in reversed(own_runs) if run_id in runs.RUNS and runs.RUNS[run_id].usable] + shipped()
-    return [(title(key, own_runs) + _measured(find(key)), key) for key in keys]
+    return [(title(key, own_runs) + _facts(find(key)), key) for key in keys]
 
 
 def title(key: str, own_runs: list[str]) -> str:
@@ -83,5 +83,6 @@ def accuracy(model: ViT) -> float | None:
     return model.trained.get("test_accuracy") or model.trained.get("validation_accuracy")
 
 
-def _measured(model: ViT) -> str:
-    return "" if accuracy(model) is None else f" · {accuracy(model):.1%}"
+def _facts(model: ViT) -> str:
+    measured = "" if accuracy(model) is None else f" · {accuracy(model):.1%}"
+    return f" · {len(model.blocks)} × {model.num_heads} heads{measured}"
