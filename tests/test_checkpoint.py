@@ -1,6 +1,8 @@
 """Saving and loading: bit-exact, strict, atomic, safetensors only."""
 
+import errno
 import json
+import resource
 import shutil
 
 import pytest
@@ -66,6 +68,24 @@ def test_a_crash_while_saving_leaves_the_old_checkpoint(model, tmp_path, monkeyp
     model.trained["epochs"] = 4
     with pytest.raises(OSError, match="No space left"):
         model.save_pretrained(folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+
+
+def test_a_disk_that_takes_no_more_is_the_systems_error_and_leaves_the_old_checkpoint(model, tmp_path):
+    """As on a full disk, on which safetensors raises an error that is no OSError."""
+    folder = model.save_pretrained(tmp_path / "saved")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as error:
+            model.save_pretrained(folder)
+        with pytest.raises(OSError):
+            checkpoint.save_state(folder, model.state_dict(), {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.errno == errno.EFBIG
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
 

@@ -4,8 +4,10 @@ The only code that reads or writes weights, and it reads safetensors alone: a pi
 gives ViT its methods save_pretrained and from_pretrained, so that vit/model.py needs nothing but torch.
 """
 
+import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -28,10 +30,8 @@ def save_pretrained(model: ViT, folder: str | os.PathLike, dtype: torch.dtype | 
     dtype: of the stored weights, such as torch.float16 for half the size; they are float32 again once loaded.
 
     Everything is written beside the folder first and renamed into place, so that a crash leaves the old checkpoint or
-    the new one, never half of one. Other files in an existing folder stay.
+    the new one, never half of one. Other files in an existing folder stay. Raises OSError on a full disk.
     """
-    from safetensors.torch import save_file
-
     folder = Path(folder).absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
@@ -40,7 +40,7 @@ def save_pretrained(model: ViT, folder: str | os.PathLike, dtype: torch.dtype | 
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
         if dtype is not None:  # a count of batches stays a whole number
             weights = {name: w.to(dtype) if w.is_floating_point() else w for name, w in weights.items()}
-        save_file(weights, new / WEIGHTS, metadata={"format": "pt"})
+        write_tensors(weights, new / WEIGHTS, {"format": "pt"})
         (new / CONFIG).write_text(json.dumps(config_of(model), indent=2) + "\n", encoding="utf-8")
         (new / CARD).write_text(card(model), encoding="utf-8")
         if folder.exists():
@@ -57,9 +57,6 @@ def from_pretrained(source: str | os.PathLike, revision: str | None = None) -> V
 
     Strict: every tensor has to be there, with its shape, and no other. Raises CheckpointError otherwise.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     config_file, weights_file = _files(source, revision)
     try:
         saved = json.loads(config_file.read_text(encoding="utf-8"))
@@ -74,8 +71,8 @@ def from_pretrained(source: str | os.PathLike, revision: str | None = None) -> V
             f"expected architecture, classes, mean, std and trained, as save_pretrained writes them."
         ) from error
     try:
-        weights = load_file(weights_file)
-    except (OSError, SafetensorError) as error:
+        weights, _ = read_tensors(weights_file)
+    except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{source}/{WEIGHTS} is damaged or not a safetensors file ({error}); copy or download it again."
         ) from error
@@ -90,26 +87,50 @@ def from_pretrained(source: str | os.PathLike, revision: str | None = None) -> V
 
 def save_state(folder: Path, tensors: dict[str, Tensor], about: dict) -> None:
     """Writes an unfinished run's tensors, and about, which is JSON, to one file that is replaced at a stroke."""
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
-    new = folder / f".{STATE}"
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(tensors, new, metadata={"about": json.dumps(about)})
-    os.replace(new, folder / STATE)
+    write_tensors(tensors, folder / STATE, {"about": json.dumps(about)})
 
 
 def load_state(folder: Path) -> tuple[dict[str, Tensor], dict]:
     """What save_state wrote. Raises CheckpointError where there is none, or none that can be read."""
-    from safetensors import SafetensorError, safe_open
-
     if not (folder / STATE).is_file():
         raise CheckpointError(f"{folder} holds no unfinished run ({STATE}); start one with train --out {folder}.")
     try:
-        with safe_open(folder / STATE, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["about"])  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        tensors, metadata = read_tensors(folder / STATE)
+        return tensors, json.loads(metadata["about"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder / STATE} is damaged ({error}); the run has to start again.") from error
+
+
+def write_tensors(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
+    """Writes a safetensors file and renames it into place, so that there is the old one or the new one.
+
+    Raises OSError where that fails, as on a full disk, of which safetensors speaks in an error of its own.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    new = file.with_name(f".{file.name}")
+    try:
+        save_file(tensors, new, metadata=metadata)
+    except SafetensorError as error:
+        new.unlink(missing_ok=True)
+        known = re.search(r"os error (\d+)", str(error))
+        code = int(known[1]) if known else errno.EIO
+        raise OSError(code, os.strerror(code), str(file)) from error
+    os.replace(new, file)
+
+
+def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """A safetensors file's tensors and metadata. Raises OSError or ValueError where there is none, or a damaged one."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
 
 
 def config_of(model: ViT) -> dict:
