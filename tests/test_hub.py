@@ -10,6 +10,7 @@ import pytest
 from huggingface_hub import constants
 
 from vit.ui import hub, saved
+from vit.ui.snapshots import Album
 
 TOKEN = "hf_secret_of_a_visitor"
 RUN = "a" * 16
@@ -74,7 +75,7 @@ def fake_hub(monkeypatch, tmp_path, small_vit):
     monkeypatch.setattr(saved, "FOLDER", tmp_path / "runs")
     small_vit.classes = tuple("abcdefghij")
     small_vit.trained = {"dataset": "shapes", "validation_accuracy": 0.9}
-    saved.save(RUN, small_vit, {"secret": "stays here"})
+    saved.save(RUN, small_vit, {"secret": "stays here"}, Album())
     yield handler
     server.shutdown()
     server.server_close()

@@ -20,6 +20,8 @@ from vit.training import Progress, TrainingDiverged
 from vit.ui import learning, models, runs, saved, settings, snapshots
 from vit.ui.datasets import SOURCES
 from vit.ui.learning import Frame
+from vit.ui.run import Run, changed
+from vit.ui.snapshots import Album
 
 TINY = {"dataset": "shapes", "model": "vit_live_patch", "minutes": 1, "batch_size": 8, "embed_dim": 24, "depth": 1}
 
@@ -41,24 +43,24 @@ def registry(monkeypatch, tmp_path, shapes):
     until(lambda: not any(run.live for run in runs.RUNS.values()))
 
 
-def start(**changes) -> runs.Run:
+def start(**changes) -> Run:
     return runs.start(settings.read({**TINY, **changes}))
 
 
 def until(condition) -> None:
     """Waits for what a run's thread does; steps tell nobody, so it looks again now and then."""
     deadline = time.monotonic() + 30
-    with runs._changed:
+    with changed:
         while not condition():
             assert time.monotonic() < deadline
-            runs._changed.wait(0.01)
+            changed.wait(0.01)
 
 
-def steps(run: runs.Run) -> int:
+def steps(run: Run) -> int:
     return run.progress.step if run.progress else 0
 
 
-def stopped(run: runs.Run, after: int = 3) -> runs.Run:
+def stopped(run: Run, after: int = 3) -> Run:
     until(lambda: steps(run) >= after)
     runs.stop(run.id, run.owner)
     until(lambda: not run.live)
@@ -68,14 +70,14 @@ def stopped(run: runs.Run, after: int = 3) -> runs.Run:
 def test_five_visitors_one_trains_and_four_wait_in_order():
     five = [start() for _ in range(5)]
     until(lambda: steps(five[0]))
-    assert [run.place for run in five] == [0, 1, 2, 3, 4]
+    assert [runs.place(run) for run in five] == [0, 1, 2, 3, 4]
     assert len({run.id for run in five} | {run.owner for run in five}) == 10
     runs.stop(five[2].id, five[2].owner)
     until(lambda: not five[2].live)
-    assert [run.place for run in five] == [0, 1, 0, 2, 3] and five[2].status == "stopped" and not five[2].usable
+    assert [runs.place(run) for run in five] == [0, 1, 0, 2, 3] and five[2].status == "stopped" and not five[2].usable
     runs.stop(five[0].id, five[0].owner)
     until(lambda: steps(five[1]))
-    assert [run.place for run in five[3:]] == [1, 2]
+    assert [runs.place(run) for run in five[3:]] == [1, 2]
 
 
 def test_a_full_queue_refuses_and_old_runs_are_forgotten(monkeypatch):
@@ -142,7 +144,7 @@ def test_nobody_but_the_owner_steers():
 def test_a_run_nobody_watches_ends_and_keeps_its_result(monkeypatch):
     watched, left = start(), None
     until(lambda: steps(watched) >= 3)
-    monkeypatch.setattr(runs, "UNWATCHED_MINUTES", 5.0)
+    monkeypatch.setattr("vit.ui.run.UNWATCHED_MINUTES", 5.0)
     assert runs.watch(watched.id) is watched and watched.live
     left = watched
     left.watched_at -= 5 * 60 + 1
@@ -181,6 +183,19 @@ def test_after_a_restart_the_last_saved_weights_are_there(monkeypatch):
     assert found.usable and found.owner != run.owner
     assert found.history.loss and found.settings == run.settings
     assert weights.keys() == models.find(run.id).state_dict().keys()
+
+
+def test_a_run_found_on_disk_is_whole(monkeypatch):
+    run = stopped(start(classes=["heart", "moon"]))
+    runs.RUNS.clear()
+    found = runs.find(run.id)
+    assert (found.status, found.progress, found.settings) == (run.status, run.progress, run.settings)
+    assert found.album.moments == run.album.moments and len(found.album.moments) >= 2
+    assert torch.equal(found.evaluation.confusion, run.evaluation.confusion)
+    assert found.evaluation.accuracy == run.evaluation.accuracy
+    (saved.folder(run.id) / saved.MOMENTS).write_bytes(b"damaged")
+    runs.RUNS.clear()
+    assert runs.find(run.id).usable and not runs.find(run.id).album.moments
 
 
 @pytest.mark.parametrize("name", ["", "guess", "../../etc/passwd", "a" * 16, "..", "x" * 4000])
@@ -245,7 +260,7 @@ def test_only_so_many_runs_stay_on_disk(monkeypatch, small_vit):
     monkeypatch.setattr(saved, "KEEP_ON_DISK", 2)
     (saved.FOLDER / "somebody's").mkdir(parents=True)
     for i in range(4):
-        saved.save(f"{i}" * 16, small_vit, {})
+        saved.save(f"{i}" * 16, small_vit, {}, Album())
     kept = sorted(path.name for path in saved.FOLDER.iterdir())
     assert kept == ["2" * 16, "3" * 16, "somebody's"]
 

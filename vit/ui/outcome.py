@@ -10,7 +10,7 @@ from vit.ui.curves import clock
 from vit.ui.datasets import LABELS
 from vit.ui.errors import BadInput
 from vit.ui.history import thin
-from vit.ui.runs import Run
+from vit.ui.run import UNWATCHED_MINUTES, Run
 from vit.ui.theme import CLASS_COLOURS
 
 VIEWS = 5  # what show() returns
@@ -154,5 +154,5 @@ def limits() -> dict:
         "max_parameters": settings.MAX_PARAMETERS,
         "runs_at_once": runs.MAX_RUNS,
         "runs_waiting": runs.MAX_QUEUE,
-        "unwatched_minutes": runs.UNWATCHED_MINUTES,
+        "unwatched_minutes": UNWATCHED_MINUTES,
     }

@@ -1,118 +1,41 @@
 """Training runs: each in one daemon thread, a few at a time, the others in a queue in order of arrival.
 
 Pages and programs hold a run's id and only read; steering it takes the owner's token. Limits come from the environment:
-VIT_MAX_RUNS at once, VIT_MAX_QUEUE waiting, VIT_KEEP_RUNS that have ended, VIT_UNWATCHED_MINUTES without a watcher.
+VIT_MAX_RUNS at once, VIT_MAX_QUEUE waiting, VIT_KEEP_RUNS that have ended.
 """
 
 import contextlib
 import contextvars
 import os
-import secrets
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import gradio as gr
 
-from vit.config import TrainConfig
 from vit.data import DatasetUnavailable, Splits, select_classes
-from vit.evaluation import Evaluation, evaluate
-from vit.model import ViT
-from vit.training import Progress, TrainingDiverged
+from vit.evaluation import evaluate
+from vit.training import TrainingDiverged
 from vit.ui import saved
 from vit.ui.datasets import SOURCES
-from vit.ui.history import History
 from vit.ui.learning import Frame, begin
+from vit.ui.run import Run, changed
 from vit.ui.settings import Settings, check_lr
-from vit.ui.snapshots import Album
 from vit.ui.zero import LONGEST_PAUSE, ON_ZERO, Letter
 
 MAX_RUNS = int(os.getenv("VIT_MAX_RUNS", "1"))
 MAX_QUEUE = int(os.getenv("VIT_MAX_QUEUE", "8"))
 KEEP_RUNS = int(os.getenv("VIT_KEEP_RUNS", "12"))
-UNWATCHED_MINUTES = float(os.getenv("VIT_UNWATCHED_MINUTES", "5"))
 
 SAVE_EVERY = 20.0  # seconds in the loop
-LIVE = ("queued", "loading", "running", "paused", "testing")
-
-
-@dataclass
-class Run:
-    """One training.
-
-    status: queued, loading, running or paused, testing; then finished, stopped or failed, or interrupted where the
-    server went down. message: why it ended early. warning: what does not stop it. model: where it can't be on disk.
-    """
-
-    settings: Settings
-    id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
-    owner: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
-    status: str = "queued"
-    message: str = ""
-    warning: str = ""
-    history: History = field(default_factory=History)
-    album: Album = field(default_factory=Album)
-    progress: Progress | None = None
-    evaluation: Evaluation | None = None
-    tested: float = 0.0  # share of the test pictures
-    drawing: float = 0.0  # seconds spent on snapshots
-    model: ViT | None = None
-    stopping: bool = False
-    pausing: bool = False
-    lr: float | None = None  # the new peak rate, once it was changed
-    letter: Letter | None = None  # tells the process where it trains all that, on ZeroGPU
-    watched_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def live(self) -> bool:
-        return self.status in LIVE
-
-    @property
-    def usable(self) -> bool:
-        """Whether there is a model of it to use."""
-        return not self.live and (self.model is not None or saved.folder(self.id) is not None)
-
-    @property
-    def accuracy(self) -> float | None:
-        """The latest on validation images, in [0, 1]."""
-        return self.history.validation_accuracy[-1] if self.history.validation_accuracy else None
-
-    @property
-    def place(self) -> int:
-        """In the queue, from 1; 0 once it has its turn."""
-        waiting = [run.id for run in list(RUNS.values()) if run.status == "queued"]
-        return waiting.index(self.id) + 1 if self.id in waiting else 0
-
-    def owned_by(self, token: str) -> bool:
-        return secrets.compare_digest(self.owner.encode(), str(token).encode())
-
-    def steer(self, config: TrainConfig) -> bool:
-        """Between two steps: waits while paused, hands on a new rate; False once the run shall end."""
-        while self.pausing and not self.ending:
-            self.status = "paused"
-            with _changed:
-                _changed.wait(1.0)
-        config.lr = self.lr or config.lr
-        return not self.ending
-
-    @property
-    def ending(self) -> bool:
-        """Whether it was stopped, or nobody has watched it for too long."""
-        if not self.stopping and time.monotonic() - self.watched_at > 60 * UNWATCHED_MINUTES:
-            self.message = f"It ended because nobody had watched it for {UNWATCHED_MINUTES:g} minutes."
-            self.stopping = True
-        return self.stopping
-
 
 RUNS: dict[str, Run] = {}  # in order of arrival
-_changed = threading.Condition()
 
 
 def start(settings: Settings) -> Run:
     """Queues a run and returns at once. Raises ValueError where the queue is full."""
-    with _changed:
+    with changed:
         if sum(run.status == "queued" for run in list(RUNS.values())) >= MAX_QUEUE:
             raise ValueError(f"{MAX_QUEUE} runs are waiting already; try again in a few minutes.")
         run = Run(settings)
@@ -126,10 +49,16 @@ def start(settings: Settings) -> Run:
 def find(run_id: str) -> Run:
     """The run, from disk where the server was restarted since. Raises ValueError where there is none any more."""
     if run_id not in RUNS:
-        if (record := saved.record(run_id)) is None:
+        if (restored := Run.restore(run_id)) is None:
             raise ValueError("There is no such run, or it is no longer kept; start a new one.")
-        RUNS[run_id] = _restored(run_id, record)
+        RUNS[run_id] = restored
     return RUNS[run_id]
+
+
+def place(run: Run) -> int:
+    """In the queue, from 1; 0 once it has its turn."""
+    waiting = [other.id for other in list(RUNS.values()) if other.status == "queued"]
+    return waiting.index(run.id) + 1 if run.id in waiting else 0
 
 
 def watch(run_id: str) -> Run:
@@ -165,22 +94,22 @@ def _steer(run_id: str, owner: str, **change) -> Run:
     run = find(run_id)
     if not run.owned_by(owner):
         raise PermissionError("Only the page or program that started this run can stop or steer it; you can watch it.")
-    with _changed:
+    with changed:
         vars(run).update(change)
         if letter := run.letter:
             with contextlib.suppress(FileNotFoundError):  # the run ended this moment
                 letter.write(run.pausing, run.stopping, run.lr)
             run.status = "paused" if run.pausing and run.status == "running" else run.status
-        _changed.notify_all()
+        changed.notify_all()
     return run
 
 
 def _work(run: Run) -> None:
-    with _changed:
-        while not (run.ending or (run.place == 1 and busy() < MAX_RUNS)):
-            _changed.wait(2.0)
+    with changed:
+        while not (run.ending or (place(run) == 1 and busy() < MAX_RUNS)):
+            changed.wait(2.0)
         run.status = "stopped" if run.stopping else "loading"
-        _changed.notify_all()
+        changed.notify_all()
     try:
         if run.status == "loading":
             _train(run)
@@ -192,8 +121,8 @@ def _work(run: Run) -> None:
         _end(run, "failed", f"Training broke off ({type(error).__name__}: {error}). Try a smaller model or batch.")
         raise
     finally:
-        with _changed:
-            _changed.notify_all()
+        with changed:
+            changed.notify_all()
 
 
 def _train(run: Run) -> None:
@@ -228,7 +157,7 @@ def _follow(run: Run, splits: Splits) -> None:
                 learned = True
                 if frame.progress.elapsed - saved_at >= SAVE_EVERY or not saved_at:
                     saved_at = frame.progress.elapsed
-                    _save(run)
+                    run.save("interrupted")
     except TrainingDiverged:
         run.model = run.model.eval() if learned else None
         raise
@@ -254,68 +183,10 @@ def _end(run: Run, status: str, message: str = "") -> None:
         run.model = None
     if run.model is not None:
         run.model.eval()
-        _save(run, status)
+        run.save(status)
     if saved.folder(run.id) and not run.warning:
         run.model = None  # on disk, from where those who use it load it
     run.status = status  # last: whoever sees it may use the model
-
-
-def _save(run: Run, status: str = "interrupted") -> None:
-    """Weights and history to disk; status: what the run is to those who find it there later."""
-    run.model.trained = _trained(run)
-    record = {
-        "dataset": run.settings.dataset,
-        "variant": run.settings.variant,
-        "classes": run.settings.classes,
-        "shape": run.settings.shape,
-        "config": asdict(run.settings.config),
-        "status": status,
-        "message": run.message,
-        "progress": asdict(run.progress),
-        "history": run.history.thinned(300),
-        "test_accuracy": run.evaluation and run.evaluation.accuracy,
-    }
-    try:
-        saved.save(run.id, run.model, record)
-        run.warning = ""
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        run.warning = (
-            f"Its weights can't be saved ({reason}); training goes on, but a restart of the server loses them."
-        )
-
-
-def _trained(run: Run) -> dict:
-    """What config.json and the card say about the run."""
-    return {
-        "dataset": run.settings.dataset,
-        "model": run.settings.variant,
-        "validation_accuracy": run.accuracy,
-        **({"test_accuracy": run.evaluation.accuracy, "test_images": run.evaluation.n} if run.evaluation else {}),
-        "steps": run.progress.step,
-        "epochs": round(run.progress.epoch, 3),
-        "seconds": round(run.progress.elapsed, 1),
-        "images_per_second": round(run.progress.images_per_second, 1),
-        "command": run.settings.command,
-        **({"learning_rate_changes": _changes(run)} if run.history.changes else {}),
-        "config": asdict(run.settings.config),
-    }
-
-
-def _changes(run: Run) -> dict[str, float]:
-    return {f"after {seconds:.0f} s": lr for seconds, lr in run.history.changes}
-
-
-def _restored(run_id: str, record: dict) -> Run:
-    config = TrainConfig(**record["config"])
-    settings = Settings(record["dataset"], record["variant"], config, tuple(record["classes"]), record["shape"])
-    run = Run(settings, id=run_id, status=record["status"], message=record["message"])
-    run.history, run.progress = History(**record["history"]), Progress(**record["progress"])
-    if run.status == "interrupted":
-        run.message = (
-            f"The server was restarted during this run; what it had learned by step {run.progress.step:,} is kept."
-        )
-    return run
 
 
 def busy() -> int:

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from vit.checkpoint import CARD, CONFIG, WEIGHTS, save_pretrained
 from vit.model import ViT
+from vit.ui.snapshots import Album
 
 FOLDER = Path(os.getenv("VIT_RUNS_FOLDER", Path(__file__).parents[2] / "runs" / "page"))
 KEEP_ON_DISK = int(os.getenv("VIT_KEEP_ON_DISK", "40"))
-RECORD = "run.json"
+RECORD, MOMENTS = "run.json", "moments.safetensors"
 ID = re.compile(r"[\w-]{16}")
 
 
@@ -27,9 +28,10 @@ def folder(run_id: str) -> Path | None:
     return path if path and (path / RECORD).is_file() and (path / WEIGHTS).is_file() else None
 
 
-def save(run_id: str, model: ViT, record: dict) -> Path:
+def save(run_id: str, model: ViT, record: dict, album: Album) -> Path:
     """Replaces what was saved of this run before. Raises OSError where the disk is full or can't be written."""
     path = save_pretrained(model, FOLDER / run_id)
+    album.save(path / MOMENTS)
     temporary = path / f".{RECORD}"
     temporary.write_text(json.dumps(record), encoding="utf-8")
     temporary.replace(path / RECORD)
@@ -44,6 +46,12 @@ def record(run_id: str) -> dict | None:
         return json.loads((path / RECORD).read_text(encoding="utf-8")) if path else None
     except (OSError, ValueError):
         return None
+
+
+def album(run_id: str) -> Album:
+    """The moments that were saved with it; empty where there are none."""
+    path = folder(run_id)
+    return Album.load(path / MOMENTS) if path else Album()
 
 
 def archive(run_id: str, name: str) -> Path:

@@ -4,13 +4,16 @@ A snapshot is bytes, each array quantised on a scale that stays the same over th
 attention maps of the class token, probabilities, similarity of the position embeddings, first filters.
 """
 
+import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from vit.attention import attention_maps
+from vit.checkpoint import read_tensors, write_tensors
 from vit.data import Dataset, normalize
 from vit.model import ViT
 from vit.probing import patch_filters, position_similarity
@@ -118,3 +121,25 @@ class Album:
 
     def get(self, ids: list[int]) -> list[Moment]:
         return [moment for moment in self.moments if moment.id in ids]
+
+    def save(self, file: Path) -> None:
+        """Writes the moments to one safetensors file. Raises OSError where that fails."""
+        moments = self.moments
+        data = {str(m.id): torch.frombuffer(bytearray(m.snapshot.data), dtype=torch.uint8) for m in moments}
+        about = {m.id: {"step": m.snapshot.step, "shapes": m.snapshot.shapes, "figures": m.figures} for m in moments}
+        write_tensors(data, file, {"moments": json.dumps(about)})
+
+    @classmethod
+    def load(cls, file: Path) -> "Album":
+        """What save wrote; an empty album where there is none, or a damaged one: the run can do without."""
+        album = cls()
+        try:
+            data, metadata = read_tensors(file)
+            for name, about in json.loads(metadata["moments"]).items():
+                shapes = {part: tuple(shape) for part, shape in about["shapes"].items()}
+                snapshot = Snapshot(about["step"], data[name].numpy().tobytes(), shapes)
+                album.moments.append(Moment(int(name), snapshot, about["figures"]))
+        except (OSError, ValueError, KeyError):
+            return cls()
+        album._next = album.moments[-1].id + 1 if album.moments else 0
+        return album

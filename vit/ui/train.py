@@ -9,7 +9,7 @@ import gradio as gr
 from vit.ui import outcome, pictures, runs, settings, train_api, train_form, train_view
 from vit.ui.datasets import SOURCES
 from vit.ui.errors import BadInput
-from vit.ui.runs import Run
+from vit.ui.run import Run
 from vit.ui.train_form import Form
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
@@ -158,7 +158,8 @@ async def watch(run_id: str, owned: Owned) -> AsyncIterator[tuple]:
         source, live = SOURCES[run.settings.dataset], run.live
         own = owned.get(run_id, "") != "" and run.owned_by(owned[run_id])
         mode = (run.live, own, run.pausing, run.stopping, run.status == "testing")
-        now = (run.status, len(run.history.seconds), run.place, run.stopping, source.fraction, run.tested, run.warning)
+        waits = (runs.place(run), source.fraction, run.tested)
+        now = (run.status, len(run.history.seconds), run.stopping, run.warning, waits)
         if now != seen or mode != seen_mode:
             moment = (run.album.moments[-1].id if run.album.moments else -1, live)
             forming = gr.skip() if moment == seen_moment else train_view.forming(run)

@@ -6,7 +6,7 @@ import gradio as gr
 
 from vit.ui import runs, settings, train_view
 from vit.ui.errors import BadInput
-from vit.ui.runs import Run
+from vit.ui.run import Run
 
 POINTS = 300  # of a curve at most
 
@@ -59,7 +59,7 @@ def training_status(run_id: str) -> dict:
         "status": run.status,
         "message": run.message,
         "warning": run.warning,
-        "place_in_queue": run.place,
+        "place_in_queue": runs.place(run),
         "step": progress.step if progress else 0,
         "epoch": progress.epoch if progress else 0.0,
         "images_per_second": progress.images_per_second if progress else None,

@@ -7,13 +7,14 @@ import gradio as gr
 
 from vit.ui import pictures, runs, settings, speed
 from vit.ui.datasets import LABELS, SOURCES
+from vit.ui.run import UNWATCHED_MINUTES
 from vit.ui.settings import CLASSES, DEFAULTS, LEARNING, MAX_MINUTES, PATCHES, SHAPE, Settings, WrongSetting
 
 NAMES = {"vit_live": "Live", "vit_live_patch": "Live patch", "vit_tiny": "Tiny", "vit_small": "Small"}
 LIMITS = (
     f"Here a run takes at most {MAX_MINUTES:g} minutes and {settings.MAX_PARAMETERS / 1e6:g} million parameters; "
     f"{runs.MAX_RUNS} {'trains' if runs.MAX_RUNS == 1 else 'train'} at a time, {runs.MAX_QUEUE} may wait. "
-    f"It ends after {runs.UNWATCHED_MINUTES:g} minutes in which nobody watches."
+    f"It ends after {UNWATCHED_MINUTES:g} minutes in which nobody watches."
 )
 
 Form = dict[str, gr.components.Component]

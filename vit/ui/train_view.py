@@ -14,7 +14,7 @@ from vit.ui import curves, models, pictures, runs, theme
 from vit.ui.curves import clock
 from vit.ui.datasets import LABELS, SOURCES
 from vit.ui.history import History
-from vit.ui.runs import Run
+from vit.ui.run import Run
 from vit.ui.settings import CLASSES, DEFAULTS, Settings, size
 from vit.ui.snapshots import TOP, Moment, Snapshot, probe, take
 
@@ -103,8 +103,9 @@ def panel(run: Run) -> str:
     progress, source = run.progress, SOURCES[run.settings.dataset]
     warning = f'<p class="t-wrong" role="alert">{escape(run.warning)}</p>' if run.warning else ""
     if run.status == "queued":
-        ahead = f"{run.place - 1} before it" if run.place > 1 else "next"
-        return head(f"Waiting for its turn: {what}", f"Place {run.place} in the queue, {ahead}.")
+        place = runs.place(run)
+        ahead = f"{place - 1} before it" if place > 1 else "next"
+        return head(f"Waiting for its turn: {what}", f"Place {place} in the queue, {ahead}.")
     if run.status == "loading":
         text, done = ("Warming up: the first step is the slowest.", 0.0)
         if source.splits is None:
