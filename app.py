@@ -8,8 +8,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python app.py",
         description="Serve the page on which a small Vision Transformer is trained live, used, and looked into.",
-        epilog="The variables VIT_MAX_MINUTES, VIT_MAX_PARAMETERS, VIT_MAX_RUNS, VIT_MAX_QUEUE, VIT_KEEP_RUNS, "
-        "VIT_KEEP_ON_DISK and VIT_UNWATCHED_MINUTES bound the training; VIT_RUNS_FOLDER is where runs are saved.",
+        epilog="The variables VIT_MAX_MINUTES, VIT_MAX_PARAMETERS, VIT_MAX_MEMORY, VIT_MAX_RUNS, VIT_MAX_QUEUE, "
+        "VIT_KEEP_RUNS, VIT_KEEP_ON_DISK and VIT_UNWATCHED_MINUTES bound the training; VIT_RUNS_FOLDER is where runs "
+        "are saved.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--share", action="store_true", help="also open a public link, which lives one week")

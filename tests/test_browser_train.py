@@ -130,6 +130,13 @@ def walk_through(visitor, url: str, dataset: str, slug: str) -> None:
     expect(page.locator(".v-model:visible input")).to_have_value(re.compile(f"Your run 1: vit-live · {dataset}"))
     expect(page.locator("#prediction .v-bars li")).to_have_count(5)
 
+    late = visitor(page.url)
+    expect(late.locator("#status")).to_contain_text("Another's run")
+    open_tab(late, "Classify")
+    before = late.locator("#prediction .v-seen img").get_attribute("src")
+    late.locator(".v-gallery:visible button").nth(3).click()
+    expect(late.locator("#prediction .v-seen img")).not_to_have_attribute("src", before)
+
 
 def test_a_run_on_shapes_from_start_to_use(visitor, app_url):
     walk_through(visitor, app_url, "Shapes", "shapes")

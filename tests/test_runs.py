@@ -17,12 +17,13 @@ from vit.__main__ import CONFIG_FLAGS, SHAPE_FLAGS, build_parser
 from vit.config import TrainConfig
 from vit.data import Splits, select_classes
 from vit.training import Progress, TrainingDiverged
-from vit.ui import learning, models, runs, saved, settings, snapshots
-from vit.ui.datasets import SOURCES
+from vit.ui import learning, models, runs, saved, settings, snapshots, train_view
+from vit.ui.datasets import SOURCES, Source
 from vit.ui.learning import Frame
 from vit.ui.run import Run, changed
 from vit.ui.snapshots import Album
 
+LARGE = {"patch_size": 2, "embed_dim": 384, "depth": 12, "num_heads": 6}
 TINY = {"dataset": "shapes", "model": "vit_live_patch", "minutes": 1, "batch_size": 8, "embed_dim": 24, "depth": 1}
 
 
@@ -185,7 +186,51 @@ def test_after_a_restart_the_last_saved_weights_are_there(monkeypatch):
     assert weights.keys() == models.find(run.id).state_dict().keys()
 
 
-def test_a_run_found_on_disk_is_whole(monkeypatch):
+def test_a_run_whose_data_is_on_the_way_holds_nobody_up_and_can_be_stopped(monkeypatch):
+    coming = Source("cifar10")
+    monkeypatch.setitem(SOURCES, "cifar10", coming)
+    with coming._lock:  # as while it loads
+        first = start(dataset="cifar10")
+        until(lambda: first.status == "loading")
+        second = start()
+        until(lambda: steps(second))
+        runs.stop(first.id, first.owner)
+        until(lambda: first.status == "stopped")
+        assert not first.usable and not steps(first)
+
+
+def test_a_long_pause_ends_when_somebody_waits():
+    paused = start()
+    until(lambda: steps(paused) >= 2)
+    runs.pause(paused.id, paused.owner)
+    until(lambda: paused.status == "paused")
+    paused.paused_at -= 5 * 60 + 1
+    assert paused.live
+    waiting = start()
+    until(lambda: steps(waiting))
+    assert paused.status == "stopped" and "paused for 5 minutes while others waited" in paused.message
+
+
+def test_an_ended_run_can_be_chosen_by_whoever_has_its_id():
+    run = stopped(start())
+    assert models.available(run.id) and not models.available("a" * 16)
+    own = models.get_to_know(models.get_to_know({}, run.id, own=True), run.id, own=False)
+    label = f"Your run 1: vit-live-patch · Shapes · 1 × 4 heads · {run.evaluation.accuracy:.1%}"
+    assert models.choices(own)[0] == (label, run.id)
+    others = models.get_to_know({}, run.id, own=False)
+    assert models.choices(others)[0][0].startswith("Another's run: ")
+    runs.RUNS.clear()
+    assert models.available(run.id)
+
+
+def test_the_moments_of_a_run_found_on_disk_wait_for_their_pictures(monkeypatch):
+    run = stopped(start())
+    assert train_view.forming(run)["moments"]
+    monkeypatch.setattr(SOURCES["shapes"], "splits", None)
+    assert not train_view.forming(run)["moments"]
+
+
+def test_a_run_found_on_disk_is_whole():
     run = stopped(start(classes=["heart", "moon"]))
     runs.RUNS.clear()
     found = runs.find(run.id)
@@ -251,6 +296,8 @@ def test_the_archive_holds_weights_config_and_card():
         assert sorted(file.namelist()) == [
             f"vit-live-shapes/{name}" for name in ("README.md", "config.json", "model.safetensors")
         ]
+    made = saved.archive(run.id, "vit-live-shapes").stat().st_mtime_ns
+    assert saved.archive(run.id, "vit-live-shapes").stat().st_mtime_ns == made, "it is not made again"
     with pytest.raises(ValueError, match="nothing to download"):
         saved.archive("a" * 16, "name")
 
@@ -345,6 +392,8 @@ def test_an_album_keeps_the_first_the_last_and_few_between():
         ({"weight_decay": -1}, "weight_decay", "0 or positive"),
         ({"seed": None}, "seed", "seed is empty"),
         ({"minutes": 1000}, "minutes", "at most 10 minutes"),
+        ({"model": "vit_tiny", "patch_size": 2, "depth": 24, "num_heads": 24}, "num_heads", "too many maps"),
+        ({"model": "vit_small", **LARGE, "batch_size": 128}, "batch_size", "choose a batch of at most 60"),
         ({"momentum": 1}, "momentum", "no setting 'momentum'"),
     ],
 )

@@ -103,6 +103,17 @@ def test_position_similarity_is_one_at_the_patch_itself(client):
         client.predict("none", api_name="/position_similarity")
 
 
+def test_a_model_of_some_classes_is_studied_on_their_pictures(shapes, monkeypatch, small_vit):
+    small_vit.classes, small_vit.trained = ("heart", "moon"), {"dataset": "shapes"}
+    monkeypatch.setattr(studies.models, "find", lambda key: small_vit)
+    monkeypatch.setattr(studies.pictures, "gallery_source", lambda key: "shapes")
+    _, part, places = studies._material("few", 60)
+    assert part.classes == ("heart", "moon") and set(part.labels.tolist()) == {0, 1}
+    assert torch.equal(part.images, shapes.test.images[places])
+    names = [shapes.test.classes[label] for label in shapes.test.labels[places].tolist()]
+    assert names == [part.classes[label] for label in part.labels.tolist()]
+
+
 def test_examples_are_places_in_the_test_set(shapes):
     _, part, places = studies._material("shapes", 60)
     assert torch.equal(part.images, shapes.test.images[places])

@@ -35,6 +35,11 @@ class Source:
         return self.splits
 
     @property
+    def loading(self) -> bool:
+        """Whether it is on its way."""
+        return self._lock.locked()
+
+    @property
     def state(self) -> str:
         """Where the dataset stands, in a few words."""
         if self.splits is not None:

@@ -10,7 +10,10 @@ from vit.ui import runs, saved
 from vit.ui.datasets import LABELS, SOURCES
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
+ANOTHERS = "Another's run"
 ADVICE = "There is no model yet. Train one: a minute on Shapes is enough."
+
+Known = dict[str, str]  # runs whose models a page can choose: id -> what it calls them, in order of arrival
 
 
 def shipped() -> list[str]:
@@ -47,7 +50,15 @@ def find(key: str | None) -> ViT:
 
 def available(key: str) -> bool:
     """Whether there is a finished model of that name or run's id."""
-    return key in shipped() or (key in runs.RUNS and runs.RUNS[key].model is not None and not runs.RUNS[key].live)
+    return key in shipped() or ended(key)
+
+
+def ended(run_id: str) -> bool:
+    """Whether a run of that id has left a model to use, be it from before a restart."""
+    try:
+        return runs.find(run_id).usable
+    except ValueError:
+        return False
 
 
 @lru_cache(maxsize=4)
@@ -65,17 +76,25 @@ def name(model: ViT) -> str:
     return model.trained.get("model", "vit").replace("_", "-")
 
 
-def choices(own_runs: list[str]) -> list[tuple[str, str]]:
+def choices(known: Known) -> list[tuple[str, str]]:
     """(label, key) of what this page can choose, its newest run first."""
-    keys = [run_id for run_id in reversed(own_runs) if run_id in runs.RUNS and runs.RUNS[run_id].usable] + shipped()
-    return [(title(key, own_runs) + _facts(find(key)), key) for key in keys]
+    keys = [run_id for run_id in reversed(known) if ended(run_id)] + shipped()
+    return [(title(key, known) + _facts(find(key)), key) for key in keys]
 
 
-def title(key: str, own_runs: list[str]) -> str:
-    """Variant and dataset, and for this page's runs the how-manieth it is."""
+def title(key: str, known: Known) -> str:
+    """Variant and dataset, and before them what this page calls a run."""
     model = find(key)
-    mine = f"Your run {own_runs.index(key) + 1}: " if key in own_runs else ""
-    return f"{mine}{name(model)} · {LABELS[dataset(model)]}"
+    called = f"{known[key]}: " if key in known else ""
+    return f"{called}{name(model)} · {LABELS[dataset(model)]}"
+
+
+def get_to_know(known: Known, run_id: str, own: bool) -> Known:
+    """The runs that a page knows and one more: its browser's own have a number, another's is a run."""
+    if run_id in known:
+        return known
+    number = 1 + sum(called != ANOTHERS for called in known.values())
+    return {**known, run_id: f"Your run {number}" if own else ANOTHERS}
 
 
 def accuracy(model: ViT) -> float | None:

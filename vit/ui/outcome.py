@@ -1,5 +1,6 @@
 """What there is of a run once it has ended: test accuracy and confusion, command, download, the Hub, the comparison."""
 
+import contextlib
 from html import escape
 
 import gradio as gr
@@ -52,8 +53,14 @@ def show(run: Run, owned: list[str]) -> tuple:
     if run.live or not run.usable:
         return gr.Column(visible=False), gr.skip(), gr.skip(), gr.skip(), comparison(owned)
     confusion = _confusion(run.evaluation, run.settings.classes) if run.evaluation else ""
-    download = gr.DownloadButton(value=str(saved.archive(run.id, _file_name(run))) if saved.folder(run.id) else None)
-    return gr.Column(visible=True), confusion, run.settings.command, download, comparison(owned)
+    return gr.Column(visible=True), confusion, run.settings.command, _download(run), comparison(owned)
+
+
+def _download(run: Run) -> gr.DownloadButton:
+    archived = None
+    with contextlib.suppress(OSError):  # a full disk, which the run's own warning speaks of
+        archived = str(saved.archive(run.id, _file_name(run))) if saved.folder(run.id) else None
+    return gr.DownloadButton(value=archived)
 
 
 def settings_of(run: Run) -> str:

@@ -12,6 +12,7 @@ import torch
 from vit import data
 from vit.device import precision
 from vit.ui import attention, classify, datasets, learning, models, outcome, pictures, speed, theme, train, train_form
+from vit.ui.models import Known
 from vit.ui.pictures import STATIC, Picture
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
@@ -51,46 +52,43 @@ def build() -> gr.Blocks:
 
 
 def _wire(demo, training: train.Tab, classifying: classify.Tab, attending: attention.Tab, status, notice) -> None:
-    picture, page, own_runs = gr.State(None), gr.State(0), gr.State([])
+    picture, page, known = gr.State(None), gr.State(0), gr.State({})
     pickers = [classifying.picker, attending.picker]
     drawn = [classifying.result, attending.view]
     chosen = [picker.model for picker in pickers]
     everything = [*chosen, *(picker.gallery for picker in pickers), picture, *drawn, status]
 
     for picker in pickers:
-        picker.model.input(choose_model, [picker.model, page, picture, own_runs], everything, **QUIET)
+        picker.model.input(choose_model, [picker.model, page, picture, known], everything, **QUIET)
         picker.gallery.pick(pick, [picker.model, page], [picture, *drawn], trigger_mode="always_last", **QUIET)
         picker.other.click(
-            turn_page, [picker.model, page, own_runs], [page, *everything], trigger_mode="always_last", **QUIET
+            turn_page, [picker.model, page, known], [page, *everything], trigger_mode="always_last", **QUIET
         )
         picker.upload.upload(upload, [picker.upload, picker.model], [picture, *drawn], js=UNMARK, **QUIET)
 
     data_chosen, run = [training.form["dataset"], training.form["classes"]], [training.run_id, training.owned]
-    adopted = [training.run_id, own_runs, page, picture, chosen[0]], [own_runs, *everything]
+    adopted = [training.run_id, training.owned, known, page, picture, chosen[0]], [known, *everything]
     train.wire_start(training).success(train.watch, run, training.views, **QUIET).success(adopt, *adopted, **QUIET)
 
-    opened = [*everything, own_runs, *data_chosen, *training.idle]
+    opened = [*everything, known, *data_chosen, *training.idle]
     # One after the other: what follows reads the model, picture and data that the page was opened with.
     reopened = demo.load(open_page, training.owned, opened, **QUIET).success(
         train.reopen, training.owned, training.run_id, **QUIET
     )
     reopened.success(train.watch, run, training.views, **QUIET).success(adopt, *adopted, **QUIET)
     settled = reopened.success(watch_data, None, notice, **QUIET)
-    chosen_so_far = [*data_chosen, training.form["model"], training.form["minutes"], training.run_id]
-    settled.success(train.settle, chosen_so_far, [*data_chosen, *training.idle], **QUIET).success(
-        train_form.fit_width, None, training.form["embed_dim"], **QUIET
-    )
+    train.wire_settled(training, settled)
     gr.api(about, api_name="about", concurrency_limit=None)
 
 
-def show(key: str | None, page: int, picture: Picture | None, own_runs: list[str]) -> tuple:
+def show(key: str | None, page: int, picture: Picture | None, known: Known) -> tuple:
     """Everything that depends on model and picture; without a picture, the gallery's first."""
     source = pictures.gallery_source(key)
     if picture is None or picture[0] not in ("upload", source):
         picture = (source, pictures.chosen(source, page)[0])
-    dropdown = gr.Dropdown(models.choices(own_runs), value=key)
+    dropdown = gr.Dropdown(models.choices(known), value=key)
     gallery = pictures.gallery(key, page, picture)
-    return dropdown, dropdown, gallery, gallery, picture, *draw(key, picture), status_line(key, own_runs)
+    return dropdown, dropdown, gallery, gallery, picture, *draw(key, picture), status_line(key, known)
 
 
 def draw(key: str | None, picture: Picture) -> tuple[str, dict]:
@@ -104,13 +102,17 @@ def draw(key: str | None, picture: Picture) -> tuple[str, dict]:
 def open_page(owned: dict[str, str], request: gr.Request) -> tuple:
     """What a visitor meets: a model, a picture, both drawn, and the Train tab ready, or on the run of the address."""
     run_id = train.reopen(owned, request)
-    own_runs = [owned_id for owned_id in owned if train.ended(owned_id)]
+    known: Known = {}
+    for owned_id in filter(models.ended, owned):
+        known = models.get_to_know(known, owned_id, own=True)
     key, picture = linked(request.query_params)
-    if train.ended(run_id) and "model" not in request.query_params:
+    if models.ended(run_id) and "model" not in request.query_params:
         key = run_id
+    if key and models.ended(key):
+        known = models.get_to_know(known, key, own=False)
     dataset = "shapes" if datasets.SOURCES["cifar10"].error else "cifar10"
     idle = (gr.skip(),) * 3 if run_id else train.opened(dataset)
-    return *show(key, 0, picture, own_runs), own_runs, dataset, train_form.fill_classes(dataset), *idle
+    return *show(key, 0, picture, known), known, dataset, train_form.fill_classes(dataset), *idle
 
 
 def open_tab(request: gr.Request) -> gr.Tabs:
@@ -136,12 +138,12 @@ def linked(query) -> tuple[str | None, Picture | None]:
     return key or models.default(), picture
 
 
-def choose_model(key: str, page: int, picture: Picture, own_runs: list[str]) -> tuple:
-    return show(key, page, picture, own_runs)
+def choose_model(key: str, page: int, picture: Picture, known: Known) -> tuple:
+    return show(key, page, picture, known)
 
 
-def turn_page(key: str | None, page: int, own_runs: list[str]) -> tuple:
-    return page + 1, *show(key, page + 1, None, own_runs)
+def turn_page(key: str | None, page: int, known: Known) -> tuple:
+    return page + 1, *show(key, page + 1, None, known)
 
 
 def pick(key: str | None, page: int, event: gr.EventData) -> tuple:
@@ -157,12 +159,12 @@ def upload(path: str, key: str | None) -> tuple:
     return picture, *draw(key, picture)
 
 
-def adopt(run_id: str, own_runs: list[str], page: int, picture: Picture, key: str | None) -> tuple:
+def adopt(run_id: str, owned: dict[str, str], known: Known, page: int, picture: Picture, key: str | None) -> tuple:
     """Makes a run's model the chosen one everywhere, once the run has ended; until then that stays the chosen one."""
-    if not train.ended(run_id):  # not gr.skip(): it would cost a tab that was never opened its properties
-        return own_runs, *show(key, page, picture, own_runs)
-    own_runs = [*(other for other in own_runs if other != run_id), run_id]
-    return own_runs, *show(run_id, page, picture, own_runs)
+    if not models.ended(run_id):  # not gr.skip(): it would cost a tab that was never opened its properties
+        return known, *show(key, page, picture, known)
+    known = models.get_to_know(known, run_id, run_id in owned)
+    return known, *show(run_id, page, picture, known)
 
 
 async def watch_data() -> AsyncIterator[str]:
@@ -178,9 +180,9 @@ async def watch_data() -> AsyncIterator[str]:
         await asyncio.sleep(0.5)
 
 
-def status_line(key: str | None, own_runs: list[str]) -> str:
+def status_line(key: str | None, known: Known) -> str:
     """Where one is: model, data, device."""
-    where = models.title(key, own_runs) if key else "no model yet · Shapes"
+    where = models.title(key, known) if key else "no model yet · Shapes"
     return f"<b>Vision Transformer, live</b><span>{escape(where)} · {device()}</span>"
 
 

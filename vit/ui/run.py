@@ -51,6 +51,7 @@ class Run:
     lr: float | None = None  # the new peak rate, once it was changed
     letter: Letter | None = None  # tells the process where it trains all that, on ZeroGPU
     watched_at: float = field(default_factory=time.monotonic)
+    paused_at: float = field(default_factory=time.monotonic)  # the latest step, while it is paused
 
     @property
     def live(self) -> bool:
@@ -71,6 +72,7 @@ class Run:
 
     def steer(self, config: TrainConfig) -> bool:
         """Between two steps: waits while paused, hands on a new rate; False once the run shall end."""
+        self.paused_at = time.monotonic()
         while self.pausing and not self.ending:
             self.status = "paused"
             with changed:

@@ -20,7 +20,7 @@ from vit.training import TrainingDiverged
 from vit.ui import saved
 from vit.ui.datasets import SOURCES
 from vit.ui.learning import Frame, begin
-from vit.ui.run import Run, changed
+from vit.ui.run import UNWATCHED_MINUTES, Run, changed
 from vit.ui.settings import Settings, check_lr
 from vit.ui.zero import LONGEST_PAUSE, ON_ZERO, Letter
 
@@ -36,7 +36,7 @@ RUNS: dict[str, Run] = {}  # in order of arrival
 def start(settings: Settings) -> Run:
     """Queues a run and returns at once. Raises ValueError where the queue is full."""
     with changed:
-        if sum(run.status == "queued" for run in list(RUNS.values())) >= MAX_QUEUE:
+        if sum(run.live for run in list(RUNS.values())) >= MAX_RUNS + MAX_QUEUE:
             raise ValueError(f"{MAX_QUEUE} runs are waiting already; try again in a few minutes.")
         run = Run(settings)
         RUNS[run.id] = run
@@ -105,13 +105,10 @@ def _steer(run_id: str, owner: str, **change) -> Run:
 
 
 def _work(run: Run) -> None:
-    with changed:
-        while not (run.ending or (place(run) == 1 and busy() < MAX_RUNS)):
-            changed.wait(2.0)
-        run.status = "stopped" if run.stopping else "loading"
-        changed.notify_all()
     try:
-        if run.status == "loading":
+        _await_data(run)
+        _await_turn(run)
+        if not run.stopping:
             _train(run)
     except (TrainingDiverged, DatasetUnavailable, ValueError) as error:
         _end(run, "failed", str(error))
@@ -123,6 +120,37 @@ def _work(run: Run) -> None:
     finally:
         with changed:
             changed.notify_all()
+
+
+def _await_data(run: Run) -> None:
+    """Others' turns come meanwhile. Raises DatasetUnavailable."""
+    source = SOURCES[run.settings.dataset]
+    if source.splits is not None:
+        return
+    with changed:
+        run.status = "loading"
+        while source.loading and not run.ending:
+            changed.wait(0.5)
+    if not run.stopping:
+        source.load()
+
+
+def _await_turn(run: Run) -> None:
+    with changed:
+        run.status = "queued"
+        while not (run.ending or (place(run) == 1 and busy() < MAX_RUNS)):
+            _end_long_pauses()
+            changed.wait(2.0)
+        run.status = "stopped" if run.stopping else "loading"
+        changed.notify_all()
+
+
+def _end_long_pauses() -> None:
+    """While somebody waits, a run may pause as long as it may be left alone."""
+    for run in list(RUNS.values()):
+        if run.status == "paused" and time.monotonic() - run.paused_at > 60 * UNWATCHED_MINUTES:
+            run.message = f"It ended because it had been paused for {UNWATCHED_MINUTES:g} minutes while others waited."
+            run.stopping = True
 
 
 def _train(run: Run) -> None:
@@ -190,8 +218,11 @@ def _end(run: Run, status: str, message: str = "") -> None:
 
 
 def busy() -> int:
-    """Runs that compute now."""
-    return sum(run.live and run.status != "queued" for run in list(RUNS.values()))
+    """Runs that compute now, or are about to."""
+    return sum(
+        run.live and run.status != "queued" and SOURCES[run.settings.dataset].splits is not None
+        for run in list(RUNS.values())
+    )
 
 
 def _forget_old() -> None:

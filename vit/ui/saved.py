@@ -59,7 +59,9 @@ def archive(run_id: str, name: str) -> Path:
     source = folder(run_id)
     if source is None:
         raise ValueError("Nothing of this run is saved, so there is nothing to download; train another.")
-    path = Path(tempfile.gettempdir()) / "vit-live" / run_id / f"{name}.zip"
+    path = _archives(run_id) / f"{name}.zip"
+    if path.exists() and path.stat().st_mtime >= (source / RECORD).stat().st_mtime:
+        return path
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as file:
         for part in (WEIGHTS, CONFIG, CARD):
@@ -67,8 +69,13 @@ def archive(run_id: str, name: str) -> Path:
     return path
 
 
+def _archives(run_id: str) -> Path:
+    return Path(tempfile.gettempdir()) / "vit-live" / run_id
+
+
 def _delete_oldest() -> None:
     there = [path for path in FOLDER.iterdir() if ID.fullmatch(path.name) and folder(path.name)]
     there.sort(key=lambda path: (path / RECORD).stat().st_mtime)
     for path in there[:-KEEP_ON_DISK]:
         shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(_archives(path.name), ignore_errors=True)

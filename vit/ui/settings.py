@@ -18,6 +18,8 @@ from vit.variants import LARGE_IMAGES, MODELS, create_model
 
 MAX_MINUTES = float(getenv("VIT_MAX_MINUTES", "1.5" if ON_ZERO else "10"))  # a lent GPU counts against a quota
 MAX_PARAMETERS = float(getenv("VIT_MAX_PARAMETERS", "25e6"))
+MAX_MEMORY = float(getenv("VIT_MAX_MEMORY", "8"))  # gigabytes that a step may need, about
+MAX_MAPS = 2e7  # values in all maps of one picture
 MAX_BATCH = 1024
 MAX_LR = 1.0
 MAX_DEPTH = 24
@@ -121,7 +123,9 @@ def read(values: dict) -> Settings:
         if name in values and values[name] is None:
             raise WrongSetting(name, f"The {name.replace('_', ' ')} is empty; enter a value.")
     classes = _classes(dataset, values.get("classes"))
-    return Settings(dataset, variant, _config(minutes, values), classes, _shape(variant, len(classes), values))
+    chosen = Settings(dataset, variant, _config(minutes, values), classes, _shape(variant, len(classes), values))
+    _check_memory(chosen)
+    return chosen
 
 
 def _classes(dataset: str, chosen) -> tuple[str, ...]:
@@ -195,6 +199,23 @@ def _shape(variant: str, classes: int, values: dict) -> dict:
     if counted > MAX_PARAMETERS:
         raise WrongSetting("embed_dim", _too_large(counted))
     return shape
+
+
+def _check_memory(chosen: Settings) -> None:
+    """Raises WrongSetting where maps or a training step would need too much: the system would end the whole server."""
+    full = variant_shape(chosen.variant) | chosen.shape
+    tokens, depth, heads = (IMG_SIZE // full["patch_size"]) ** 2 + 1, full["depth"], full["num_heads"]
+    if depth * heads * tokens**2 > MAX_MAPS:
+        message = f"{depth} layers of {heads} heads on {tokens} tokens have too many maps to show; "
+        raise WrongSetting("num_heads", message + "choose fewer heads or layers, or larger patches.")
+    # A block keeps of an image, for its backward pass, some 16 values a token and channel and 3 copies of the maps.
+    image = 4 * depth * (16 * full["embed_dim"] * tokens + 3 * heads * tokens**2) / 1e9
+    needed, most = chosen.config.batch_size * image, int(MAX_MEMORY / image)
+    if needed > MAX_MEMORY:
+        remedy = f"a batch of at most {most}" if most else "larger patches or a smaller width"
+        raise WrongSetting(
+            "batch_size", f"A step needs about {needed:.0f} GB, here {MAX_MEMORY:g} are the most; choose {remedy}."
+        )
 
 
 def _too_large(parameters: float) -> str:

@@ -7,7 +7,7 @@ import gradio as gr
 import torch
 
 from vit import heads
-from vit.data import Dataset
+from vit.data import Dataset, select_classes
 from vit.heads import HeadImportance, HeadRegions
 from vit.model import ViT
 from vit.ui import models, pictures
@@ -91,11 +91,14 @@ def _material(key: str, count: float) -> tuple[ViT, Dataset, list[int]]:
     except ValueError as error:
         raise BadInput(error) from error
     source = pictures.gallery_source(key)
-    test = SOURCES[source].load().test
     if models.dataset(model) != source:
         raise BadInput(f"{LABELS[models.dataset(model)]}, whose classes this model knows, is not at hand yet.")
+    splits = SOURCES[source].load()
+    known = [label for label, name in enumerate(splits.test.classes) if name in model.classes]
+    places = torch.isin(splits.test.labels, torch.tensor(known)).nonzero()[:, 0]
+    test = select_classes(splits, model.classes).test
     mixed = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[: int(count)]
-    return model, pictures.fit(test.take(mixed), model.config["img_size"]), mixed.tolist()
+    return model, pictures.fit(test.take(mixed), model.config["img_size"]), places[mixed].tolist()
 
 
 def importance_table(found: HeadImportance) -> str:

@@ -14,7 +14,16 @@ from vit.ui.train_form import Form
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 SCROLL_TO_PROGRESS = "() => { if (innerWidth < 800) document.querySelector('#progress').scrollIntoView(); }"
-COPY_LINK = "() => { navigator.clipboard?.writeText(location.href); }"
+COPY = "Copy the run's link"
+COPY_LINK = """async () => {
+  const link = new URL(location.pathname, location.origin);
+  link.searchParams.set("run", new URLSearchParams(location.search).get("run"));
+  try { await navigator.clipboard.writeText(link.href); return "Copied"; }
+  catch { prompt("The run's link", link.href); return "Copy the run's link"; }
+}"""
+COPY_AGAIN = """() => new Promise((done) => setTimeout(() => done("Copy the run's link"), 2000))"""
+
+SKIP = gr.skip(), gr.skip(), gr.skip()
 
 Owned = dict[str, str]  # this browser's runs: id -> owner's token
 
@@ -82,7 +91,7 @@ def _controls(run_id: gr.State, owned: gr.BrowserState) -> tuple[gr.Column, list
             change = gr.Button("Set rate", size="md")
         rate_note = pictures.html("rate-note")
         what = pictures.html("what")
-        link = gr.Button("Copy the run's link", size="md")
+        link = gr.Button(COPY, size="md")
     pause.click(toggle_pause, [run_id, owned], None, queue=False, **QUIET)
     stop.click(stop_run, [run_id, owned], None, queue=False, **QUIET)
     gr.on([change.click, lr.submit], change_rate, [run_id, owned, lr], rate_note, queue=False, **QUIET)
@@ -90,8 +99,8 @@ def _controls(run_id: gr.State, owned: gr.BrowserState) -> tuple[gr.Column, list
         button.click(lambda now, factor=factor: float(f"{(now or 0) * factor:.3g}"), lr, lr, queue=False, **QUIET).then(
             change_rate, [run_id, owned, lr], rate_note, queue=False, **QUIET
         )
-    link.click(None, js=COPY_LINK).then(lambda: gr.Button("Copied"), None, link, **QUIET)
-    return column, [pause, stop, what]
+    link.click(None, None, link, js=COPY_LINK).then(None, None, link, js=COPY_AGAIN)
+    return column, [pause, stop, what, lr, rate_note]
 
 
 def _wire_form(tab: Tab, size_note: gr.HTML, learning_note: gr.HTML) -> None:
@@ -102,12 +111,7 @@ def _wire_form(tab: Tab, size_note: gr.HTML, learning_note: gr.HTML) -> None:
 
     def idle(given):
         run = runs.RUNS.get(given[tab.run_id])
-        if run is not None and run.live:
-            return gr.skip(), gr.skip(), gr.skip()
-        try:
-            return train_view.idle(settings.read(train_form.values(form, given)))
-        except settings.WrongSetting as error:
-            return train_view.head("Not ready yet", str(error), kind="error"), gr.skip(), gr.skip()
+        return SKIP if run is not None and run.live else _idle(train_form.values(form, given))
 
     fields, notices = set(form.values()), [size_note, learning_note]
     quiet = {**QUIET, "trigger_mode": "always_last"}
@@ -119,6 +123,30 @@ def _wire_form(tab: Tab, size_note: gr.HTML, learning_note: gr.HTML) -> None:
     check(form["dataset"].input(train_form.fill_classes, form["dataset"], form["classes"], **quiet))
     others = [component.input for name, component in form.items() if name not in ("model", "dataset")]
     gr.on(others, idle, {*fields, tab.run_id}, tab.idle, **quiet).then(notes, fields, notices, **quiet)
+
+
+def _idle(values: dict) -> tuple:
+    """Head, charts and moments for a form with these values."""
+    try:
+        return train_view.idle(settings.read(values))
+    except settings.WrongSetting as error:
+        return train_view.head("Not ready yet", str(error), kind="error"), gr.skip(), gr.skip()
+
+
+def wire_settled(tab: Tab, settled: gr.events.Dependency) -> None:
+    """Once CIFAR-10 is there or out of reach: its pictures, or Shapes in its place; and the width that suits here."""
+    names = ("dataset", "classes", "embed_dim")
+
+    def settle(given):
+        values = train_form.values(tab.form, given)
+        if SOURCES[values["dataset"]].error:
+            values |= {"dataset": "shapes", "classes": list(settings.CLASSES["shapes"])}
+        values["embed_dim"] = train_form.fitting_width(values)
+        choices = {"classes": gr.CheckboxGroup(list(settings.CLASSES[values["dataset"]]), value=values["classes"])}
+        return *(({**values, **choices})[name] for name in names), *(SKIP if given[tab.run_id] else _idle(values))
+
+    inputs = {*tab.form.values(), tab.run_id}
+    settled.success(settle, inputs, [*(tab.form[name] for name in names), *tab.idle], **QUIET)
 
 
 def wire_start(tab: Tab) -> gr.events.Dependency:
@@ -158,24 +186,28 @@ async def watch(run_id: str, owned: Owned) -> AsyncIterator[tuple]:
         source, live = SOURCES[run.settings.dataset], run.live
         own = owned.get(run_id, "") != "" and run.owned_by(owned[run_id])
         mode = (run.live, own, run.pausing, run.stopping, run.status == "testing")
-        waits = (runs.place(run), source.fraction, run.tested)
+        waits = (runs.place(run), source.fraction, source.splits is None, run.tested)
         now = (run.status, len(run.history.seconds), run.stopping, run.warning, waits)
         if now != seen or mode != seen_mode:
-            moment = (run.album.moments[-1].id if run.album.moments else -1, live)
+            moment = (run.album.moments[-1].id if run.album.moments else -1, live, source.splits is None)
             forming = gr.skip() if moment == seen_moment else train_view.forming(run)
-            rest = _controls_of(run, own, list(owned)) if mode != seen_mode else (gr.skip(),) * REST
+            rest = _controls_of(run, own, list(owned), seen is None) if mode != seen_mode else (gr.skip(),) * REST
             yield train_view.panel(run), train_view.charts(run), forming, *rest
             seen, seen_moment, seen_mode = now, moment, mode
-        if not live:
+        coming = source.splits is None and source.error is None  # after a restart the moments wait for their pictures
+        if not live and not (run.album.moments and coming):
             return
         await asyncio.sleep(0.4)
 
 
-REST = 6 + outcome.VIEWS
+REST = 8 + outcome.VIEWS
 
 
-def _controls_of(run: Run, own: bool, owned: list[str]) -> tuple:
-    """Which column there is, what its buttons say, and what there is of an ended run."""
+def _controls_of(run: Run, own: bool, owned: list[str], first: bool) -> tuple:
+    """Which column there is, what its buttons say, and what there is of an ended run.
+
+    first: whether the page has just turned to this run; only then the rate is filled in, for it may be typed in later.
+    """
     steerable = run.live and run.status != "testing" and not run.stopping
     paused = run.pausing
     return (
@@ -185,6 +217,7 @@ def _controls_of(run: Run, own: bool, owned: list[str]) -> tuple:
         gr.Button("Resume" if paused else "Pause", interactive=steerable),
         gr.Button("Stopping …" if run.stopping else "Stop", interactive=steerable),
         outcome.settings_of(run),
+        *((run.lr or run.settings.config.lr, "") if first else (gr.skip(), gr.skip())),
         *outcome.show(run, owned),
     )
 
@@ -220,23 +253,7 @@ def change_rate(run_id: str, owned: Owned, lr: float) -> str:
     return f'<p class="v-note">The peak is {lr:g} from here on.</p>'
 
 
-def settle(dataset: str, classes: list[str], model: str, minutes: float, run_id: str) -> tuple:
-    """Once CIFAR-10 is there or out of reach: its pictures, or Shapes in its place, as the line on top says."""
-    chosen = dataset, classes
-    if SOURCES[dataset].error:
-        chosen = "shapes", train_form.fill_classes("shapes")
-    return *chosen, *((gr.skip(),) * 3 if run_id else opened(chosen[0], model, minutes))
-
-
-def opened(dataset: str, model: str = "vit_live", minutes: float | None = None) -> tuple:
+def opened(dataset: str) -> tuple:
     """Head, charts and moments of the form as it opens."""
-    minutes = minutes or min(settings.DEFAULTS.minutes, settings.MAX_MINUTES)
-    return train_view.idle(settings.read({"dataset": dataset, "model": model, "minutes": minutes}))
-
-
-def ended(run_id: str) -> bool:
-    """Whether there is a model of it to use, be it from before a restart."""
-    try:
-        return runs.find(run_id).usable
-    except ValueError:
-        return False
+    minutes = min(settings.DEFAULTS.minutes, settings.MAX_MINUTES)
+    return train_view.idle(settings.read({"dataset": dataset, "model": "vit_live", "minutes": minutes}))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import gradio as gr
 
 from vit.ui import runs, settings, train_view
+from vit.ui.datasets import SOURCES
 from vit.ui.errors import BadInput
 from vit.ui.run import Run
 
@@ -99,6 +100,8 @@ def snapshot(run_id: str, step: float) -> dict:
     """
     run = found(run_id, watching=True)
     moments = [moment for moment in run.album.moments if moment.figures["step"] <= step]
+    if SOURCES[run.settings.dataset].splits is None:
+        raise BadInput("The pictures of this run are not loaded yet; ask again in a minute.")
     if not moments:
         raise BadInput("There is no snapshot of this run yet, or none so early; ask for a later step.")
     return train_view.readable(run, moments[-1])

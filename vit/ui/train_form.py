@@ -100,13 +100,17 @@ def values(form: Form, given: dict) -> dict:
 
 
 def fill_shape(variant: str) -> tuple:
-    """A variant's own patch, width, depth, heads and stem."""
-    return tuple(settings.variant_shape(variant)[name] for name in SHAPE)
+    """A variant's own patch, width, depth, heads and stem; of the live preset the width that suits this machine."""
+    shape = {**settings.variant_shape(variant), "model": variant}
+    shape["embed_dim"] = fitting_width(shape)
+    return tuple(shape[name] for name in SHAPE)
 
 
-def fit_width() -> int | dict:
-    """The live preset's width for this machine; the preset's own until that is known."""
-    return speed.widths[-1] if speed.widths else gr.skip()
+def fitting_width(given: dict) -> int:
+    """The width chosen; for the live preset as it is, the one that suits this machine, once that is known."""
+    own = settings.variant_shape("vit_live")
+    as_it_is = given["model"] == "vit_live" and all(given[name] == own[name] for name in ("embed_dim", "num_heads"))
+    return speed.widths[-1] if as_it_is and speed.widths else given["embed_dim"]
 
 
 def fill_classes(dataset: str) -> gr.CheckboxGroup:

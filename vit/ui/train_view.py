@@ -31,7 +31,7 @@ def charts(run: Run) -> str:
 def forming(run: Run) -> dict:
     """What the page draws the moments with; it asks for the moments themselves by their ids."""
     moments = run.album.moments
-    if not moments:
+    if not moments or SOURCES[run.settings.dataset].splits is None:  # after a restart the pictures may still be missing
         return {"run": run.id, "moments": []}
     seen = [{"id": moment.id, **moment.figures} for moment in moments]
     return {**_frame(run.settings.dataset, run.settings.classes), "run": run.id, "moments": seen, "live": run.live}

@@ -50,12 +50,13 @@ async function fetchMissing() {
       if (!run || !missing.length) break;
       const wanted = held.size ? missing.slice(-8) : missing.slice(-1);
       const got = await server.fetch(run, wanted);
+      if (!got) break; // the server is away; the next change asks again
       if (view.run !== run) continue;
       for (const id of wanted) held.set(id, null); // what was thinned out meanwhile is not asked for again
       for (const moment of got) held.set(moment.id, unpack(moment));
       draw();
     }
-  } catch { /* the server is away; the next change asks again */ } finally { fetching = false; }
+  } finally { fetching = false; }
 }
 
 function unpack({ data, shapes }) {
