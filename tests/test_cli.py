@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from vit.__main__ import main
+from vit.data import Splits
 from vit.record import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,6 +113,7 @@ def test_a_run_interrupted_and_killed_at_any_moment_is_resumed_and_ends_bit_iden
     assert interrupt(["--resume", killed, "--save-every", 0], killed, 10, signal.SIGKILL)[0] == -signal.SIGKILL
     fails_with_one_line(run("train", *short, "--out", killed), "unfinished run", "--resume")
     fails_with_one_line(run("train", "--resume", killed, "--epochs", "2"), "leave out --epochs")
+    fails_with_one_line(run("train", "--resume", killed, "--weight-decay", "0.3"), "leave out --weight-decay")
     result = run("train", "--resume", killed)
     assert result.returncode == 0, result.stderr
 
@@ -120,6 +123,13 @@ def test_a_run_interrupted_and_killed_at_any_moment_is_resumed_and_ends_bit_iden
     assert losses[0] == losses[1]
     assert (killed / "curve.png").exists()
     fails_with_one_line(run("train", "--resume", killed), "holds no unfinished run")
+
+
+def test_a_model_is_not_evaluated_on_other_classes(trained, shapes, monkeypatch):
+    folder, _ = trained
+    others = Splits(*(replace(split, classes=tuple(name.upper() for name in split.classes)) for split in shapes))
+    monkeypatch.setattr("vit.commands.load", lambda name: others)
+    fails_with_one_line(run("evaluate", folder, "--dataset", "shapes"), "are not those of shapes")
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):

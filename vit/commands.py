@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from vit.model import ViT
 from vit.optim import OPTIMIZERS, SCHEDULES
 from vit.pace import fitting_width
 from vit.run import Run, unfinished
+from vit.training import processes
 from vit.variants import LARGE_IMAGES
 
 CONFIG_FLAGS = {  # the fields of TrainConfig that train has a flag for
@@ -137,6 +138,7 @@ def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
         "shape": shape,
         "config": vars(config),
         "float16": arguments.float16,
+        "processes": processes(),
         "command": "python -m vit " + shlex.join(sys.argv[1:]),
     }
     return Run(folder, settings, splits, device)
@@ -152,10 +154,15 @@ def _fitting_shape(shape: dict, config: TrainConfig, device: torch.device) -> di
 
 
 def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
-    given = [flag for flag in ("out", "epochs", "minutes") if getattr(arguments, flag) is not None]
+    defaults = {field.name: field.default for field in fields(TrainConfig)}
+    defaults |= dict.fromkeys((*SHAPE_FLAGS, "model", "classes", "validation_size", "out")) | {"float16": False}
+    given = [name for name, default in defaults.items() if getattr(arguments, name, default) != default]
     if given:
-        raise ValueError(f"--resume takes all settings from {arguments.resume}; leave out --{given[0]}.")
+        flag = given[0].replace("_", "-")
+        raise ValueError(f"--resume takes all settings from {arguments.resume}; leave out --{flag}.")
     settings, tensors, numbers = unfinished(arguments.resume)
+    if settings["processes"] != processes():
+        raise ValueError(f"That run has {settings['processes']} processes; resume it with as many, not {processes()}.")
     splits = data.select_classes(load(settings["dataset"], settings["validation_size"]), settings["classes"])
     run = Run(arguments.resume, settings, splits, device)
     run.restore(tensors, numbers)
@@ -169,12 +176,17 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     if set(model.classes) < set(splits.test.classes):
         splits = data.select_classes(splits, model.classes)
     test = splits.test
+    if model.classes != test.classes:
+        raise ValueError(f"The model's classes, {', '.join(model.classes)}, are not those of {test.name}.")
+    folder = Path(arguments.folder)
+    if arguments.card and not folder.is_dir():
+        raise ValueError(f"--card writes into the checkpoint's folder, and {folder} is none; download it first.")
     with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}") as bar:
         result = evaluate(
             model, test, lambda done, desc: (bar.set_description(desc), bar.update(100 * done - bar.n)), autocast=False
         )
     if arguments.card:
-        _write_card(model, test, Path(arguments.folder))
+        _write_card(model, test, folder)
     per_class = dict(zip(test.classes, result.per_class))
     report = {
         "accuracy": result.accuracy,
@@ -197,8 +209,6 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
 def _write_card(model: ViT, test: data.Dataset, folder: Path) -> None:
     from vit.report import measure, write_card
 
-    if not folder.is_dir():
-        raise ValueError(f"--card writes into the checkpoint's folder, and {folder} is none; download it first.")
     foreign = load("shapes" if test.name == "cifar10" else "cifar10").test
     with tqdm(bar_format="{desc} {elapsed}", leave=False) as bar:
         write_card(model, measure(model, test, foreign, lambda what: bar.set_description_str(f"Card: {what}")), folder)
@@ -243,7 +253,8 @@ def benchmark_command(arguments: argparse.Namespace) -> None:
 
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "benchmark.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        rates_figure([rate for rate in rates if rate.rates]).savefig(arguments.out / "benchmark.png")
+        if measured := [rate for rate in rates if rate.rates]:
+            rates_figure(measured).savefig(arguments.out / "benchmark.png")
     print_report(arguments.json, report, text)
 
 

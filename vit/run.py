@@ -1,8 +1,9 @@
 """A training run with a folder of its own: saved on the way, recorded, and resumed as if never interrupted."""
 
+import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -13,8 +14,15 @@ from vit.data import Splits
 from vit.device import device_name, is_first_process
 from vit.record import draw_curve, record
 from vit.state import TrainState
-from vit.training import Progress, train
+from vit.training import Progress, TrainingDiverged, train
 from vit.variants import create_model
+
+try:
+    import fcntl
+except ImportError:  # Windows, where nobody is kept out
+    fcntl = None
+
+CLAIM = ".training"  # locked while a process trains into the folder
 
 
 class Run:
@@ -56,24 +64,46 @@ class Run:
         if not is_first_process():
             yield from training
             return
-        saved_at = time.monotonic()
-        try:
-            for progress in record(training, self.folder, self.state.step):
-                self.progress = progress
-                self.accuracy = self.accuracy if progress.validation_accuracy is None else progress.validation_accuracy
-                if time.monotonic() - saved_at >= save_every:
+        saved_at, good = time.monotonic(), True
+        with _claimed(self.folder):
+            try:
+                for progress in record(training, self.folder, self.state.step):
+                    self.progress = progress
+                    self.accuracy = (
+                        self.accuracy if progress.validation_accuracy is None else progress.validation_accuracy
+                    )
+                    if time.monotonic() - saved_at >= save_every:
+                        self.save()
+                        saved_at = time.monotonic()
+                    yield progress
+            except TrainingDiverged as error:
+                good = False
+                raise TrainingDiverged(f"{error}{self._fall_back()}") from error
+            finally:
+                if good and self.progress is not None and self.progress.done < 1:
+                    training.close()
                     self.save()
-                    saved_at = time.monotonic()
-                yield progress
-        finally:
-            if self.progress is not None and self.progress.done < 1:
-                training.close()
-                self.save()
 
     def save(self) -> None:
-        """Writes all that resume() needs."""
+        """Writes all that a run needs to go on; not weights that are broken already, which the next loss will tell."""
+        if not all(weight.isfinite().all() for weight in self.model.parameters()):
+            return
         about = {"settings": self.settings, "numbers": {**self.state.numbers(), "accuracy": self.accuracy}}
         save_state(self.folder, self.state.tensors(), about)
+
+    def _fall_back(self) -> str:
+        """Makes a checkpoint of the last state that was saved, which is of no other use; a sentence that says so."""
+        if not (self.folder / STATE).exists():
+            return ""
+        _, tensors, numbers = unfinished(self.folder)
+        self.restore(tensors, numbers)
+        epoch = self.progress.epoch * self.state.step / self.progress.step
+        self.progress = replace(
+            self.progress, step=self.state.step, epoch=epoch, elapsed=self.state.total.seconds, done=self.state.done
+        )
+        self.finish()
+        (self.folder / STATE).unlink()
+        return f" What it had learned by step {self.state.step} is in {self.folder}."
 
     def finish(self) -> None:
         """Writes the checkpoint and the curve, and drops the state once the run is complete."""
@@ -93,9 +123,25 @@ class Run:
             "config": asdict(self.config),
         }
         self.model.save_pretrained(self.folder, torch.float16 if self.settings["float16"] else None)
-        draw_curve(self.folder)
         if progress.done >= 1:
             (self.folder / STATE).unlink(missing_ok=True)
+        draw_curve(self.folder)
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training into the folder; the system forgets the claim of one that was killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / CLAIM, "w") as file:
+        try:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"Another process trains into {folder}; choose another --out, or wait for it.") from None
+        try:
+            yield
+        finally:
+            (folder / CLAIM).unlink(missing_ok=True)
 
 
 def unfinished(folder: Path) -> tuple[dict, dict, dict]:

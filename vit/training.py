@@ -73,11 +73,13 @@ def train(
     Raises TrainingDiverged when the loss is no longer finite, ValueError where model and data do not fit.
     """
     check_fit(model, train_set)
+    if config.crop >= train_set.images.shape[-1]:
+        raise ValueError(f"crop must be below the images' {train_set.images.shape[-1]} pixels, got {config.crop}.")
     state = state or TrainState(model, config)
     for network in (model, state.best):
         network.classes, network.mean, network.std = train_set.classes, train_set.mean, train_set.std
     train_set = train_set.to(next(model.parameters()).device)
-    per_epoch = len(train_set) // (config.batch_size * _processes())
+    per_epoch = len(train_set) // (config.batch_size * processes())
     model.train()
     state.total.start()
     while state.done < 1:
@@ -102,7 +104,7 @@ def train(
                 loss=loss,
                 train_accuracy=accuracy,
                 lr=lr,
-                images_per_second=state.step * config.batch_size * _processes() / state.updating.seconds,
+                images_per_second=state.step * config.batch_size * processes() / state.updating.seconds,
                 elapsed=state.total.seconds,
                 remaining=state.total.seconds * (1 - state.done) / state.done,
                 **measured,
@@ -114,7 +116,7 @@ def train(
 
 def _epoch(train_set: Dataset, config: TrainConfig, step: int) -> Iterator[tuple[Tensor, Tensor]]:
     """What is left, after that many steps, of the epoch that the next step belongs to; batches of all processes."""
-    batch_size = config.batch_size * _processes()
+    batch_size = config.batch_size * processes()
     epoch, start = divmod(step, max(1, len(train_set) // batch_size))  # a batch too large is batches()'s to refuse
     return batches(
         train_set, batch_size, seed=config.seed, epoch=epoch, crop=config.crop, flip=config.flip, start=start
@@ -136,7 +138,7 @@ def _step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor
     generator = torch.Generator().manual_seed(seed)
     images, targets = _augment(images, targets, config, state.done, generator)
     keep = _kept_patches(model, len(images), config, state.done, generator)
-    mine = slice(_rank(), None, _processes())
+    mine = slice(_rank(), None, processes())
     sums = _gradients(state, config, images[mine], targets[mine], labels[mine], None if keep is None else keep[mine])
     nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
     for optimizer in state.optimizers:
@@ -230,7 +232,8 @@ def _extent(step: int, per_epoch: int, elapsed: float, config: TrainConfig) -> t
     return max(step, round(step / done)), done
 
 
-def _processes() -> int:
+def processes() -> int:
+    """That train this model together: 1 where torch.distributed is not initialized."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
