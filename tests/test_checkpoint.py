@@ -90,6 +90,25 @@ def test_a_disk_that_takes_no_more_is_the_systems_error_and_leaves_the_old_check
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
 
 
+def test_a_folder_behind_a_link_stays_there_and_its_files_can_be_read_as_others_can(model, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    folder = model.save_pretrained(tmp_path / "link")
+    assert folder.is_symlink()
+    files = sorted(path.name for path in (tmp_path / "disk").iterdir())
+    assert files == ["README.md", "config.json", "model.safetensors"]
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
+
+def test_classes_without_names_are_numbered_and_a_wrong_count_of_them_refused(model, tmp_path):
+    model.classes = ()
+    folder = model.save_pretrained(tmp_path / "saved")
+    assert ViT.from_pretrained(folder).classes == tuple(f"class {i}" for i in range(10))
+    change_config(folder, lambda config: config.update(classes=["only"]))
+    with pytest.raises(CheckpointError, match="1 classes, and 10 outputs"):
+        ViT.from_pretrained(folder)
+
+
 def change_config(folder, change):
     config = json.loads((folder / "config.json").read_text())
     change(config)

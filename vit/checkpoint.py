@@ -8,7 +8,6 @@ import errno
 import json
 import os
 import re
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -29,26 +28,21 @@ def save_pretrained(model: ViT, folder: str | os.PathLike, dtype: torch.dtype | 
 
     dtype: of the stored weights, such as torch.float16 for half the size; they are float32 again once loaded.
 
-    Everything is written beside the folder first and renamed into place, so that a crash leaves the old checkpoint or
-    the new one, never half of one. Other files in an existing folder stay. Raises OSError on a full disk.
+    Everything is written before anything is replaced, each file by a rename, weights first: a crash leaves the old
+    checkpoint, or files of which each is whole. Other files in an existing folder stay. Raises OSError on a full disk.
     """
-    folder = Path(folder).absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        new, old = Path(temporary) / "new", Path(temporary) / "old"
-        new.mkdir()
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
+        new = Path(temporary)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
         if dtype is not None:  # a count of batches stays a whole number
             weights = {name: w.to(dtype) if w.is_floating_point() else w for name, w in weights.items()}
         write_tensors(weights, new / WEIGHTS, {"format": "pt"})
         (new / CONFIG).write_text(json.dumps(config_of(model), indent=2) + "\n", encoding="utf-8")
         (new / CARD).write_text(card(model), encoding="utf-8")
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-        for other in old.iterdir() if old.exists() else ():
-            if not (folder / other.name).exists():
-                shutil.move(other, folder / other.name)
+        for name in (WEIGHTS, CONFIG, CARD):
+            os.replace(new / name, folder / name)
     return folder
 
 
@@ -61,7 +55,10 @@ def from_pretrained(source: str | os.PathLike, revision: str | None = None) -> V
     try:
         saved = json.loads(config_file.read_text(encoding="utf-8"))
         model = ViT(**saved["architecture"])
-        model.classes = tuple(saved["classes"])
+        outputs = model.config["num_classes"]
+        model.classes = tuple(saved["classes"]) or tuple(f"class {i}" for i in range(outputs))
+        if len(model.classes) != outputs:
+            raise ValueError(f"{len(model.classes)} classes, and {outputs} outputs")
         model.mean, model.std = tuple(saved["mean"]), tuple(saved["std"])
         model.trained = dict(saved["trained"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -112,8 +109,11 @@ def write_tensors(tensors: dict[str, Tensor], file: Path, metadata: dict[str, st
     from safetensors.torch import save_file
 
     new = file.with_name(f".{file.name}")
+    new.touch()
+    mode = new.stat().st_mode  # what the system gives a new file; save_file's can be read by their owner alone
     try:
         save_file(tensors, new, metadata=metadata)
+        new.chmod(mode)
     except SafetensorError as error:
         new.unlink(missing_ok=True)
         known = re.search(r"os error (\d+)", str(error))
