@@ -252,6 +252,11 @@ def test_uniform_heads_are_at_chance_in_every_number():
     assert all(w in words for w in ["about as far", "about as focused", "about as much at the object"]), words
 
 
+def test_a_single_patch_has_nothing_to_tell_apart():
+    statistics = head_statistics(uniform_maps((1, 1), 1), (1, 1), 1, 32, torch.ones(1, 1, 1))
+    assert "about as far" in early_against_late(statistics).sentence
+
+
 def test_early_and_late_are_the_means_of_the_first_and_last_third():
     flat = head_statistics(uniform_maps((8, 8), 1), (8, 8), 1, 4, torch.full((1, 8, 8), 0.25))
     layers = torch.arange(7.0)[:, None]

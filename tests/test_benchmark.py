@@ -73,6 +73,17 @@ def test_benchmark_measures_every_row_and_writes_table_json_and_figure(small, mo
     assert "not installed" in table
 
 
+def test_accuracy_alone_is_measured_and_a_missing_library_is_said_at_once(small, monkeypatch, tmp_path, capsys):
+    timed = ["benchmark", "--only", "--minutes", "0.002", "--seeds", "1", "--accuracy-of", "vit_live"]
+    assert main([*timed, "--out", str(tmp_path)]) == 0
+    assert "| vit_live | 0.002 |" in capsys.readouterr().out
+    assert (tmp_path / "benchmark.json").exists() and not (tmp_path / "benchmark.png").exists()
+    monkeypatch.setitem(sys.modules, "timm", None)
+    monkeypatch.setitem(sys.modules, "timm.models.vision_transformer", None)
+    assert main([*timed, "timm"]) == 2
+    assert "timm is not installed" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

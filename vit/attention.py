@@ -223,8 +223,9 @@ def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
         return EarlyAgainstLate(layers, early, late, "There is one layer only, so nothing to compare.")
 
     def change(name: str, scale: float, more: str, less: str, same: str) -> str:
-        difference = (late[name] - early[name]) / scale
-        return same if abs(difference) < NOTABLE_CHANGE else more if difference > 0 else less
+        difference = late[name] - early[name]
+        notable = abs(difference) > NOTABLE_CHANGE * scale  # a single patch has a scale of 0
+        return same if not notable else more if difference > 0 else less
 
     first, last = ("first layer looks", "last") if layers == 1 else (f"first {layers} layers look", f"last {layers}")
     numbers = [

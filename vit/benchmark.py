@@ -61,6 +61,10 @@ def check(repeats: int, steps: int, minutes: list[float], trained: list[str], se
     for name in trained:
         if name not in CONTENDERS and name not in MODELS:
             raise ValueError(f"Nothing to measure is called {name!r}; there are {', '.join((*CONTENDERS, *MODELS))}.")
+        try:
+            CONTENDERS.get(name, MODELS.get(name))()
+        except ImportError as error:
+            raise ValueError(f"{name} is not installed ({error.name}); leave it out of --accuracy-of.") from error
     if min(repeats, steps, seeds) < 1:
         raise ValueError(f"--repeats, --steps and --seeds must be at least 1, got {repeats}, {steps} and {seeds}.")
     if any(length <= 0 for length in minutes):

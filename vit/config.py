@@ -25,8 +25,8 @@ class TrainConfig:
         three is done, so that the end sees whole images. erase: probability of random erasing. colour: strength of the
         colour jitter.
     accumulate: parts that a batch is cut into, one after the other, where it does not fit into memory as a whole; the
-        gradient is that of the whole batch. compile: whether torch.compile makes the model's forward pass faster; it
-        takes about a minute first.
+        gradient is that of the whole batch, but that a conv stem's batch norms see a part alone. compile: whether
+        torch.compile makes the model's forward pass faster; it takes about a minute first.
     autocast: whether to compute in bfloat16 where the device is fast at it; False is float32 throughout.
     ema: decay of the weights' moving average, which is then what is validated and kept; 0 for none.
     """

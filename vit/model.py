@@ -236,8 +236,12 @@ class ViT(nn.Module):
         stems = {"patch": PatchEmbedding, "conv": ConvStem}
         if stem not in stems:
             raise ValueError(f"stem must be one of {list(stems)}, got {stem!r}.")
-        if depth < 1 or num_classes < 1:
-            raise ValueError(f"depth and num_classes must be at least 1, got {depth} and {num_classes}.")
+        for name, value in {"depth": depth, "num_classes": num_classes, "embed_dim": embed_dim}.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}.")
+        for name, rate in {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}.items():
+            if not 0 <= rate < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {rate}.")
 
         self.patch_embed = stems[stem](img_size, patch_size, in_chans, embed_dim)
         self.num_prefix_tokens = 2 if distilled else 1

@@ -3,6 +3,7 @@
 import copy
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +25,17 @@ def optimizers(
     parameter group has "rate", its learning rate as a multiple of the run's. autocast: whether Muon orthogonalises in
     bfloat16 where that is fast.
     """
-    muon, decayed, free = [], [], []
+    muon, fused, decayed, free = [], [], [], []
     for key, parameter in model.named_parameters():
         is_weight = parameter.ndim >= 2 and not key.endswith(("_token", "pos_embed"))
-        inside = name == "muon" and key.startswith(("blocks.", "patch_embed.")) and parameter.ndim >= 2
-        (muon if inside else decayed if is_weight else free).append(parameter)
+        if name == "muon" and key.startswith(("blocks.", "patch_embed.")) and parameter.ndim >= 2:
+            (fused if key.endswith("qkv.weight") else muon).append(parameter)
+        else:
+            (decayed if is_weight else free).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
     adamw = torch.optim.AdamW([{**group, "rate": 1.0} for group in groups], lr=lr, betas=(0.9, 0.95), fused=True)
-    return [adamw, Muon(muon, lr, weight_decay, autocast=autocast)] if muon else [adamw]
+    matrices = [{"params": muon}, {"params": fused, "parts": 3}]
+    return [adamw, Muon(matrices, lr, weight_decay, autocast=autocast)] if muon else [adamw]
 
 
 class Muon(torch.optim.Optimizer):
@@ -39,14 +43,15 @@ class Muon(torch.optim.Optimizer):
 
     A step is scaled to the size that AdamW's typically has (Liu et al. 2025, arXiv:2502.16982), so that both share one
     schedule and decay. Unlike torch.optim.Muon it works in bfloat16 only where that is fast, takes all matrices of a
-    shape in one product, treats the fused qkv as three matrices, each orthogonalised by itself, and a convolution's
-    kernel (out, in, h, w) as a matrix of out rows.
+    shape in one product, and a convolution's kernel (out, in, h, w) as a matrix of out rows. A group's "parts", 1 by
+    default, says into how many matrices, each orthogonalised by itself, a weight's rows are divided: 3 for q, k and v.
     """
 
     def __init__(
-        self, weights: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95, autocast: bool = True
+        self, weights: Iterable, lr: float, weight_decay: float, momentum: float = 0.95, autocast: bool = True
     ):
-        super().__init__(weights, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "rate": MUON_RATE})
+        defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "rate": MUON_RATE, "parts": 1}
+        super().__init__(weights, defaults)
         self.autocast = autocast
 
     @torch.no_grad()
@@ -56,8 +61,7 @@ class Muon(torch.optim.Optimizer):
             for weight in group["params"]:
                 alike[weight.shape].append(weight)
             for shape, weights in alike.items():
-                parts = 3 if shape[0] == 3 * math.prod(shape[1:]) else 1  # q, k and v
-                rows, columns = shape[0] // parts, math.prod(shape[1:])
+                rows, columns = shape[0] // group["parts"], math.prod(shape[1:])
                 updates = torch.stack([self._momentum(weight, group["momentum"]) for weight in weights])
                 dtype = fast_dtype(updates.device) if self.autocast else updates.dtype
                 updates = orthogonalize(updates.view(-1, rows, columns).to(dtype)).view_as(updates)
