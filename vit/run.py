@@ -14,7 +14,7 @@ from vit.data import Splits
 from vit.device import device_name, is_first_process
 from vit.record import draw_curve, record
 from vit.state import TrainState
-from vit.training import Progress, TrainingDiverged, train
+from vit.training import Progress, TrainingDiverged, finite, train
 from vit.variants import create_model
 
 try:
@@ -85,8 +85,8 @@ class Run:
                     self.save()
 
     def save(self) -> None:
-        """Writes all that a run needs to go on; not weights that are broken already, which the next loss will tell."""
-        if not all(weight.isfinite().all() for weight in self.model.parameters()):
+        """Writes all that a run needs to go on, unless its weights are broken already."""
+        if not finite(self.model):
             return
         about = {"settings": self.settings, "numbers": {**self.state.numbers(), "accuracy": self.accuracy}}
         save_state(self.folder, self.state.tensors(), about)

@@ -32,6 +32,11 @@ class TrainingDiverged(RuntimeError):
     """The loss is no longer finite; the message says what to try."""
 
 
+def finite(model: nn.Module) -> bool:
+    """Whether all weights are still numbers; where one is not, the next loss will tell."""
+    return all(parameter.isfinite().all() for parameter in model.parameters())
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where a run stands after a step.

@@ -35,6 +35,11 @@ class Source:
         return self.splits
 
     @property
+    def settled(self) -> bool:
+        """Whether it is either there or out of reach."""
+        return self.splits is not None or self.error is not None
+
+    @property
     def loading(self) -> bool:
         """Whether it is on its way."""
         return self._lock.locked()
@@ -67,8 +72,7 @@ def _load_all(then: Callable[[], object]) -> None:
 
 def settled() -> bool:
     """Whether CIFAR-10 is either loaded or out of reach."""
-    source = SOURCES["cifar10"]
-    return source.splits is not None or source.error is not None
+    return SOURCES["cifar10"].settled
 
 
 def notice() -> str:

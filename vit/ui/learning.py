@@ -17,7 +17,7 @@ from vit.config import TrainConfig
 from vit.data import Splits, select_classes
 from vit.device import choose_device
 from vit.model import ViT
-from vit.training import Progress, TrainingDiverged, train
+from vit.training import Progress, TrainingDiverged, finite, train
 from vit.ui.datasets import SOURCES
 from vit.ui.settings import Settings
 from vit.ui.snapshots import Camera, Snapshot, probe, take
@@ -67,7 +67,7 @@ def learn(model: ViT, settings: Settings, splits: Splits, steering: Steering, de
     for progress in train(model, splits.train, config, splits.validation):
         going = steering.steer(config) and progress.done < 1
         snapshot, weights = camera.look(progress), None
-        if (not going or progress.elapsed - kept_at >= WEIGHTS_EVERY) and _finite(model):
+        if (not going or progress.elapsed - kept_at >= WEIGHTS_EVERY) and finite(model):
             weights, kept_at = (
                 {name: value.cpu().clone() for name, value in model.state_dict().items()},
                 progress.elapsed,
@@ -96,7 +96,3 @@ learn_on_lent_gpu = lend(_learn_in_fork, _seconds)
 def device() -> torch.device:
     """Where this process computes. ZeroGPU tells everyone that there is a GPU, and lends it to decorated functions."""
     return torch.device("cpu") if ON_ZERO else choose_device()
-
-
-def _finite(model: torch.nn.Module) -> bool:
-    return all(parameter.isfinite().all() for parameter in model.parameters())

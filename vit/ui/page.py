@@ -111,7 +111,7 @@ def open_page(owned: dict[str, str], request: gr.Request) -> tuple:
     if key and models.ended(key):
         known = models.get_to_know(known, key, own=False)
     dataset = "shapes" if datasets.SOURCES["cifar10"].error else "cifar10"
-    idle = (gr.skip(),) * 3 if run_id else train.opened(dataset)
+    idle = train.SKIP if run_id else train.opened(dataset)
     return *show(key, 0, picture, known), known, dataset, train_form.fill_classes(dataset), *idle
 
 

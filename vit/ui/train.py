@@ -142,7 +142,7 @@ def wire_settled(tab: Tab, settled: gr.events.Dependency) -> None:
         if SOURCES[values["dataset"]].error:
             values |= {"dataset": "shapes", "classes": list(settings.CLASSES["shapes"])}
         values["embed_dim"] = train_form.fitting_width(values)
-        choices = {"classes": gr.CheckboxGroup(list(settings.CLASSES[values["dataset"]]), value=values["classes"])}
+        choices = {"classes": train_form.fill_classes(values["dataset"], values["classes"])}
         return *(({**values, **choices})[name] for name in names), *(SKIP if given[tab.run_id] else _idle(values))
 
     inputs = {*tab.form.values(), tab.run_id}
@@ -194,8 +194,7 @@ async def watch(run_id: str, owned: Owned) -> AsyncIterator[tuple]:
             rest = _controls_of(run, own, list(owned), seen is None) if mode != seen_mode else (gr.skip(),) * REST
             yield train_view.panel(run), train_view.charts(run), forming, *rest
             seen, seen_moment, seen_mode = now, moment, mode
-        coming = source.splits is None and source.error is None  # after a restart the moments wait for their pictures
-        if not live and not (run.album.moments and coming):
+        if not live and (source.settled or not run.album.moments):  # after a restart moments wait for their pictures
             return
         await asyncio.sleep(0.4)
 

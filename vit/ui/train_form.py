@@ -113,8 +113,10 @@ def fitting_width(given: dict) -> int:
     return speed.widths[-1] if as_it_is and speed.widths else given["embed_dim"]
 
 
-def fill_classes(dataset: str) -> gr.CheckboxGroup:
-    return gr.CheckboxGroup(list(CLASSES[dataset]), value=list(CLASSES[dataset]))
+def fill_classes(dataset: str, chosen: list[str] | None = None) -> gr.CheckboxGroup:
+    """The dataset's classes, of which all are chosen where nothing is said."""
+    there = list(CLASSES[dataset])
+    return gr.CheckboxGroup(there, value=there if chosen is None else chosen)
 
 
 def notes(given: dict) -> Iterator[tuple[str, str]]:
