@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from vit import benchmark, data
-from vit.__main__ import main
+from vit.baselines import CONTENDERS, usual_batches
+from vit.cli import main
 from vit.data import Splits
-from vit.peers import CONTENDERS, usual_batches
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def small(monkeypatch, shapes) -> Splits:
     monkeypatch.setattr(benchmark, "WARMUP", 1)
     monkeypatch.setattr(benchmark, "BATCHES_A_STEP", 1)
     part = Splits(*(split.take(slice(40)) for split in shapes))
-    monkeypatch.setattr("vit.commands.load", lambda name: part)
+    monkeypatch.setattr("vit.cli.benchmark.load", lambda name: part)
     return part
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from vit import ViT
-from vit.__main__ import main
-from vit.corruptions import CORRUPTIONS
+from vit.cli import main
 from vit.data import Splits
+from vit.data.corruptions import CORRUPTIONS
 from vit.report import calibration_error, wilson
 
 
@@ -46,7 +46,7 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
 
 def test_evaluate_with_card_writes_what_it_measured(shapes, monkeypatch, tmp_path, capsys):
     part = Splits(*(split.take(slice(100)) for split in shapes))
-    monkeypatch.setattr("vit.commands.load", lambda name, validation_size=None: part)
+    monkeypatch.setattr("vit.cli.evaluate.load", lambda name, validation_size=None: part)
     model = ViT(embed_dim=24, depth=2, num_heads=3)
     model.classes, model.mean, model.std = part.test.classes, part.test.mean, part.test.std
     model.trained = {"dataset": "shapes", "validation_accuracy": None}

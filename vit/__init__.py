@@ -4,7 +4,6 @@
 >>> logits, maps = model(images, return_attention=True)  # maps: one (B, heads, N, N) per layer
 """
 
-from vit import checkpoint as checkpoint  # gives ViT its save_pretrained and from_pretrained
 from vit.model import MLP, Attention, ConvStem, PatchEmbedding, TransformerBlock, ViT
 from vit.variants import create_model, vit_base, vit_large, vit_live, vit_live_patch, vit_small, vit_tiny
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from vit.config import TrainConfig
+from vit.baselines import CONTENDERS, Classifier, UsualLoop, usual_batches
 from vit.data import Dataset, Splits, batches, normalize
 from vit.device import fast_dtype, keep_memory
 from vit.evaluation import evaluate
-from vit.peers import CONTENDERS, Classifier, UsualLoop, usual_batches
 from vit.training import train
+from vit.training.config import TrainConfig
 from vit.variants import MODELS, create_model
 
 BATCH = 128

@@ -7,10 +7,12 @@ Shape letters, here and everywhere in the package:
     L  depth          N        tokens: the prefix tokens (class, distillation) first, then h*w patches, row by row
 
 Parameters carry timm's names, so that weights of a plain timm ViT load unchanged. Only torch is imported: this file
-can be lifted into another project as it is.
+can be lifted into another project as it is; only ViT's save_pretrained and from_pretrained then stay behind.
 """
 
 import itertools
+import os
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -314,6 +316,19 @@ class ViT(nn.Module):
                 x, attn = x
                 maps.append(attn)
         return (self.classify(x), maps) if return_attention else self.classify(x)
+
+    def save_pretrained(self, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
+        """Writes weights, config.json and a card into a folder: `vit.weights.checkpoint.save_pretrained`."""
+        from vit.weights.checkpoint import save_pretrained  # when called: the model itself needs nothing but torch
+
+        return save_pretrained(self, folder, dtype)
+
+    @staticmethod
+    def from_pretrained(source: str | os.PathLike, revision: str | None = None) -> "ViT":
+        """The model of a folder, or of "owner/name" on the Hub: `vit.weights.checkpoint.from_pretrained`."""
+        from vit.weights.checkpoint import from_pretrained
+
+        return from_pretrained(source, revision)
 
 
 def _fused_is_faster(q: Tensor) -> bool:

@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vit.checkpoint import CARD, CONFIG, WEIGHTS, card, config_of
-from vit.corruptions import CORRUPTIONS, SEVERITIES
 from vit.data import Dataset
+from vit.data.corruptions import CORRUPTIONS, SEVERITIES
 from vit.device import device_name
 from vit.evaluation import Evaluation, evaluate, predict
 from vit.figures import confusion_figure
 from vit.model import ViT
+from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, card, config_of
 
 BINS = 15  # of the calibration error
 CONFIDENT = 0.9
@@ -149,7 +149,7 @@ python -m vit evaluate {folder.as_posix()} --card
 | --- | --- | --- | --- |
 {corrupted}
 
-Corruptions are those of `vit/corruptions.py`, computed on the test images.
+Corruptions are those of `vit/data/corruptions.py`, computed on the test images.
 
 ## Intended use and limits
 

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from vit.ui import models, pictures, theme
+from vit.live import models
+from vit.ui import pictures, theme
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Look, Picker
 

@@ -5,15 +5,23 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from html import escape
+from pathlib import Path
 
 import gradio as gr
 import torch
 
 from vit import data
 from vit.device import precision
-from vit.ui import attention, classify, datasets, learning, models, outcome, pictures, speed, theme, train, train_form
-from vit.ui.models import Known
-from vit.ui.pictures import STATIC, Picture
+from vit.live import datasets, models, speed, worker
+from vit.live.models import Known
+from vit.ui import classify, pictures, theme
+from vit.ui.attention import tab as attention
+from vit.ui.pictures import Picture
+from vit.ui.train import form as train_form
+from vit.ui.train import outcome
+from vit.ui.train import tab as train
+
+HERE = Path(__file__).parent
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
@@ -25,7 +33,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     return demo.launch(
         theme=theme.theme(),
-        css_paths=[STATIC / name for name in ("style.css", "train.css", "explorer.css")],
+        css_paths=[HERE / name for name in ("style.css", "train/train.css", "attention/attention.css")],
         run_history=False,
         max_file_size="5mb",
         footer_links=["api", "gradio", "settings"],
@@ -187,7 +195,7 @@ def status_line(key: str | None, known: Known) -> str:
 
 
 def device() -> str:
-    chosen = learning.device()
+    chosen = worker.device()
     with precision(chosen):
         kind = "bf16" if torch.is_autocast_enabled(chosen.type) else "float32"
     if chosen.type == "cpu":

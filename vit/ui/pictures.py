@@ -13,15 +13,15 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from vit.attention import attention_maps
 from vit.data import Dataset, normalize, read_image
+from vit.interpret.attention import attention_maps
+from vit.live import models
+from vit.live.datasets import LABELS, SOURCES
 from vit.model import ViT
-from vit.ui import models
-from vit.ui.datasets import LABELS, SOURCES
 from vit.ui.errors import BadInput
 
 PER_CLASS = 3
-STATIC = Path(__file__).parent / "static"
+HERE = Path(__file__).parent
 
 Picture = tuple[str, int | str]  # (dataset, index in its test split) or ("upload", path): what a gr.State holds
 
@@ -123,13 +123,15 @@ def data_uri(pixels: Tensor) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def html(elem_id: str | None = None, template: str | None = None, constants: dict | None = None, **props) -> gr.HTML:
+def html(elem_id: str | None = None, template: Path | None = None, constants: dict | None = None, **props) -> gr.HTML:
     """A place for our own markup: what a handler returns, or a static template that its JavaScript fills.
+
+    template: without suffix; .html and .js lie there.
 
     constants: what the JavaScript knows as GIVEN. As a property of the component it could come after the script ran.
     """
-    drawn = {"html_template": (STATIC / f"{template}.html").read_text()} if template else {}
-    script = given(constants) + (STATIC / f"{template}.js").read_text() if template else None
+    drawn = {"html_template": template.with_suffix(".html").read_text()} if template else {}
+    script = given(constants) + template.with_suffix(".js").read_text() if template else None
     return gr.HTML(**drawn, js_on_load=script, apply_default_css=False, elem_id=elem_id, **props)
 
 
@@ -152,7 +154,7 @@ def picker() -> Picker:
     model = gr.Dropdown(
         [], label="Model", elem_classes="v-model", info="Models that you train appear here when they are done."
     )
-    gallery = html(template="gallery")
+    gallery = html(template=HERE / "gallery")
     with gr.Row(elem_classes="v-buttons"):
         other = gr.Button("Other pictures", size="md")
         upload = gr.UploadButton("Upload a picture", file_types=["image"], size="md")

@@ -1,0 +1,81 @@
+"""Laws of batched augmentation."""
+
+import pytest
+import torch
+
+from vit.data.augment import colour_jitter, cutmix, mixup, random_erasing
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Every image has one value everywhere, its number; its target is that number too."""
+    numbers = torch.arange(8)
+    return numbers.float().view(8, 1, 1, 1).expand(8, 3, 16, 16).clone(), torch.eye(8)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_targets_say_what_is_in_the_picture(batch, seed):
+    images, targets = batch
+    for mix in (mixup, cutmix):
+        mixed, soft = mix(images, targets, 1.0, seeded(seed))
+        torch.testing.assert_close(soft.sum(1), torch.ones(8))
+        # The mean pixel is the mean of numbers, weighted by the target.
+        torch.testing.assert_close(mixed.mean((1, 2, 3)), soft @ torch.arange(8.0), atol=1e-5, rtol=1e-5)
+        assert ((soft > 0).sum(1) <= 2).all()
+
+
+def test_mixup_blends_and_cutmix_pastes_one_box(batch):
+    images, targets = batch
+    mixed, _ = mixup(images, targets, 1.0, seeded())
+    assert (mixed.amax((1, 2, 3)) == mixed.amin((1, 2, 3))).all()
+    pasted, soft = cutmix(images, targets, 1.0, seeded())
+    for i in range(8):
+        foreign = (pasted[i, 0] != i).nonzero()
+        if len(foreign):
+            rows, columns = foreign.amax(0) - foreign.amin(0) + 1
+            assert rows * columns == len(foreign)
+            assert soft[i, i].item() == pytest.approx(1 - len(foreign) / 256)
+
+
+def test_a_small_alpha_hardly_mixes_and_at_one_the_share_is_uniform(batch):
+    def larger_shares(alpha):
+        soft = torch.cat([mixup(*batch, alpha, seeded(seed))[1] for seed in range(100)])
+        return soft[(soft > 0).sum(1) == 2].amax(1)
+
+    assert (larger_shares(0.05) > 0.98).float().mean() > 0.7
+    assert larger_shares(1.0).mean().item() == pytest.approx(0.75, abs=0.03)  # of u and 1 - u
+
+
+def test_erasing_takes_a_box_of_the_promised_size_from_the_promised_share_of_images():
+    images = torch.full((2000, 3, 32, 32), 7.0)
+    erased = (random_erasing(images, 0.25, seeded()) != 7).all(1)
+    areas = erased.flatten(1).sum(1)
+    assert (areas > 0).float().mean().item() == pytest.approx(0.25, abs=0.03)
+    hit = areas[areas > 0] / 1024
+    assert 0.01 < hit.min() < 0.05
+    assert 0.28 < hit.max() < 0.36
+    assert torch.equal(random_erasing(images, 0.0, seeded()), images)
+
+
+def test_colour_jitter_changes_colours_and_leaves_edges_where_they_are():
+    images = torch.randn(4, 3, 8, 8)
+    assert torch.allclose(colour_jitter(images, 0.0, seeded()), images, atol=1e-6)
+    changed = colour_jitter(images, 0.4, seeded())
+    for before, after in zip(images.mean(1).flatten(1), changed.mean(1).flatten(1)):
+        assert torch.corrcoef(torch.stack([before, after]))[0, 1] > 0.999
+    assert (changed - images).abs().mean() > 0.05
+
+
+def test_same_generator_same_draws_and_inputs_stay(batch):
+    images, targets = batch
+    before = images.clone()
+    for augment in (mixup, cutmix):
+        first, second = (augment(images, targets, 0.8, seeded(3)) for _ in range(2))
+        assert torch.equal(first[0], second[0])
+    for augment in (random_erasing, colour_jitter):
+        assert torch.equal(augment(images, 0.5, seeded(3)), augment(images, 0.5, seeded(3)))
+    assert torch.equal(images, before)

@@ -1,0 +1,81 @@
+"""A run with a folder: what is kept when it breaks down, and who may train into it."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+
+from vit import ViT
+from vit.cli import main
+from vit.data import Splits
+from vit.training import TrainingDiverged
+from vit.training.config import TrainConfig
+from vit.training.run import Run
+
+
+@pytest.fixture
+def begin(shapes):
+    """A new run of a small model into a folder."""
+    few = Splits(*(split.take(slice(100)) for split in shapes))
+
+    def new(folder: Path, **changes) -> Run:
+        settings = {
+            "dataset": "shapes",
+            "validation_size": None,
+            "classes": list(few.train.classes),
+            "model": "vit_live_patch",
+            "shape": {"embed_dim": 24, "depth": 1, "num_heads": 2},
+            "config": asdict(TrainConfig(epochs=5, batch_size=20)),
+            "float16": False,
+            "processes": 1,
+            "command": "python -m vit train",
+        }
+        return Run(folder, settings | changes, few, torch.device("cpu"))
+
+    return new
+
+
+def test_a_run_that_diverges_keeps_what_it_had_learned(begin, tmp_path):
+    run = begin(tmp_path)
+    with pytest.raises(TrainingDiverged, match=rf"What it had learned by step 3 is in {tmp_path}"):
+        for progress in run.steps(save_every=0):
+            if progress.step == 3:
+                torch.nn.init.constant_(run.model.head.weight, torch.nan)
+    kept = ViT.from_pretrained(tmp_path)
+    assert all(weight.isfinite().all() for weight in kept.parameters())
+    assert kept.trained["steps"] == 3
+    assert not (tmp_path / "state.safetensors").exists(), "it would diverge again"
+
+
+def test_broken_weights_are_not_saved_over_good_ones(begin, tmp_path):
+    run = begin(tmp_path)
+    steps = run.steps(save_every=0)
+    next(steps)
+    good = (tmp_path / "state.safetensors").read_bytes()
+    torch.nn.init.constant_(run.model.head.weight, torch.nan)
+    run.save()
+    assert (tmp_path / "state.safetensors").read_bytes() == good
+
+
+def test_two_runs_do_not_train_into_one_folder(begin, tmp_path):
+    first = begin(tmp_path).steps(save_every=60)
+    next(first)
+    with pytest.raises(ValueError, match="Another process trains into"):
+        next(begin(tmp_path).steps(save_every=60))
+    first.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.jsonl", "state.safetensors"]
+
+
+def test_a_run_is_resumed_with_as_many_processes(begin, tmp_path, capsys):
+    steps = begin(tmp_path, processes=2).steps(save_every=60)
+    next(steps)
+    steps.close()
+    assert main(["train", "--resume", str(tmp_path)]) == 2
+    assert "has 2 processes" in capsys.readouterr().err
+
+
+def test_a_shift_by_more_than_the_image_is_refused(begin, tmp_path):
+    config = asdict(TrainConfig(epochs=1, batch_size=20, crop=32))
+    with pytest.raises(ValueError, match="crop must be below the images' 32 pixels, got 32"):
+        next(begin(tmp_path, config=config).steps(save_every=60))

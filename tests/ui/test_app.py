@@ -1,0 +1,180 @@
+"""The app as a program meets it: a real server, driven by gradio_client."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from tests.conftest import ROOT
+
+ENDPOINTS = {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
+ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads", "/head_importance"}
+ENDPOINTS |= {"/head_regions", "/logit_lens", "/position_similarity"}
+ENDPOINTS |= {"/pause", "/resume", "/set_learning_rate", "/snapshot", "/download"}
+SETTINGS = {"batch_size": 32, "learning_rate": 3e-3, "weight_decay": 0.05, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def client(app_url) -> Client:
+    return Client(app_url, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory, shapes):
+    """A heart, enlarged, as a visitor might have it."""
+    index = (shapes.test.labels == shapes.test.classes.index("heart")).nonzero()[0].item()
+    path = tmp_path_factory.mktemp("pictures") / "heart.png"
+    Image.fromarray(shapes.test.images[index].permute(1, 2, 0).numpy()).resize((300, 200)).save(path)
+    return handle_file(path)
+
+
+def ended(client: Client, run_id: str) -> dict:
+    """The run's status once it has ended."""
+    while (status := client.predict(run_id, api_name="/status"))["status"] not in ("finished", "stopped", "failed"):
+        time.sleep(0.2)
+    return status
+
+
+def test_importing_app_builds_and_opens_nothing():
+    code = "import app, sys; print([name for name in ('gradio', 'torch', 'vit.ui') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_names_the_flags():
+    done = subprocess.run([sys.executable, "app.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert all(flag in done.stdout for flag in ("--share", "--host", "--port"))
+
+
+def test_without_network_the_app_says_so_and_has_shapes(client):
+    while "%" in (about := client.predict(api_name="/about"))["data"]["cifar10"]:
+        time.sleep(0.2)
+    assert about["data"]["shapes"] == "ready"
+    assert about["data"]["cifar10"] == "can't be reached (offline, and not cached)"
+    assert "shapes" in about["models"]
+
+
+def test_named_endpoints_are_described_and_plumbing_is_hidden(client):
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(named) == ENDPOINTS
+    assert all(endpoint["description"] for endpoint in named.values())
+
+
+def test_classify_gives_a_probability_for_each_class(client, picture, shapes):
+    said = client.predict(picture, "shapes", api_name="/classify")
+    confidences = {entry["label"]: entry["confidence"] for entry in said["confidences"]}
+    assert set(confidences) == set(shapes.test.classes)
+    assert sum(confidences.values()) == pytest.approx(1, abs=1e-4)
+    assert said["label"] == max(confidences, key=confidences.get)
+
+
+def test_attention_gives_the_grid_and_the_figure(client, picture):
+    result, figure = client.predict(picture, "shapes", 2, 1, api_name="/attention")
+    assert [len(row) for row in result["grid"]] == [len(result["grid"])] * len(result["grid"])
+    assert 0 < sum(map(sum, result["grid"])) <= 1.0001
+    width, height = Image.open(figure).size
+    assert width > 2 * height
+    mean, _ = client.predict(picture, "shapes", 2, 0, api_name="/attention")
+    assert mean["grid"] != result["grid"]
+
+
+def test_a_program_trains_a_model_and_uses_it(client, picture):
+    run = client.predict("shapes", "vit_live", 0.1, *SETTINGS.values(), api_name="/start")
+    assert run["owner_token"] != run["run_id"]
+    with pytest.raises(AppError, match="still being trained"):
+        client.predict(picture, run["run_id"], api_name="/classify")
+    status = ended(client, run["run_id"])
+    assert status["status"] == "finished", status["message"]
+    assert status["step"] > 0 and status["images_per_second"] > 0
+    assert 0 <= status["validation_accuracy"] <= 1
+    assert len(status["curve"]["loss"]) == len(status["curve"]["seconds"]) > 0
+    assert 0 <= status["test_accuracy"] <= 1
+    assert status["seconds_drawing"] <= 0.1 * status["curve"]["seconds"][-1]
+    assert client.predict(picture, run["run_id"], api_name="/classify")["label"]
+    start, end = (client.predict(run["run_id"], step, api_name="/snapshot") for step in (0, status["step"]))
+    assert start["step"] == 0 and end["step"] == status["step"]
+    assert start["attention"] != end["attention"] and len(start["truth"]) == len(start["probabilities"]) == 6
+    assert client.predict(run["run_id"], api_name="/download").endswith("vit-live-shapes.zip")
+
+
+def test_a_program_pauses_changes_the_rate_and_resumes(client):
+    run = client.predict("shapes", "vit_live", 10, *SETTINGS.values(), {"depth": 1}, api_name="/start")
+    who = run["run_id"], run["owner_token"]
+    assert run["command"].endswith("--batch-size 32 --depth 1")
+    while client.predict(who[0], api_name="/status")["step"] < 2:
+        time.sleep(0.1)
+    client.predict(*who, api_name="/pause")
+    while (paused := client.predict(who[0], api_name="/status"))["status"] != "paused":
+        time.sleep(0.1)
+    assert client.predict(*who, 1e-6, api_name="/set_learning_rate")["learning_rate"] == 1e-6
+    with pytest.raises(AppError, match="tend to diverge"):
+        client.predict(*who, 50, api_name="/set_learning_rate")
+    client.predict(*who, api_name="/resume")
+    while client.predict(who[0], api_name="/status")["step"] < paused["step"] + 2:
+        time.sleep(0.1)
+    client.predict(*who, api_name="/stop")
+    rates = ended(client, who[0])["curve"]["lr"]
+    assert rates[-1] <= 1e-6 < rates[0]
+
+
+def test_only_the_owner_stops_a_run(client):
+    run = client.predict("shapes", "vit_live", 10, *SETTINGS.values(), api_name="/start")
+    with pytest.raises(AppError, match="Only the page or program that started"):
+        client.predict(run["run_id"], run["run_id"], api_name="/stop")
+    assert client.predict(run["run_id"], run["owner_token"], api_name="/stop")["stopping"]
+    assert ended(client, run["run_id"])["status"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"minutes": 0}, "more than 0 and at most 10 minutes"),
+        ({"minutes": 1000}, "at most 10 minutes"),
+        ({"dataset": "mnist"}, "choose cifar10 or shapes"),
+        ({"model": "vit_base"}, "choose one of vit_live"),
+        ({"batch_size": 0}, "batch_size must be a positive number"),
+        ({"learning_rate": -1}, "lr must be a positive number"),
+        ({"seed": None}, "seed is empty"),
+        ({"advanced": {"embed_dim": 98}}, "choose a width of 96 or 100"),
+        ({"advanced": {"classes": ["heart"]}}, "choose at least 2"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_at_once(client, change, words):
+    settings = {"dataset": "shapes", "model": "vit_live", "minutes": 1, **SETTINGS, **change}
+    with pytest.raises(AppError, match=words):
+        client.predict(*settings.values(), api_name="/start")
+
+
+def test_cifar10_without_network_fails_with_a_remedy(client):
+    run = client.predict("cifar10", "vit_live", 1, *SETTINGS.values(), api_name="/start")
+    status = ended(client, run["run_id"])
+    assert status["status"] == "failed" and "Shapes" in status["message"]
+
+
+def test_bad_pictures_models_layers_and_runs_are_named(client, picture, tmp_path):
+    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 50)
+    for name in ("notes.txt", "torn.png"):
+        with pytest.raises(AppError, match="expected a picture"):
+            client.predict(handle_file(tmp_path / name), "shapes", api_name="/classify")
+    with pytest.raises(AppError, match=r"choose .*shapes"):
+        client.predict(picture, "nothing", api_name="/classify")
+    with pytest.raises(AppError, match=r"layers 1 to \d+, got 99"):
+        client.predict(picture, "shapes", 99, 0, api_name="/attention")
+    with pytest.raises(AppError, match="no such run"):
+        client.predict("guess", api_name="/status")
+
+
+def test_a_link_waits_for_its_picture_while_the_data_is_on_its_way(monkeypatch, shapes):
+    from vit.live import datasets
+    from vit.ui import page
+
+    source = datasets.Source("shapes")
+    monkeypatch.setitem(datasets.SOURCES, "shapes", source)
+    assert source.splits is None
+    assert page.linked({"model": "shapes", "picture": "shapes-17"}) == ("shapes", ("shapes", 17))
+    assert source.splits is not None

@@ -1,0 +1,174 @@
+"""What the Attention tab sends: bytes that decode to the maps, numbers and sentences that are vit.attention's own."""
+
+import base64
+import io
+import json
+import math
+import zlib
+
+import numpy as np
+import pytest
+import torch
+
+from vit.interpret.attention import attention_distance, describe_view, rollout
+from vit.model import ViT
+from vit.ui import pictures
+from vit.ui.attention import probes
+from vit.ui.attention import view as explorer
+from vit.ui.errors import BadInput
+from vit.ui.pictures import Look
+
+
+def looked(model: ViT, mask: bool = True) -> Look:
+    """A Look at noise, as pictures.look makes it."""
+    generator = torch.Generator().manual_seed(0)
+    size = model.config["img_size"]
+    model.eval()
+    model.classes = tuple(f"class {i}" for i in range(model.head.out_features))
+    pixels = torch.randint(0, 256, (3, size, size), generator=generator, dtype=torch.uint8)
+    with torch.no_grad():
+        logits, maps = model((pixels[None] / 255 - 0.5) / 0.5, return_attention=True)
+    covered = torch.zeros(size, size, dtype=torch.bool)
+    covered[: size // 2, : size // 2] = True
+    return Look(model, pixels, logits[0].softmax(0), torch.stack(maps, 1), "class 0", covered if mask else None)
+
+
+def unpack(packed: dict, shape: tuple[int, int, int, int], prefix: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (L, C, Q, P) and columns (L, C, prefix, N), as the page reads them."""
+    L, _, h, w = shape
+    C, pool, P = packed["channels"], packed["pool"], h * w
+    Q, N = prefix + math.ceil(h / pool) * math.ceil(w / pool), prefix + P
+    raw = zlib.decompress(base64.b64decode(packed["bytes"]))
+    sizes = [L * C * Q * P, L * C * prefix * N, 4 * L * C * Q, 4 * L * C * prefix]
+    assert len(raw) == sum(sizes)
+    rows, columns, row_peaks, column_peaks = np.split(np.frombuffer(raw, np.uint8), np.cumsum(sizes)[:-1])
+    row_peaks, column_peaks = (peaks.tobytes() for peaks in (row_peaks, column_peaks))
+    rows = rows.reshape(L, C, Q, P) / 255 * np.frombuffer(row_peaks, "<f4").reshape(L, C, Q, 1)
+    columns = columns.reshape(L, C, prefix, N) / 255 * np.frombuffer(column_peaks, "<f4").reshape(L, C, prefix, 1)
+    return rows, columns
+
+
+@pytest.mark.parametrize("distilled", [False, True])
+def test_bytes_decode_to_the_maps_within_half_a_step(distilled):
+    torch.manual_seed(0)
+    model = ViT(img_size=24, patch_size=4, embed_dim=24, depth=2, num_heads=3, distilled=distilled)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    seen, prefix = looked(model), 1 + distilled
+    sent = explorer.payload(seen, "m", ("shapes", 3))
+    assert sent["shape"] == [2, 3, 6, 6] and sent["prefix"] == prefix and sent["maps"]["pool"] == 1
+    rows, columns = unpack(sent["maps"], sent["shape"], prefix)
+    true = torch.cat([seen.maps, rollout(seen.maps)[:, :, None]], 2)[0].numpy()  # (L, C, N, N)
+    patches, given = true[..., prefix:], np.swapaxes(true[..., :prefix], -1, -2)
+    assert (abs(rows - patches) <= patches.max(-1, keepdims=True) / 509).all()
+    assert (abs(columns - given) <= given.max(-1, keepdims=True) / 509).all()
+
+
+def test_a_model_of_12_layers_12_heads_and_14_x_14_patches_is_sent_in_less_than_2_mb():
+    """Queries are pooled 2 x 2 there; the class token's row and column stay exact."""
+    torch.manual_seed(0)
+    model = ViT(img_size=56, patch_size=4, embed_dim=96, depth=12, num_heads=12)
+    for block in model.blocks:
+        torch.nn.init.normal_(block.attn.qkv.weight, std=0.3)  # sharp, varied maps: the hardest to compress
+    seen = looked(model)
+    sent = explorer.payload(seen, "m", ("shapes", 3))
+    assert len(json.dumps(sent)) < 2_000_000
+    rows, columns = unpack(sent["maps"], sent["shape"], 1)
+    assert sent["maps"]["pool"] == 2 and rows.shape == (12, 13, 1 + 49, 196)
+    maps = seen.maps[0].numpy()
+    step = maps.max(-1) / 509
+    assert (abs(rows[:, :12, 0] - maps[:, :, 0, 1:]) <= step[:, :, 0, None]).all()
+    assert abs(columns[:, :12, 0] - maps[..., 0]).max() <= maps[..., 0].max() / 509
+    block = maps[:, :, [1, 2, 15, 16], 1:].mean(2)  # the upper left 2 x 2 patches
+    assert (abs(rows[:, :12, 1] - block) <= block.max(-1, keepdims=True) / 509).all()
+
+
+def test_numbers_and_sentences_are_those_of_the_library(small_vit):
+    seen = looked(small_vit)
+    sent = explorer.payload(seen, "m", ("shapes", 3))
+    distance = attention_distance(seen.maps, (8, 8), 1, 4)[0]
+    assert np.allclose(np.array(sent["statistics"]["distance"]["values"])[:, :3], distance, atol=1e-4)
+    statistics = explorer.view_statistics(seen, explorer.object_of(seen)[0])
+    assert sent["sentences"][1][2] == describe_view(statistics, 1, 2)
+    assert len({sentence for row in sent["sentences"] for sentence in row}) > 9  # they change with the view
+    assert sent["statistics"]["entropy"]["uniform"] == pytest.approx(math.log(65))
+
+
+def test_without_a_mask_nothing_is_called_an_object(small_vit):
+    sent = explorer.payload(looked(small_vit, mask=False), "m", ("upload", "/tmp/secret.png"))
+    said = json.dumps([sent["sentences"], sent["comparison"], sent["region"]])
+    assert "the object" not in said and "the central region" in said
+    assert sent["picture"] is None and "secret" not in json.dumps(sent)
+
+
+def test_pictures_and_masks_take_the_models_size(shapes):
+    part = shapes.test.take(slice(3))
+    assert pictures.fit(part, 32) is part
+    large = pictures.fit(part, 56)
+    assert large.images.shape == (3, 3, 56, 56) and large.images.dtype == torch.uint8
+    assert large.masks.float().mean().item() == pytest.approx(part.masks.float().mean().item(), abs=0.01)
+
+
+def test_a_forgotten_picture_is_refused_with_a_remedy(monkeypatch):
+    monkeypatch.setattr(explorer, "REMEMBERED", 1)
+    token = explorer.remember("a", ("shapes", 0))
+    assert explorer.recall(token) == ("a", ("shapes", 0))
+    explorer.remember("b", ("shapes", 1))
+    with pytest.raises(BadInput, match="choose the picture again"):
+        explorer.recall(token)
+    assert "choose the picture again" in probes.lens({"token": token})["error"]
+
+
+@pytest.fixture
+def asked(small_vit, monkeypatch):
+    """Asks a probe about noise through a small model."""
+    seen = looked(small_vit)
+    monkeypatch.setattr(probes.pictures, "look", lambda key, picture: seen)
+    token = explorer.remember("m", ("shapes", 3))
+    return lambda probe, **question: probe({"token": token, **question}), seen
+
+
+def test_a_head_off_is_the_models_own_mask(asked):
+    ask, seen = asked
+    assert ask(probes.without_heads, off=[])["probabilities"] == pytest.approx(seen.probabilities.tolist(), abs=1e-4)
+    mask = torch.ones(3, 3)
+    mask[1, 2] = 0
+    with torch.no_grad():
+        expected = seen.model((seen.pixels[None] / 255 - 0.5) / 0.5, head_mask=mask)[0].softmax(0)
+    assert ask(probes.without_heads, off=[[1, 2]])["probabilities"] == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_probes_answer_for_every_class_layer_and_patch(asked):
+    ask, seen = asked
+    answer = ask(probes.relevance, classes=[3, 7])
+    assert answer["classes"] == [3, 7] and [len(grid) for grid in answer["grids"]] == [64, 64]
+    lens = ask(probes.lens)
+    assert len(lens["cls"]) == 4 and [len(row) for row in lens["patches"]] == [64] * 4
+    last = dict(lens["cls"][-1])
+    assert last[seen.probabilities.argmax().item()] == pytest.approx(seen.probabilities.max().item(), abs=1e-3)
+    weights = ask(probes.weights)
+    cosine = np.frombuffer(base64.b64decode(weights["positions"]), np.uint8).reshape(64, 64)
+    assert (cosine.diagonal() >= 254).all() and len(weights["filters"]) == 24
+
+
+def test_mistakes_come_back_as_words(asked):
+    ask, _ = asked
+    assert "classes" in ask(probes.relevance, classes=[99])["error"]
+    assert "can't be computed" in ask(probes.without_heads, off=[[9, 9]])["error"]
+    assert "png, svg, pdf" in ask(probes.export, format="exe")["error"]
+    assert "can't be computed" in ask(probes.export, format="png", grid=[1, 2])["error"]
+
+
+@pytest.mark.parametrize(("kind", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_figures_are_saved_in_each_format(asked, kind, magic):
+    ask, _ = asked
+    view = {"grid": [0.1] * 64, "top": 0.2, "title": "t", "name": "n", "colormap": "viridis"}
+    answer = ask(probes.export, format=kind, **view)
+    assert answer["name"].endswith(f"shapes-3.{kind}") and base64.b64decode(answer["content"]).startswith(magic)
+
+
+def test_raw_maps_are_saved_exactly(asked):
+    ask, seen = asked
+    saved = np.load(io.BytesIO(base64.b64decode(ask(probes.export, format="npz")["content"])))
+    assert (saved["maps"] == seen.maps[0].numpy()).all()
+    assert saved["rollout"].shape == (3, 65, 65) and saved["num_prefix_tokens"] == 1

@@ -1,0 +1,281 @@
+"""The Attention tab in a real Chromium: what is drawn, what it costs, and what keyboard, link and phone give."""
+
+import json
+import re
+import statistics
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import colormaps
+
+from tests.ui.test_browser import browser, pytestmark, sync_api  # noqa: F401
+from vit.data import normalize
+from vit.interpret.attention import attention_maps
+from vit.live import models
+from vit.weights.checkpoint import from_pretrained
+
+expect = sync_api.expect
+# What the other tabs load at the start has come when nothing has for a second and a half.
+QUIET = "Math.max(...performance.getEntriesByType('resource').map((e) => e.responseEnd)) + 1500 < performance.now()"
+FIRST_VIEW = "document.querySelector('#attention .x-sentence')?.textContent.includes('nats')"
+
+
+@pytest.fixture
+def open_view(browser, app_url):  # noqa: F811
+    """Opens an address's Attention tab, drawn, with a list of what is requested after that."""
+    pages, errors = [], []
+
+    def open_view(query: str = "tab=attention", width: int = 1440, height: int = 900):
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(40_000)
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"{app_url}?{query}")
+        page.wait_for_function(FIRST_VIEW)
+        page.wait_for_function(QUIET)
+        page.requests, page.errors = [], errors
+        page.on("request", lambda request: page.requests.append(f"{request.url} {request.post_data}"))
+        pages.append(page)
+        return page
+
+    yield open_view
+    for page in pages:
+        page.close()
+    assert not errors
+
+
+def canvas(page, name: str) -> np.ndarray:
+    """RGB of one of the canvases: (height, width, 3)."""
+    width, height, data = page.evaluate(
+        """name => { const canvas = document.querySelector(`#attention ${name}`), { width, height } = canvas;
+        return [width, height, [...canvas.getContext("2d").getImageData(0, 0, width, height).data]]; }""",
+        name,
+    )
+    return np.array(data, np.uint8).reshape(height, width, 4)[..., :3]
+
+
+def view(page) -> dict:
+    """What the view says of itself."""
+    return page.evaluate(
+        """() => { const text = (name) => document.querySelector(`#attention ${name}`).textContent;
+        return { layer: text(".layer-out"), head: text(".head-out"), query: text(".x-query-name"),
+        sentence: text(".x-sentence"), title: text(".x-says-title"),
+        direction: document.querySelector("#attention [data-direction][aria-checked=true]").textContent }; }"""
+    )
+
+
+def test_all_positions_of_both_sliders_are_drawn_without_a_request_and_at_once(open_view):
+    page = open_view()
+    milliseconds = page.evaluate(
+        """() => { const slider = (name) => document.querySelector(`#attention input.${name}`), times = [];
+        const [L, heads] = [+slider("layer").max, +slider("head").max];
+        for (let layer = 1; layer <= L; layer++) for (let head = 1; head <= heads; head++)
+          for (const [name, value] of [["layer", layer], ["head", head]]) {
+            const start = performance.now();
+            slider(name).value = value;
+            slider(name).dispatchEvent(new Event("input"));
+            document.querySelector("#attention canvas.overlay").getContext("2d").getImageData(0, 0, 1, 1);
+            document.body.getBoundingClientRect();
+            times.push(performance.now() - start);
+          }
+        return times; }"""
+    )
+    print(f"median redraw {statistics.median(milliseconds):.1f} ms, of {len(milliseconds)}")
+    assert statistics.median(milliseconds) < 16
+    assert not [url for url in page.requests if not url.startswith(("data:", "blob:"))]
+
+
+def test_the_pixels_drawn_are_the_models_own_weights(open_view, shapes):
+    page = open_view("tab=attention&model=shapes&picture=shapes-17&layer=2&head=3&mode=head")
+    model = from_pretrained(models.CHECKPOINTS / "shapes")
+    _, maps = attention_maps(model, normalize(shapes.test.images[17], model.mean, model.std)[None])
+    table = np.round(colormaps["inferno"](np.arange(256))[:, :3] * 255)
+    patches = maps[0, 1, 2, :, 1:]
+    top = max(maps[0, :, :, 0, 1:].quantile(0.99).item(), 2 / 64)
+
+    def matches(weights: torch.Tensor, top: float) -> None:
+        drawn = canvas(page, "canvas.map").reshape(-1, 3).astype(float)
+        step = np.clip(np.round(255 * weights.numpy() / top), 0, 255)
+        room = np.ceil(weights.max().item() / 2 / top) + 1  # half a 255th of the row's peak, and a rounding
+        found = np.abs(table[None] - drawn[:, None]).sum(-1).argmin(-1)
+        assert (np.abs(table[found] - drawn) == 0).all() and (np.abs(found - step) <= room).all()
+
+    matches(patches[0], top)
+    box = page.locator("#attention .x-stage").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 2.5 / 8, box["y"] + box["height"] * 4.5 / 8)  # row 5, column 3
+    expect(page.locator("#attention .x-query-name")).to_have_text("row 5, column 3")
+    matches(patches[1 + 4 * 8 + 2], top)
+    page.get_by_role("radio", name="Attended by").click()
+    matches(patches[1:, 4 * 8 + 2], top)
+    page.get_by_role("button", name="Class token", exact=True).click()
+    matches(maps[0, 1, 2, 1:, 0], top)
+    page.mouse.move(box["x"] + box["width"] / 16, box["y"] + box["height"] / 16)
+    expect(page.locator("#attention .x-hover")).to_have_text(re.compile(r"^[\d.]+% · row 1, column 1$"))
+    share = float(page.locator("#attention .x-hover").text_content().split("%")[0]) / 100
+    assert share == pytest.approx(maps[0, 1, 2, 1, 0].item(), abs=6e-4)
+
+
+def test_a_head_switched_off_changes_the_prediction(open_view):
+    page = open_view()
+    percents = page.locator("#attention .x-bars .v-percent")
+    before = percents.all_text_contents()
+    page.get_by_role("button", name="Switch heads off").click()
+    cells = page.locator("#attention .x-cell")
+    for i in range(cells.count()):
+        cells.nth(i).click()
+    expect(page.locator("#attention .x-says-title")).to_contain_text(f"With {cells.count()} heads off it says")
+    expect(percents).not_to_have_text(before)
+    page.get_by_role("button", name="All on").click()
+    expect(page.locator("#attention .x-says-title")).to_have_text(re.compile("^It says"))
+    assert percents.all_text_contents() == before
+
+
+def test_a_drag_moves_the_query_and_the_sentence_follows_it(open_view):
+    page = open_view()
+    of_class_token = view(page)["sentence"]
+    box = page.locator("#attention .x-stage").bounding_box()
+
+    def at(column, row):
+        return box["x"] + box["width"] * (column - 0.5) / 8, box["y"] + box["height"] * (row - 0.5) / 8
+
+    page.mouse.move(*at(2, 2))
+    page.mouse.down()
+    first = view(page)
+    assert first["query"] == "row 2, column 2" and "The patch in row 2, column 2 looks" in first["sentence"]
+    page.mouse.move(*at(6, 7), steps=8)
+    page.mouse.up()
+    assert view(page)["query"] == "row 7, column 6"
+    page.mouse.move(*at(1, 1))  # the button is up: this is no drag
+    assert view(page)["query"] == "row 7, column 6"
+    page.get_by_role("radio", name="Attended by").click()
+    assert "What attends to the patch in row 7, column 6 lies" in view(page)["sentence"]
+    page.get_by_role("button", name="Class token", exact=True).click()
+    page.get_by_role("radio", name="Attends to").click()
+    assert view(page)["sentence"] == of_class_token
+
+
+def test_a_study_can_be_stopped(open_view):
+    page = open_view()
+    page.get_by_text("All heads over many test pictures").click()
+    study = page.locator("#study")
+    page.locator(".x-study input[type=number]").fill("500")
+    page.get_by_role("button", name="What each head is worth").click()
+    expect(study).to_contain_text(re.compile(r"[1-9]\d* of 500 pictures"))
+    # Gradio's client loses an event that is begun while another's end is still on its way to the server.
+    with page.expect_response(lambda response: response.url.endswith("/cancel")):
+        page.locator(".x-study").get_by_role("button", name="Stop").click()
+    stopped = study.locator(".v-note").first.text_content()
+    assert not stopped.startswith("500 of")
+    page.get_by_role("button", name="Where each head looks").click()
+    expect(study).to_contain_text("favours the", timeout=30_000)
+    page.locator(".x-study").get_by_role("button", name="Stop").click()
+    assert "is worth most" not in study.text_content()  # the first study no longer writes
+
+
+def test_the_link_opens_the_same_view_elsewhere(open_view):
+    page = open_view("tab=attention&model=shapes&picture=shapes-42")
+    page.locator('#attention .x-cell[data-layer="1"][data-head="2"]').click()
+    page.locator("#attention .x-stage").press("ArrowDown")
+    page.get_by_role("radio", name="Attended by").click()
+    page.locator('#attention .x-cell[data-layer="1"][data-head="2"]').press("o")
+    expect(page.locator("#attention .x-says-title")).to_contain_text("With 1 head off")
+    page.evaluate("navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve(); }")
+    page.get_by_role("button", name="Copy link to this view").click()
+    expect(page.locator("#attention .x-file-note")).to_contain_text("Copied")
+    other = open_view(page.evaluate("window.copied").split("?")[1])
+    expect(other.locator("#attention .x-says-title")).to_contain_text("With 1 head off")
+    assert view(other) == view(page)
+    assert (canvas(other, "canvas.overlay") == canvas(page, "canvas.overlay")).all()
+
+
+def test_a_link_to_another_model_than_the_default_keeps_it(open_view):
+    page = open_view("tab=attention&model=cifar10&picture=shapes-17")  # without CIFAR-10 the default knows Shapes
+    expect(page.locator("#status")).to_contain_text("vit-live · CIFAR-10")
+    assert view(page)["layer"] == "6 of 6"
+
+
+def test_the_keyboard_alone_is_enough(open_view):
+    page = open_view()
+    grid = page.locator("#attention .x-cell[tabindex='0']")
+    grid.focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowDown")
+    assert view(page)["layer"].startswith("2 of") and view(page)["head"].startswith("2 of")
+    page.keyboard.press("o")
+    expect(page.locator("#attention .x-says-title")).to_contain_text("With 1 head off")
+    page.locator("#attention .x-stage").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert view(page)["query"] == "row 5, column 6"
+    page.keyboard.press("Escape")
+    assert view(page)["query"] == "the class token"
+    page.locator("#attention [data-source][aria-checked=true]").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="Mean of heads")).to_be_focused()
+    assert view(page)["head"] == "mean of heads"
+
+
+def test_sections_are_filled_when_they_are_opened(open_view):
+    page = open_view()
+    page.get_by_text("Why this class, and why not that one").click()
+    expect(page.locator("#attention .x-why canvas")).to_have_count(2)
+    before = canvas(page, ".x-why canvas")
+    page.locator("#attention .x-why select").first.select_option("ring")
+    page.wait_for_function(
+        "before => JSON.stringify([...document.querySelector('#attention .x-why canvas').getContext('2d')"
+        ".getImageData(0, 0, 32, 32).data].filter((_, i) => i % 4 < 3)) !== before",
+        arg=json.dumps(before.flatten().tolist(), separators=(",", ":")),
+    )
+    page.get_by_text("What it would say after each layer").click()
+    expect(page.locator("#attention .x-layers figure")).to_have_count(4)
+    page.get_by_text("Position embedding and first filters").click()
+    expect(page.locator("#attention .x-filters img")).not_to_have_count(0)
+    with page.expect_download() as download:
+        page.get_by_role("button", name=".npz").click()
+    assert re.fullmatch(r"attention-vit-live-patch-shapes-\d+\.npz", download.value.suggested_filename)
+
+
+def test_a_picture_is_drawn_soon_after_it_is_chosen(open_view):
+    page = open_view()
+    seconds = (
+        page.evaluate(
+            """() => new Promise((resolve) => { const start = performance.now();
+        document.querySelector("#attention").addEventListener("drawn", () => resolve(performance.now() - start));
+        [...document.querySelectorAll(".v-gallery button")].filter((button) => button.offsetParent)[7].click();
+        })"""
+        )
+        / 1000
+    )
+    print(f"from choosing a picture to the whole view {seconds:.2f} s")
+    assert seconds < 1.5
+
+
+def test_an_upload_has_no_link(open_view, tmp_path, shapes):
+    from PIL import Image
+
+    Image.fromarray(shapes.test.images[3].permute(1, 2, 0).numpy()).save(tmp_path / "mine.png")
+    page = open_view()
+    before = page.locator("#attention .x-sentence").text_content()
+    page.locator(".x-picker input[type=file]").set_input_files(tmp_path / "mine.png")
+    expect(page.locator("#attention .x-sentence")).not_to_have_text(before)
+    page.get_by_role("button", name="Copy link to this view").click()
+    expect(page.locator("#attention .x-file-note")).to_contain_text("stays with you")
+
+
+def test_a_server_that_cannot_be_reached_is_named_and_the_view_stays(open_view):
+    page = open_view()
+    page.route("**/component_server/**", lambda route: route.fulfill(status=500))
+    page.get_by_text("What it would say after each layer").click()
+    expect(page.get_by_role("alert").get_by_text("can't be reached")).to_be_visible()
+    page.locator("#attention input.layer").fill("1")
+    assert view(page)["layer"] == "1 of 3"
+    assert all("500" in error for error in page.errors)
+    page.errors.clear()
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(open_view):
+    page = open_view(width=390, height=844)
+    page.evaluate("document.querySelectorAll('#attention details').forEach((details) => { details.open = true; })")
+    expect(page.locator("#attention .x-layers figure")).to_have_count(4)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,0 +1,220 @@
+"""Live training as a visitor meets it, in a real Chromium, from the click on Start to the finished model's use."""
+
+import re
+import socket
+
+import pytest
+
+from tests.conftest import HUB_BESIDE_THE_PROJECT, serving
+from tests.ui.test_browser import browser, open_tab, pytestmark, sync_api  # noqa: F401
+
+expect = sync_api.expect
+
+# Gradio says this of its own event stream when a page is left while it is open.
+LEAVING = re.compile("AbortError|Connection errored out")
+
+# The learning rate's curve, which only rises in the warm-up, falls at once (heights count from the top).
+KINK = """() => [...document.querySelectorAll('#charts figure')[2].querySelector('polyline').points]
+    .some((point, i, all) => i && point.y - all[i - 1].y > 1)"""
+
+
+@pytest.fixture
+def visitor(browser):  # noqa: F811
+    """Opens pages, each in a browser of its own that remembers nothing; nothing may go wrong on any."""
+    contexts, errors = [], []
+
+    def visit(url: str, **options):
+        contexts.append(browser.new_context(viewport={"width": 1440, "height": 900}, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(30_000)
+        expect.set_options(timeout=30_000)
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(url)
+        page.wait_for_selector("#progress h2")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not [error for error in errors if not LEAVING.search(error)]
+
+
+def button(page, name: str):
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def start(page, minutes: float, dataset: str = "Shapes") -> None:
+    page.get_by_label(dataset, exact=True).check()
+    field = page.get_by_label("number input for Minutes")
+    field.fill(str(minutes))
+    field.press("Tab")
+    expect(page.locator("#progress h2")).to_have_text("Ready to train")
+    button(page, "Start training").click()
+    expect(button(page, "Pause")).to_be_visible()
+
+
+def maps(page) -> str:
+    """All the drawn attention, as one string."""
+    return page.evaluate(
+        "[...document.querySelectorAll('#forming canvas.map')].map((canvas) => canvas.toDataURL()).join()"
+    )
+
+
+def step(page) -> int:
+    """Of the moment on show."""
+    return int(page.locator("[data-step]").get_attribute("data-step"))
+
+
+def wait_for_step(page, after: int) -> None:
+    page.wait_for_function("after => +document.querySelector('[data-step]')?.dataset.step > after", arg=after)
+
+
+def walk_through(visitor, url: str, dataset: str, slug: str) -> None:
+    """Everything one does with a run, in order."""
+    page = visitor(url)
+    start(page, 3, dataset)
+    wait_for_step(page, 0)
+    first, early = maps(page), step(page)
+    wait_for_step(page, early + 5)
+    assert maps(page) != first, "attention changes as the model learns"
+
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    before = maps(page)
+    page.locator("#forming input.layer").fill("1")
+    assert maps(page) != before
+    assert not [asked for asked in requests if "component_server" in asked or "queue/join" in asked]
+
+    page.locator("#rate input").fill("0.0001")
+    button(page, "Set rate").click()
+    expect(page.locator("#rate-note")).to_contain_text("0.0001 from here on")
+    page.wait_for_function(KINK)
+    button(page, "Pause").click()
+    expect(page.locator("#progress h2")).to_contain_text("Paused")
+
+    page.reload()
+    expect(page.locator("#progress h2")).to_contain_text("Paused")
+    expect(button(page, "Resume")).to_be_visible()
+    page.wait_for_function("document.querySelector('#forming input.when')?.max > 2")
+    assert "?run=" in page.url
+
+    other = visitor(page.url)
+    expect(other.locator("#watching")).to_contain_text("watching someone else's run")
+    for name in ("Pause", "Resume", "Stop", "Set rate", "Start training"):
+        expect(button(other, name)).not_to_be_visible()
+    assert other.locator("#charts polyline.v-train").first.get_attribute("points")
+    button(page, "Resume").click()
+    wait_for_step(other, step(page))
+
+    page.locator("#forming input.when").fill("0")
+    expect(page.locator(".t-then")).to_contain_text("Step 0 · before training")
+    expect(page.locator(".v-cursor").first).to_have_css("opacity", "1")
+    page.locator("#forming input.when").fill("1")
+    expect(page.locator(".t-then")).to_contain_text("loss")
+    button(page, "Back to live").click()
+    assert step(page) > 5
+
+    button(page, "Stop").click()
+    expect(page.locator("#progress h2")).to_contain_text("Stopped")
+    expect(other.locator("#progress h2")).to_contain_text("Stopped")
+    expect(page.locator("#confusion")).to_contain_text("Test accuracy")
+    expect(page.locator("#after textarea").first).to_have_value(re.compile(f"--dataset {slug}"))
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download weights, config and card").or_(
+            button(page, "Download weights, config and card")
+        ).first.click()
+    assert download.value.suggested_filename == f"vit-live-{slug}.zip"
+    expect(page.locator("#status")).to_contain_text("Your run 1")
+    open_tab(page, "Classify")
+    expect(page.locator(".v-model:visible input")).to_have_value(re.compile(f"Your run 1: vit-live · {dataset}"))
+    expect(page.locator("#prediction .v-bars li")).to_have_count(5)
+
+    late = visitor(page.url)
+    expect(late.locator("#status")).to_contain_text("Another's run")
+    open_tab(late, "Classify")
+    before = late.locator("#prediction .v-seen img").get_attribute("src")
+    late.locator(".v-gallery:visible button").nth(3).click()
+    expect(late.locator("#prediction .v-seen img")).not_to_have_attribute("src", before)
+
+
+def test_a_run_on_shapes_from_start_to_use(visitor, app_url):
+    walk_through(visitor, app_url, "Shapes", "shapes")
+
+
+@pytest.fixture
+def cifar10_url(tmp_path):
+    """Of an app with CIFAR-10; to be asked for before visitor, whose pages then close before it does."""
+    if not HUB_BESIDE_THE_PROJECT.is_dir():
+        pytest.skip("CIFAR-10 is not beside the project")
+    variables = {"HF_HUB_CACHE": str(HUB_BESIDE_THE_PROJECT), "HF_HUB_OFFLINE": "1"}
+    with serving(**variables, VIT_RUNS_FOLDER=str(tmp_path)) as url:
+        yield url
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_run_on_cifar10_from_start_to_use(cifar10_url, visitor):
+    walk_through(visitor, cifar10_url, "CIFAR-10", "cifar10")
+
+
+@pytest.fixture
+def waiting_url(tmp_path):
+    """Of an app whose CIFAR-10 is still on its way: the Hub takes the call and does not answer."""
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        endpoint = f"http://127.0.0.1:{hub.getsockname()[1]}"
+        variables = {"HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HOME": str(tmp_path / "home")}
+        with serving(**variables, VIT_RUNS_FOLDER=str(tmp_path / "runs")) as url:
+            yield url
+
+
+def test_a_run_can_be_asked_for_while_its_data_is_on_the_way(waiting_url, visitor):
+    page = visitor(waiting_url)
+    expect(page.locator("#notice")).to_contain_text("Loading CIFAR-10")
+    expect(page.get_by_label("CIFAR-10", exact=True)).to_be_checked()
+    button(page, "Start training").click()
+    expect(page.locator("#progress h2")).to_contain_text("Preparing vit-live on CIFAR-10")
+
+
+def test_five_visitors_queue_up_and_see_their_own_run_only(visitor, app_url):
+    pages = [visitor(app_url) for _ in range(5)]
+    start(pages[0], 3)
+    wait_for_step(pages[0], 0)
+    for place, page in enumerate(pages[1:], start=1):
+        start(page, 0.1)
+        ahead = f"{place - 1} before it" if place > 1 else "next"
+        expect(page.locator("#progress")).to_contain_text(f"Place {place} in the queue, {ahead}")
+    owned = [re.search(r"[?&]run=([^&]+)", page.url).group(1) for page in pages]
+    assert len(set(owned)) == 5
+    for page, run_id in zip(pages, owned):
+        assert not [other for other in owned if other != run_id and other in page.content()]
+    for page in pages[2:]:
+        button(page, "Stop").click()
+        expect(page.locator("#progress")).to_contain_text("stopped before its first step")
+    button(pages[0], "Stop").click()
+    expect(pages[0].locator("#progress h2")).to_contain_text("Stopped")
+    expect(pages[1].locator("#progress h2")).to_contain_text("Done", timeout=40_000)  # its turn came
+
+
+def test_a_stale_link_and_wrong_settings_are_answered_in_place(visitor, app_url):
+    page = visitor(f"{app_url}?run=AAAAAAAAAAAAAAAA")
+    expect(page.locator("#progress h2")).to_have_text("No such run")
+    page.wait_for_selector("#forming canvas.map")
+    expect(button(page, "Start training")).to_be_visible()
+    page.locator("#advanced > button").click()
+    page.get_by_label("Width").fill("98")
+    page.get_by_label("Width").press("Tab")
+    expect(page.locator("#size-note")).to_contain_text("choose a width of 96 or 100")
+    page.get_by_label("Width").fill("96")
+    page.get_by_label("Width").press("Tab")
+    expect(page.locator("#size-note")).to_contain_text("65 tokens")
+    page.get_by_label("Learning rate").first.fill("50")
+    page.get_by_label("Learning rate").first.press("Tab")
+    expect(page.locator("#learning-note")).to_contain_text("tend to diverge")
+
+
+def test_a_phone_scrolls_in_one_direction_only(visitor, app_url):
+    page = visitor(app_url)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_selector("#forming canvas.map")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,0 +1,27 @@
+"""What commands work on: a dataset with a progress bar, a checkpoint with its pictures."""
+
+import argparse
+
+import torch
+from tqdm import tqdm
+
+from vit import data
+from vit.model import ViT
+
+
+def load(name: str, validation_size: int | None = None) -> data.Splits:
+    """The dataset, with a progress bar once loading takes a while."""
+    with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}", delay=1, leave=False) as bar:
+
+        def show(done: float, desc: str) -> None:
+            bar.set_description(desc)
+            bar.update(100 * done - bar.n)
+
+        return data.load(name, validation_size=validation_size, progress=show)
+
+
+def model_and_images(arguments: argparse.Namespace) -> tuple[ViT, torch.Tensor]:
+    """The checkpoint, and its normalised images (B, C, H, W)."""
+    model = ViT.from_pretrained(arguments.folder)
+    images = torch.stack([data.read_image(path, model.config["img_size"]) for path in arguments.images])
+    return model, data.normalize(images, model.mean, model.std)

@@ -1,0 +1,29 @@
+"""python -m vit predict: the five likeliest classes of one's own images."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from vit.cli.flags import CHECKPOINT, JSON, Command, percent, print_report
+from vit.cli.inputs import model_and_images
+
+
+def add(command: Command) -> None:
+    """Names the flags."""
+    sub = command("predict", run, "name what is in your own images: the five likeliest classes of each")
+    sub.add_argument("folder", help=CHECKPOINT)
+    sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="cut to a square and resized")
+    sub.add_argument("--json", **JSON)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    model, images = model_and_images(arguments)
+    with torch.no_grad():
+        probabilities = model(images).softmax(dim=1)
+    report = {}
+    for path, row in zip(arguments.images, probabilities):
+        best = row.topk(min(5, len(row)))
+        report[str(path)] = {model.classes[i]: p for p, i in zip(best.values.tolist(), best.indices.tolist())}
+    lines = [f"{path}: " + ", ".join(f"{name} {percent(p)}" for name, p in top.items()) for path, top in report.items()]
+    print_report(arguments.json, report, "\n".join(lines))

@@ -1,0 +1,35 @@
+"""Labelled pictures as uint8 tensors on the device: datasets by name, one picture from anywhere, augmentation."""
+
+from vit.data.cifar10 import DatasetUnavailable
+from vit.data.dataset import (
+    DATASETS,
+    Dataset,
+    Progress,
+    Splits,
+    batches,
+    denormalize,
+    load,
+    normalize,
+    random_crop,
+    random_flip,
+    read_image,
+    select_classes,
+    square_image,
+)
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "DatasetUnavailable",
+    "Progress",
+    "Splits",
+    "batches",
+    "denormalize",
+    "load",
+    "normalize",
+    "random_crop",
+    "random_flip",
+    "read_image",
+    "select_classes",
+    "square_image",
+]

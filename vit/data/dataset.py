@@ -1,0 +1,205 @@
+"""Pictures as uint8 tensors: CIFAR-10, the built-in Shapes, batched augmentation, and one picture from anywhere."""
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from vit.data import cifar10, shapes
+from vit.data.cifar10 import DatasetUnavailable as DatasetUnavailable
+
+DATASETS = ("cifar10", "shapes")
+
+Progress = Callable[..., object]  # progress(fraction in [0, 1], desc="..."), the way gradio.Progress is called
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled pictures: images (n, 3, H, W) uint8, labels (n,) int64, mean and std of pixels in [0, 1].
+
+    masks: (n, H, W) bool, True on the object; only Shapes knows them.
+    """
+
+    name: str
+    split: str
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    masks: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str) -> "Dataset":
+        return self._map(lambda tensor: tensor.to(device))
+
+    def take(self, indices: Tensor | slice) -> "Dataset":
+        return self._map(lambda tensor: tensor[indices])
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Dataset":
+        masks = None if self.masks is None else change(self.masks)
+        return replace(self, images=change(self.images), labels=change(self.labels), masks=masks)
+
+
+class Splits(NamedTuple):
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+
+
+def select_classes(splits: Splits, names: Sequence[str]) -> Splits:
+    """The pictures of some classes only, labelled from 0 in the dataset's order. Raises ValueError on other names."""
+    there = splits.train.classes
+    if unknown := set(names) - set(there):
+        raise ValueError(f"{splits.train.name} has no class {sorted(unknown)[0]!r}; choose of {', '.join(there)}.")
+    kept = [label for label, name in enumerate(there) if name in names]
+    classes = tuple(there[label] for label in kept)
+
+    def select(dataset: Dataset) -> Dataset:
+        part = dataset.take((dataset.labels[:, None] == torch.tensor(kept)).any(1))
+        return replace(part, labels=torch.searchsorted(torch.tensor(kept), part.labels), classes=classes)
+
+    return splits if len(kept) == len(there) else Splits(*map(select, splits))
+
+
+def load(name: str, *, validation_size: int | None = None, progress: Progress | None = None) -> Splits:
+    """Load a dataset by name.
+
+    validation_size: pictures held out of train, balanced over the classes and the same for everybody; None holds out
+        a tenth, 0 trains on everything.
+    progress: called as progress(fraction, desc=...) while downloading, decoding or drawing.
+    Raises DatasetUnavailable where CIFAR-10 is neither on this machine nor within reach.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"unknown dataset {name!r}: expected one of {', '.join(DATASETS)}")
+    train, test = (_cifar10 if name == "cifar10" else _shapes)(progress or (lambda fraction, desc: None))
+    size = len(train) // 10 if validation_size is None else validation_size
+    if not 0 <= size < len(train):
+        raise ValueError(f"validation_size {size}: expected 0 to {len(train) - 1}, fewer than {name} has for training")
+    held_out, kept = hold_out(train.labels, size)
+    return Splits(train.take(kept), replace(train.take(held_out), split="validation"), test)
+
+
+def hold_out(labels: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Split range(len(labels)) into `size` indices balanced over the classes, and the rest; both ascending.
+
+    The pictures are shuffled once and dealt class by class, so a small hold-out is part of every larger one.
+    """
+    # RandomState's stream is frozen by numpy's compatibility policy; torch's generators make no such promise.
+    shuffled = torch.from_numpy(np.random.RandomState(0).permutation(len(labels)))
+    one_hot = torch.nn.functional.one_hot(labels[shuffled])
+    turn = (one_hot.cumsum(0) * one_hot).sum(1)  # the how-manieth of its class each picture is
+    dealt = shuffled[turn.argsort(stable=True)]
+    return dealt[:size].sort().values, dealt[size:].sort().values
+
+
+def _shapes(progress: Progress) -> tuple[Dataset, Dataset]:
+    def draw(split: str, count: int, seed: int, done: float) -> Dataset:
+        progress(done, desc="Drawing Shapes")
+        images, labels, masks = shapes.draw(count, seed)
+        return Dataset("shapes", split, images, labels, shapes.CLASSES, shapes.MEAN, shapes.STD, masks)
+
+    return draw("train", 10_000, 0, 0.0), draw("test", 2_000, 1, 10 / 12)
+
+
+def _cifar10(progress: Progress) -> tuple[Dataset, Dataset]:
+    tensors = cifar10.read(progress)
+
+    def dataset(split: str) -> Dataset:
+        images, labels = tensors[f"{split}.images"], tensors[f"{split}.labels"]
+        return Dataset("cifar10", split, images, labels, cifar10.CLASSES, cifar10.MEAN, cifar10.STD)
+
+    return dataset("train"), dataset("test")
+
+
+def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """uint8 pixels (..., 3, H, W) to float32 with the dataset's mean 0 and standard deviation 1."""
+    mean, std = (images.new_tensor(values, dtype=torch.float32).view(3, 1, 1) for values in (mean, std))
+    return (images.float() / 255 - mean) / std
+
+
+def denormalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Back from `normalize` to uint8 pixels, rounded and clamped to [0, 255]."""
+    mean, std = (images.new_tensor(values, dtype=torch.float32).view(3, 1, 1) for values in (mean, std))
+    return ((images.float() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def random_crop(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
+    """Pad (B, C, H, W) by reflection and cut each image out at its own offset.
+
+    offsets: (B, 2) int64, rows and columns in [0, 2 * padding]; `padding` itself leaves an image where it was.
+    padding: pixels, less than H and W.
+    """
+
+    def reflected(offset: Tensor, size: int) -> Tensor:  # (B,) -> (B, size), the pixel that each position reads
+        position = offset[:, None] - padding + torch.arange(size, device=images.device)
+        return size - 1 - (size - 1 - position.abs()).abs()
+
+    rows, columns = reflected(offsets[:, 0], images.shape[2]), reflected(offsets[:, 1], images.shape[3])
+    shifted = images.gather(2, rows[:, None, :, None].expand(images.shape))
+    return shifted.gather(3, columns[:, None, None, :].expand(images.shape))
+
+
+def random_flip(images: Tensor, flips: Tensor) -> Tensor:
+    """Mirror left to right the images of (B, C, H, W) for which flips (B,) is True."""
+    return torch.where(flips[:, None, None, None], images.flip(3), images)
+
+
+def batches(
+    dataset: Dataset, batch_size: int, *, seed: int, epoch: int, crop: int = 4, flip: bool = True, start: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """One epoch of shuffled, augmented (images (B, 3, H, W) uint8, labels (B,)), on the dataset's device.
+
+    All of the epoch's draws are made up front on the CPU from (seed, epoch): they are the same on every device, and
+    a run resumed at batch `start` sees the batches it would have seen. An incomplete last batch is dropped.
+    """
+    if not 1 <= batch_size <= len(dataset):
+        raise ValueError(f"batch_size {batch_size}: expected 1 to {len(dataset)}, the size of the set; change it")
+    mixed = np.random.SeedSequence((seed, epoch)).generate_state(1).item()  # so (0, 1) and (1, 0) share nothing
+    generator = torch.Generator().manual_seed(mixed)
+    order = torch.randperm(len(dataset), generator=generator)
+    offsets = torch.randint(2 * crop + 1, (len(dataset), 2), generator=generator)
+    flips = torch.rand(len(dataset), generator=generator) < 0.5
+    order, offsets, flips = (draw.to(dataset.images.device) for draw in (order, offsets, flips))
+
+    def batch(index: int) -> tuple[Tensor, Tensor]:
+        here = slice(index * batch_size, (index + 1) * batch_size)
+        images = random_crop(dataset.images[order[here]], offsets[here], crop)
+        return random_flip(images, flips[here]) if flip else images, dataset.labels[order[here]]
+
+    return map(batch, range(start, len(dataset) // batch_size))
+
+
+def square_image(image: Image.Image, img_size: int) -> Tensor:
+    """Centre square of a picture of any mode, upright and over white, as (3, img_size, img_size) uint8."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
+        image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    square = ImageOps.fit(image.convert("RGB"), (img_size, img_size), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
+
+
+def read_image(path: str | os.PathLike, img_size: int) -> Tensor:
+    """`square_image` of a file; ValueError where it is missing, no picture, or has more pixels than PIL finds safe."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return square_image(image, img_size)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} does not exist: expected a picture file; check the path") from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        limit = f"{Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels"
+        raise ValueError(f"{path} is too large: expected at most {limit}; scale it down first") from error
+    except Exception as error:  # a damaged picture can raise nearly anything
+        raise ValueError(f"{path} cannot be read: expected a picture; save it as PNG or JPEG") from error

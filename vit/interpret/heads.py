@@ -1,0 +1,243 @@
+"""What each head of a model is for, measured over a set: what is lost without it, and where it looks.
+
+The model is a `vit.model.ViT`, the dataset a `vit.data.Dataset`; both come as arguments and are left as they were.
+Each study is a generator that yields its estimate so far; whoever iterates shows it, or stops by not asking for more.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vit.interpret.probing import evaluating
+
+FEW_PICTURES = 10  # a mean over fewer is an anecdote, and left out where heads are ranked
+
+
+@dataclass(frozen=True)
+class HeadImportance:
+    """What switching off each head alone does to the true class's probability, over the pictures so far.
+
+    done: share of the work, in [0, 1]. n: pictures in the estimate. drop: (L, heads), mean of probability with all
+    heads less probability without this one, in [-1, 1]; positive where the head helps. interval: (L, heads), half
+    the width of the mean's 95% confidence interval, 1.96 standard errors over pictures (normal approximation, fair
+    from some 30 pictures on). drop is NaN at n = 0 and interval below n = 2.
+    """
+
+    done: float
+    n: int
+    drop: Tensor
+    interval: Tensor
+
+
+def head_importance(model: nn.Module, dataset, batch_size: int = 32) -> Iterator[HeadImportance]:
+    """Yields the importance of all heads after each layer of each batch; the estimate grows with each whole batch.
+
+    Michel et al. 2019 (arXiv:1905.10650), section 3.2, with the true class's probability for the score. dataset: the
+    part to measure on, `dataset.take(slice(200))`; images are normalised with the model's mean and std. A layer's
+    tokens are kept while its heads are tried, so a picture costs about L * heads / 2 forward passes. Raises
+    ValueError on an empty dataset, or labels the model has no output for.
+    """
+    _check_dataset(model, dataset)
+    L, heads, n = len(model.blocks), model.num_heads, len(dataset.images)
+    drops = [torch.empty(0, L, heads)]
+    starts = range(0, n, batch_size)
+    for i, start in enumerate(starts):
+        images, labels = _batch(model, dataset, slice(start, start + batch_size))
+        x, without = None, []
+        for layer in range(L):
+            x, probabilities = _switch_off_each(model, images if layer == 0 else x, layer, labels)
+            without.append(probabilities)
+            if layer < L - 1:
+                yield _importance((i + (layer + 1) / L) / len(starts), drops)
+        whole = _true_probability(model, x, labels)
+        drops.append((whole[:, None, None] - torch.stack(without, dim=1)).cpu())
+        yield _importance((i + 1) / len(starts), drops)
+
+
+def _importance(done: float, drops: list[Tensor]) -> HeadImportance:
+    drop = torch.cat(drops)  # (n, L, heads)
+    mean = drop.mean(0) if len(drop) else torch.full(drop.shape[1:], torch.nan)
+    return HeadImportance(done, len(drop), mean, _interval(drop))
+
+
+@torch.no_grad()
+def _switch_off_each(model: nn.Module, x: Tensor, layer: int, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """A layer's output, (B, N, D), and the true class's probability with each of its heads off, (B, heads).
+
+    x: the layer's input; before layer 0, the images.
+    """
+    with evaluating(model):
+        x = model.embed(x) if layer == 0 else x
+        without = []
+        for mask in 1 - torch.eye(model.num_heads, device=x.device):
+            tokens = model.blocks[layer](x, head_mask=mask)
+            for block in model.blocks[layer + 1 :]:
+                tokens = block(tokens)
+            without.append(_true_probability(model, tokens, labels))
+        return model.blocks[layer](x), torch.stack(without, dim=1)
+
+
+@torch.no_grad()
+def _true_probability(model: nn.Module, tokens: Tensor, labels: Tensor) -> Tensor:
+    return model.classify(tokens).softmax(dim=-1).gather(1, labels[:, None])[:, 0]
+
+
+@dataclass(frozen=True)
+class HeadRegions:
+    """Where each head's class token looks, over the pictures so far: a row of the tables below for each region.
+
+    done: share of the work, in [0, 1]. n: pictures so far. names: the R regions. counts: (R,), pictures each is
+    measured on. areas: (R,), its mean share of the picture. shares: (R, L, heads), mean share of the class token's
+    attention to patches that falls on it. interval: (R, L, heads), half the width of the 95% confidence interval of
+    shares, 1.96 standard errors over pictures. examples: (R, L, heads, top), indices into the dataset of the
+    pictures where the share exceeds the area most, best first; -1 where there are not as many. Rows of regions
+    without a picture yet are NaN.
+    """
+
+    done: float
+    n: int
+    names: tuple[str, ...]
+    counts: Tensor
+    areas: Tensor
+    shares: Tensor
+    interval: Tensor
+    examples: Tensor
+
+    @property
+    def ratios(self) -> Tensor:
+        """(R, L, heads): share over area, so 1 for a head that attends everywhere alike."""
+        return self.shares / self.areas[:, None, None]
+
+    def ranked(self, limit: int = 20) -> list[dict]:
+        """The (region, head) pairs most above chance, by ratio: dicts that name a row of a table.
+
+        Regions with fewer than FEW_PICTURES pictures are left out. layer and head count from 0.
+        """
+        ratios = self.ratios.masked_fill((self.counts < FEW_PICTURES)[:, None, None], -1).nan_to_num(-1)
+        rows = []
+        for flat in ratios.flatten().argsort(descending=True, stable=True)[:limit].tolist():
+            layer, head = divmod(flat % ratios[0].numel(), ratios.shape[2])
+            region = flat // ratios[0].numel()
+            at = (region, layer, head)
+            if ratios[at] < 0:
+                break
+            rows.append(
+                {
+                    "region": self.names[region],
+                    "layer": layer,
+                    "head": head,
+                    "share": self.shares[at].item(),
+                    "interval": self.interval[at].item(),
+                    "area": self.areas[region].item(),
+                    "ratio": ratios[at].item(),
+                    "n": self.counts[region].item(),
+                    "examples": [i for i in self.examples[at].tolist() if i >= 0],
+                }
+            )
+        return rows
+
+
+def head_regions(model: nn.Module, dataset, batch_size: int = 32, top: int = 6) -> Iterator[HeadRegions]:
+    """Yields, after each batch, which head favours which region over the pictures so far.
+
+    Regions: with masks, object and background; always centre, the middle half of each side, a quarter of the
+    picture, and border, the outer eighth of each side, 44% of it; then for each class the object (or the centre,
+    without masks) in that class's pictures alone. dataset and errors: as `head_importance`.
+    """
+    _check_dataset(model, dataset)
+    coverage = _fixed_regions(model.grid_size)
+    base = ["centre", "border"] if dataset.masks is None else ["object", "background", "centre", "border"]
+    shares, areas, n = [], [], len(dataset.images)
+    for start in range(0, n, batch_size):
+        part = slice(start, start + batch_size)
+        images, labels = _batch(model, dataset, part)
+        regions = coverage.expand(len(labels), -1, -1, -1)
+        if dataset.masks is not None:
+            objects = F.adaptive_avg_pool2d(dataset.masks[part].float().cpu(), model.grid_size)[:, None]
+            regions = torch.cat([objects, 1 - objects, regions], dim=1)
+        attended = _cls_to_patches(model, images).cpu()  # (B, L, heads, h*w)
+        shares.append(torch.einsum("blhp,brp->brlh", attended, regions.flatten(2)))
+        areas.append(regions.mean(dim=(-2, -1)))
+        done = min(1.0, (start + batch_size) / n)
+        yield _regions(done, base, dataset, torch.cat(shares), torch.cat(areas), top)
+
+
+def _regions(done: float, base: list[str], dataset, shares: Tensor, areas: Tensor, top: int) -> HeadRegions:
+    """shares: (n, R, L, heads) and areas: (n, R) of the base regions; a class's row is the first, in its own."""
+    n = len(shares)
+    labels = dataset.labels[:n].cpu()
+    rows = [(name, r, torch.arange(n)) for r, name in enumerate(base)]
+    rows += [(f"{base[0]} of {name}", 0, (labels == c).nonzero()[:, 0]) for c, name in enumerate(dataset.classes)]
+    examples = torch.full((len(rows), *shares.shape[2:], top), -1)
+    for i, (_, r, pictures) in enumerate(rows):
+        excess = shares[pictures, r] - areas[pictures, r, None, None]
+        best = excess.topk(min(top, len(pictures)), dim=0).indices  # (top, L, heads)
+        examples[i, ..., : len(best)] = pictures[best].movedim(0, -1)
+    return HeadRegions(
+        done=done,
+        n=n,
+        names=tuple(name for name, _, _ in rows),
+        counts=torch.tensor([len(pictures) for _, _, pictures in rows]),
+        areas=torch.stack([areas[pictures, r].mean(0) for _, r, pictures in rows]),
+        shares=torch.stack([shares[pictures, r].mean(0) for _, r, pictures in rows]),
+        interval=torch.stack([_interval(shares[pictures, r]) for _, r, pictures in rows]),
+        examples=examples,
+    )
+
+
+def _fixed_regions(grid_size: tuple[int, int]) -> Tensor:
+    """How much of each patch lies in the centre and in the border: (2, h, w), in [0, 1]."""
+
+    def middle(size: int, margin: float) -> Tensor:  # share of each of `size` slots inside [margin, 1 - margin]
+        return torch.arange(size + 1.0).clamp(margin * size, (1 - margin) * size).diff()
+
+    def box(margin: float) -> Tensor:
+        return torch.outer(middle(grid_size[0], margin), middle(grid_size[1], margin))
+
+    return torch.stack([box(1 / 4), 1 - box(1 / 8)])
+
+
+@torch.no_grad()
+def _cls_to_patches(model: nn.Module, images: Tensor) -> Tensor:
+    """The class token's attention to patches, summing to 1: (B, L, heads, h*w). Keeps one layer's maps at a time."""
+    with evaluating(model):
+        x, rows = model.embed(images), []
+        for block in model.blocks:
+            x, attn = block(x, return_attention=True)
+            rows.append(attn[:, :, 0, model.num_prefix_tokens :])
+        rows = torch.stack(rows, dim=1)
+        return rows / rows.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+
+
+def _batch(model: nn.Module, dataset, part: slice) -> tuple[Tensor, Tensor]:
+    """Normalised images and labels of a part of the dataset, on the model's device."""
+    device = next(model.parameters()).device
+    pixels = dataset.images[part].to(device).float() / 255
+    mean, std = (pixels.new_tensor(values).view(-1, 1, 1) for values in (model.mean, model.std))
+    return (pixels - mean) / std, dataset.labels[part].to(device)
+
+
+def _interval(samples: Tensor) -> Tensor:
+    """Half the width of the 95% confidence interval of the mean over dim 0; NaN below two samples."""
+    if len(samples) < 2:
+        return torch.full(samples.shape[1:], torch.nan)
+    return 1.96 * samples.std(dim=0) / len(samples) ** 0.5
+
+
+def _check_dataset(model: nn.Module, dataset) -> None:
+    if not len(dataset.images):
+        raise ValueError("There is nothing to measure: the dataset has no pictures; take at least one.")
+    num_classes = model.head.out_features
+    if dataset.labels.max() >= num_classes:
+        raise ValueError(
+            f"The model has {num_classes} classes, the dataset has labels up to {dataset.labels.max().item()}; "
+            f"use the data that the model was trained on."
+        )
+    if dataset.masks is not None and dataset.masks.shape[-2:] != dataset.images.shape[-2:]:
+        raise ValueError(
+            f"Masks must have the pictures' size, {tuple(dataset.images.shape[-2:])}, "
+            f"got {tuple(dataset.masks.shape[-2:])}."
+        )

@@ -1,0 +1,107 @@
+"""The models a visitor can choose: the checkpoints that come with the app, and the runs that this page trained."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from vit.data import shapes
+from vit.live import runs, storage
+from vit.live.datasets import LABELS, SOURCES
+from vit.model import ViT
+from vit.weights.checkpoint import CONFIG, from_pretrained
+
+CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
+ANOTHERS = "Another's run"
+ADVICE = "There is no model yet. Train one: a minute on Shapes is enough."
+
+Known = dict[str, str]  # runs whose models a page can choose: id -> what it calls them, in order of arrival
+
+
+def shipped() -> list[str]:
+    """Names of the checkpoints, CIFAR-10's first."""
+    return sorted((config.parent.name for config in CHECKPOINTS.glob(f"*/{CONFIG}")), key=lambda n: (n != "cifar10", n))
+
+
+def default() -> str | None:
+    """The first checkpoint whose dataset is at hand, else the first at all."""
+    names = shipped()
+    ready = [name for name in names if SOURCES[dataset(find(name))].splits is not None]
+    return next(iter(ready or names), None)
+
+
+def find(key: str | None) -> ViT:
+    """The model of a checkpoint's name or a run's id, on the CPU. Raises ValueError, naming the remedy."""
+    if not key:
+        raise ValueError(ADVICE)
+    if key in shipped():
+        return _load(CHECKPOINTS / key, (CHECKPOINTS / key / CONFIG).stat().st_mtime)
+    try:
+        run = runs.find(key)
+    except ValueError as error:
+        message = f"No model is called {key!r}; choose {', '.join(shipped())} or the id of a run still kept."
+        raise ValueError(message) from error
+    if run.live:
+        raise ValueError("This model is still being trained; wait until the run ends, or stop it.")
+    if run.model is not None:
+        return run.model
+    if (folder := storage.folder(key)) is None:
+        raise ValueError("This run ended before there was a model; start another.")
+    return _load(folder, (folder / CONFIG).stat().st_mtime)
+
+
+def available(key: str) -> bool:
+    """Whether there is a finished model of that name or run's id."""
+    return key in shipped() or ended(key)
+
+
+def ended(run_id: str) -> bool:
+    """Whether a run of that id has left a model to use, be it from before a restart."""
+    try:
+        return runs.find(run_id).usable
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path, saved_at: float) -> ViT:
+    return from_pretrained(folder)
+
+
+def dataset(model: ViT) -> str:
+    """Name of the dataset whose classes the model tells apart."""
+    known = model.trained.get("dataset")
+    return known if known in LABELS else ("shapes" if tuple(model.classes) == shapes.CLASSES else "cifar10")
+
+
+def name(model: ViT) -> str:
+    return model.trained.get("model", "vit").replace("_", "-")
+
+
+def choices(known: Known) -> list[tuple[str, str]]:
+    """(label, key) of what this page can choose, its newest run first."""
+    keys = [run_id for run_id in reversed(known) if ended(run_id)] + shipped()
+    return [(title(key, known) + _facts(find(key)), key) for key in keys]
+
+
+def title(key: str, known: Known) -> str:
+    """Variant and dataset, and before them what this page calls a run."""
+    model = find(key)
+    called = f"{known[key]}: " if key in known else ""
+    return f"{called}{name(model)} · {LABELS[dataset(model)]}"
+
+
+def get_to_know(known: Known, run_id: str, own: bool) -> Known:
+    """The runs that a page knows and one more: its browser's own have a number, another's is a run."""
+    if run_id in known:
+        return known
+    number = 1 + sum(called != ANOTHERS for called in known.values())
+    return {**known, run_id: f"Your run {number}" if own else ANOTHERS}
+
+
+def accuracy(model: ViT) -> float | None:
+    """On test images where that was measured, else on validation images, in [0, 1]."""
+    return model.trained.get("test_accuracy") or model.trained.get("validation_accuracy")
+
+
+def _facts(model: ViT) -> str:
+    measured = "" if accuracy(model) is None else f" · {accuracy(model):.1%}"
+    return f" · {len(model.blocks)} × {model.num_heads} heads{measured}"

@@ -1,0 +1,150 @@
+"""One training run as the page knows it, and as it is kept on disk."""
+
+import os
+import secrets
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+
+import torch
+
+from vit.evaluation import Evaluation
+from vit.live import storage
+from vit.live.history import History
+from vit.live.settings import Settings
+from vit.live.snapshots import Album
+from vit.live.zerogpu import Letter
+from vit.model import ViT
+from vit.training import Progress
+from vit.training.config import TrainConfig
+
+UNWATCHED_MINUTES = float(os.getenv("VIT_UNWATCHED_MINUTES", "5"))
+LIVE = ("queued", "loading", "running", "paused", "testing")
+CURVE = 300  # points of each curve that are kept on disk
+
+changed = threading.Condition()  # that some run's status, or what its owner wants, is another now
+
+
+@dataclass
+class Run:
+    """One training.
+
+    status: queued, loading, running or paused, testing; then finished, stopped or failed, or interrupted where the
+    server went down. message: why it ended early. warning: what does not stop it. model: where it can't be on disk.
+    """
+
+    settings: Settings
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    owner: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    status: str = "queued"
+    message: str = ""
+    warning: str = ""
+    history: History = field(default_factory=History)
+    album: Album = field(default_factory=Album)
+    progress: Progress | None = None
+    evaluation: Evaluation | None = None
+    tested: float = 0.0  # share of the test pictures
+    drawing: float = 0.0  # seconds spent on snapshots
+    model: ViT | None = None
+    stopping: bool = False
+    pausing: bool = False
+    lr: float | None = None  # the new peak rate, once it was changed
+    letter: Letter | None = None  # tells the process where it trains all that, on ZeroGPU
+    watched_at: float = field(default_factory=time.monotonic)
+    paused_at: float = field(default_factory=time.monotonic)  # the latest step, while it is paused
+
+    @property
+    def live(self) -> bool:
+        return self.status in LIVE
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a model of it to use."""
+        return not self.live and (self.model is not None or storage.folder(self.id) is not None)
+
+    @property
+    def accuracy(self) -> float | None:
+        """The latest on validation images, in [0, 1]."""
+        return self.history.validation_accuracy[-1] if self.history.validation_accuracy else None
+
+    def owned_by(self, token: str) -> bool:
+        return secrets.compare_digest(self.owner.encode(), str(token).encode())
+
+    def steer(self, config: TrainConfig) -> bool:
+        """Between two steps: waits while paused, hands on a new rate; False once the run shall end."""
+        self.paused_at = time.monotonic()
+        while self.pausing and not self.ending:
+            self.status = "paused"
+            with changed:
+                changed.wait(1.0)
+        config.lr = self.lr or config.lr
+        return not self.ending
+
+    @property
+    def ending(self) -> bool:
+        """Whether it was stopped, or nobody has watched it for too long."""
+        if not self.stopping and time.monotonic() - self.watched_at > 60 * UNWATCHED_MINUTES:
+            self.message = f"It ended because nobody had watched it for {UNWATCHED_MINUTES:g} minutes."
+            self.stopping = True
+        return self.stopping
+
+    def save(self, status: str) -> None:
+        """Weights, history and moments to disk, or a warning; status: what the run is to those who find it there."""
+        self.model.trained = self._trained()
+        try:
+            storage.save(self.id, self.model, self._record(status), self.album)
+            self.warning = ""
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            self.warning = (
+                f"Its weights can't be saved ({reason}); training goes on, but a restart of the server loses them."
+            )
+
+    @classmethod
+    def restore(cls, run_id: str) -> "Run | None":
+        """The run as it was saved, None where it was not; a new owner's token, so nobody steers it."""
+        if (record := storage.record(run_id)) is None:
+            return None
+        config, found = TrainConfig(**record["config"]), record["evaluation"]
+        settings = Settings(record["dataset"], record["variant"], config, tuple(record["classes"]), record["shape"])
+        run = cls(settings, id=run_id, status=record["status"], message=record["message"], album=storage.album(run_id))
+        run.history, run.progress = History(**record["history"]), Progress(**record["progress"])
+        run.evaluation = found and Evaluation(**{**found, "confusion": torch.tensor(found["confusion"])})
+        if run.status == "interrupted":
+            run.message = (
+                f"The server was restarted during this run; what it had learned by step {run.progress.step:,} is kept."
+            )
+        return run
+
+    def _record(self, status: str) -> dict:
+        found = self.evaluation
+        return {
+            "dataset": self.settings.dataset,
+            "variant": self.settings.variant,
+            "classes": self.settings.classes,
+            "shape": self.settings.shape,
+            "config": asdict(self.settings.config),
+            "status": status,
+            "message": self.message,
+            "progress": asdict(self.progress),
+            "history": self.history.thinned(CURVE),
+            "evaluation": found and {**vars(found), "confusion": found.confusion.tolist()},
+        }
+
+    def _trained(self) -> dict:
+        """What config.json and the card say about the run."""
+        changes = {f"after {seconds:.0f} s": lr for seconds, lr in self.history.changes}
+        found = self.evaluation
+        return {
+            "dataset": self.settings.dataset,
+            "model": self.settings.variant,
+            "validation_accuracy": self.accuracy,
+            **({"test_accuracy": found.accuracy, "test_images": found.n} if found else {}),
+            "steps": self.progress.step,
+            "epochs": round(self.progress.epoch, 3),
+            "seconds": round(self.progress.elapsed, 1),
+            "images_per_second": round(self.progress.images_per_second, 1),
+            "command": self.settings.command,
+            **({"learning_rate_changes": changes} if changes else {}),
+            "config": asdict(self.settings.config),
+        }

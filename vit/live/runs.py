@@ -1,0 +1,230 @@
+"""Training runs: each in one daemon thread, a few at a time, the others in a queue in order of arrival.
+
+Pages and programs hold a run's id and only read; steering it takes the owner's token. Limits come from the environment:
+VIT_MAX_RUNS at once, VIT_MAX_QUEUE waiting, VIT_KEEP_RUNS that have ended.
+"""
+
+import contextlib
+import contextvars
+import os
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from vit.data import DatasetUnavailable, Splits, select_classes
+from vit.evaluation import evaluate
+from vit.live import storage, zerogpu
+from vit.live.datasets import SOURCES
+from vit.live.run import UNWATCHED_MINUTES, Run, changed
+from vit.live.settings import Settings, check_lr
+from vit.live.worker import Frame, begin
+from vit.live.zerogpu import LONGEST_PAUSE, ON_ZERO, Letter
+from vit.training import TrainingDiverged
+
+MAX_RUNS = int(os.getenv("VIT_MAX_RUNS", "1"))
+MAX_QUEUE = int(os.getenv("VIT_MAX_QUEUE", "8"))
+KEEP_RUNS = int(os.getenv("VIT_KEEP_RUNS", "12"))
+
+SAVE_EVERY = 20.0  # seconds in the loop
+
+RUNS: dict[str, Run] = {}  # in order of arrival
+
+
+def start(settings: Settings) -> Run:
+    """Queues a run and returns at once. Raises ValueError where the queue is full."""
+    with changed:
+        if sum(run.live for run in list(RUNS.values())) >= MAX_RUNS + MAX_QUEUE:
+            raise ValueError(f"{MAX_QUEUE} runs are waiting already; try again in a few minutes.")
+        run = Run(settings)
+        RUNS[run.id] = run
+        _forget_old()
+    context = contextvars.copy_context()  # has the visitor's request, whose quota a lent GPU counts against
+    threading.Thread(target=context.run, args=(_work, run), name=f"run-{run.id}", daemon=True).start()
+    return run
+
+
+def find(run_id: str) -> Run:
+    """The run, from disk where the server was restarted since. Raises ValueError where there is none any more."""
+    if run_id not in RUNS:
+        if (restored := Run.restore(run_id)) is None:
+            raise ValueError("There is no such run, or it is no longer kept; start a new one.")
+        RUNS[run_id] = restored
+    return RUNS[run_id]
+
+
+def place(run: Run) -> int:
+    """In the queue, from 1; 0 once it has its turn."""
+    waiting = [other.id for other in list(RUNS.values()) if other.status == "queued"]
+    return waiting.index(run.id) + 1 if run.id in waiting else 0
+
+
+def watch(run_id: str) -> Run:
+    """As find; the run knows that somebody is there."""
+    run = find(run_id)
+    run.watched_at = time.monotonic()
+    return run
+
+
+def stop(run_id: str, owner: str) -> Run:
+    """Ends a run after the step under way; what it learned is kept. Raises PermissionError for a wrong token."""
+    return _steer(run_id, owner, stopping=True)
+
+
+def pause(run_id: str, owner: str) -> Run:
+    """Halts a run after the step under way. Raises PermissionError for a wrong token."""
+    return _steer(run_id, owner, pausing=True)
+
+
+def resume(run_id: str, owner: str) -> Run:
+    """Lets a paused run go on. Raises PermissionError for a wrong token."""
+    return _steer(run_id, owner, pausing=False)
+
+
+def set_lr(run_id: str, owner: str, lr: float) -> Run:
+    """Changes the peak learning rate from the next step on. Raises PermissionError, or ValueError on absurd rates."""
+    run = _steer(run_id, owner, lr=check_lr(lr))
+    run.history.changes.append((run.history.seconds[-1] if run.history.seconds else 0.0, lr))
+    return run
+
+
+def _steer(run_id: str, owner: str, **change) -> Run:
+    run = find(run_id)
+    if not run.owned_by(owner):
+        raise PermissionError("Only the page or program that started this run can stop or steer it; you can watch it.")
+    with changed:
+        vars(run).update(change)
+        if letter := run.letter:
+            with contextlib.suppress(FileNotFoundError):  # the run ended this moment
+                letter.write(run.pausing, run.stopping, run.lr)
+            run.status = "paused" if run.pausing and run.status == "running" else run.status
+        changed.notify_all()
+    return run
+
+
+def _work(run: Run) -> None:
+    try:
+        _await_data(run)
+        _await_turn(run)
+        if not run.stopping:
+            _train(run)
+    except (TrainingDiverged, DatasetUnavailable, ValueError) as error:
+        _end(run, "failed", str(error))
+    except Exception as error:  # out of memory, say: the page must not wait for ever
+        if refusal := zerogpu.refusal(error):
+            _end(run, "failed", refusal)
+            return
+        _end(run, "failed", f"Training broke off ({type(error).__name__}: {error}). Try a smaller model or batch.")
+        raise
+    finally:
+        with changed:
+            changed.notify_all()
+
+
+def _await_data(run: Run) -> None:
+    """Others' turns come meanwhile. Raises DatasetUnavailable."""
+    source = SOURCES[run.settings.dataset]
+    if source.splits is not None:
+        return
+    with changed:
+        run.status = "loading"
+        while source.loading and not run.ending:
+            changed.wait(0.5)
+    if not run.stopping:
+        source.load()
+
+
+def _await_turn(run: Run) -> None:
+    with changed:
+        run.status = "queued"
+        while not (run.ending or (place(run) == 1 and busy() < MAX_RUNS)):
+            _end_long_pauses()
+            changed.wait(2.0)
+        run.status = "stopped" if run.stopping else "loading"
+        changed.notify_all()
+
+
+def _end_long_pauses() -> None:
+    """While somebody waits, a run may pause as long as it may be left alone."""
+    for run in list(RUNS.values()):
+        if run.status == "paused" and time.monotonic() - run.paused_at > 60 * UNWATCHED_MINUTES:
+            run.message = f"It ended because it had been paused for {UNWATCHED_MINUTES:g} minutes while others waited."
+            run.stopping = True
+
+
+def _train(run: Run) -> None:
+    splits = select_classes(SOURCES[run.settings.dataset].load(), run.settings.classes)
+    run.model = run.settings.build()
+    run.model.classes, run.model.mean, run.model.std = splits.train.classes, splits.train.mean, splits.train.std
+    with tempfile.TemporaryDirectory() if ON_ZERO else contextlib.nullcontext() as folder:
+        if folder:
+            run.letter = Letter(Path(folder) / "wanted.json")
+            run.letter.write(run.pausing, run.stopping, run.lr)
+        try:
+            _follow(run, splits)
+        finally:
+            run.letter = None
+    if run.pausing and not run.stopping and run.progress.done < 1:
+        run.stopping, run.message = True, f"It ended: a lent GPU can't wait longer than {LONGEST_PAUSE:.0f} seconds."
+    run.status = "testing"
+    run.evaluation = evaluate(run.model, splits.test, lambda done, desc: setattr(run, "tested", done))
+    _end(run, "stopped" if run.stopping else "finished")
+
+
+def _follow(run: Run, splits: Splits) -> None:
+    """Takes in what the training hands over, and keeps its weights, until it ends."""
+    saved_at, learned = 0.0, False
+    try:
+        for frame in begin(run.model, run.settings, splits, run):
+            _take_in(run, frame)
+            if run.letter and run.ending:
+                run.letter.write(run.pausing, stopping=True, lr=run.lr)
+            if frame.weights:
+                run.model.load_state_dict(frame.weights)
+                learned = True
+                if frame.progress.elapsed - saved_at >= SAVE_EVERY or not saved_at:
+                    saved_at = frame.progress.elapsed
+                    run.save("interrupted")
+    except TrainingDiverged:
+        run.model = run.model.eval() if learned else None
+        raise
+
+
+def _take_in(run: Run, frame: Frame) -> None:
+    if frame.progress:
+        run.history.add(frame.progress)
+        run.progress, run.drawing = frame.progress, frame.drawing
+        run.status = "paused" if run.pausing and run.letter else "running"
+    if frame.snapshot:
+        progress, history = frame.progress, run.history
+        figures = {"step": 0, "seconds": 0.0, "epoch": 0.0, "lr": 0.0}
+        if progress:
+            figures = {"step": progress.step, "seconds": progress.elapsed, "epoch": progress.epoch, "lr": progress.lr}
+            figures |= {"loss": history.loss[-1], "accuracy": history.accuracy[-1], "validation": run.accuracy}
+        run.album.add(frame.snapshot, figures)
+
+
+def _end(run: Run, status: str, message: str = "") -> None:
+    run.message = message or run.message
+    if run.progress is None:
+        run.model = None
+    if run.model is not None:
+        run.model.eval()
+        run.save(status)
+    if storage.folder(run.id) and not run.warning:
+        run.model = None  # on disk, from where those who use it load it
+    run.status = status  # last: whoever sees it may use the model
+
+
+def busy() -> int:
+    """Runs that compute now, or are about to."""
+    return sum(
+        run.live and run.status != "queued" and SOURCES[run.settings.dataset].splits is not None
+        for run in list(RUNS.values())
+    )
+
+
+def _forget_old() -> None:
+    finished = [run.id for run in list(RUNS.values()) if not run.live]
+    for run_id in finished[: max(0, len(finished) - KEEP_RUNS)]:
+        del RUNS[run_id]

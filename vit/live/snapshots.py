@@ -1,0 +1,145 @@
+"""What a model makes of a few fixed pictures while it learns: small snapshots, few enough to keep and to send.
+
+A snapshot is bytes, each array quantised on a scale that stays the same over the run, so that moments can be compared:
+attention maps of the class token, probabilities, similarity of the position embeddings, first filters.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vit.data import Dataset, normalize
+from vit.interpret.attention import attention_maps
+from vit.interpret.probing import patch_filters, position_similarity
+from vit.model import ViT
+from vit.training import Progress
+from vit.weights.checkpoint import read_tensors, write_tensors
+
+PICTURES = 6
+KEPT = 60  # of a run
+SHARE = 0.1  # of the training time at most
+TOP = 6.0  # times an even share of attention, where the scale of the maps ends
+FILTERS = 48
+POSITIONS = 8  # rows and columns of position maps at most
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One moment. data: maps (P, L, heads, h, w), probabilities (P, classes), position maps, filters; a byte each."""
+
+    step: int
+    data: bytes
+    shapes: dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A snapshot in a run's history, with what was measured then. id: counts up over the run."""
+
+    id: int
+    snapshot: Snapshot
+    figures: dict
+
+
+def probe(dataset: Dataset) -> Dataset:
+    """The fixed pictures: the dataset's first of each of some classes, evenly chosen."""
+    classes = len(dataset.classes)
+    chosen = sorted({round(i * (classes - 1) / (PICTURES - 1)) for i in range(PICTURES)})
+    return dataset.take(torch.tensor([(dataset.labels == label).nonzero()[0].item() for label in chosen]))
+
+
+@torch.no_grad()
+def take(model: ViT, pictures: Dataset, step: int = 0) -> Snapshot:
+    """Looks at the model as it is; the model and the random numbers stay as they were."""
+    device = next(model.parameters()).device
+    images = normalize(pictures.images.to(device), pictures.mean, pictures.std)
+    logits, maps = attention_maps(model, images)
+    h, w = model.grid_size
+    own = maps[:, :, :, 0, model.num_prefix_tokens :].unflatten(-1, (h, w))
+    stride = -(-h // POSITIONS)
+    positions = position_similarity(model).unflatten(0, (h, w))[stride // 2 :: stride, stride // 2 :: stride]
+    filters = patch_filters(model).float()
+    filters = filters[:: -(-len(filters) // FILTERS)]
+    filters = filters / (2 * filters.abs().amax().clamp_min(1e-9)) + 0.5
+    arrays = {
+        "maps": own.float() * h * w / TOP,
+        "probabilities": logits.float().softmax(1),
+        "positions": positions.float().clamp_min(0),
+        "filters": filters,
+    }
+    data = b"".join(_bytes(values) for values in arrays.values())
+    return Snapshot(step, data, {name: tuple(values.shape) for name, values in arrays.items()})
+
+
+def _bytes(values: Tensor) -> bytes:
+    """From [0, 1] to 0 to 255."""
+    return (values.nan_to_num(0).clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy().tobytes()
+
+
+class Camera:
+    """Takes snapshots of a model as it trains: often at first, then every few seconds, within its share of the time."""
+
+    def __init__(self, model: ViT, pictures: Dataset):
+        self.model, self.pictures = model, pictures
+        self.seconds, self.taken_at, self.cost = 0.0, -1.0, 0.0
+
+    def look(self, progress: Progress) -> Snapshot | None:
+        """A snapshot where one is due after this step and can be afforded; always one after the last."""
+        due = progress.elapsed - self.taken_at >= min(3.0, max(0.5, 0.08 * progress.elapsed))
+        affordable = self.seconds + self.cost <= SHARE * progress.elapsed
+        if not (progress.done >= 1 or (due and affordable)):
+            return None
+        started = time.perf_counter()
+        snapshot = take(self.model, self.pictures, progress.step)
+        self.cost = time.perf_counter() - started
+        self.seconds += self.cost
+        self.taken_at = progress.elapsed
+        return snapshot
+
+
+class Album:
+    """A run's moments in order, at most KEPT: where there are more, the one whose neighbours are closest goes."""
+
+    def __init__(self):
+        self.moments: list[Moment] = []
+        self._next = 0
+
+    def add(self, snapshot: Snapshot, figures: dict) -> None:
+        moments = [*self.moments, Moment(self._next, snapshot, figures)]
+        self._next += 1
+        if len(moments) > KEPT:
+            gaps = [
+                (after.snapshot.step - before.snapshot.step) / (after.snapshot.step + 50)
+                for before, after in zip(moments, moments[2:])
+            ]
+            del moments[1 + gaps.index(min(gaps))]
+        self.moments = moments  # replaced, not changed: pages read it meanwhile
+
+    def get(self, ids: list[int]) -> list[Moment]:
+        return [moment for moment in self.moments if moment.id in ids]
+
+    def save(self, file: Path) -> None:
+        """Writes the moments to one safetensors file. Raises OSError where that fails."""
+        moments = self.moments
+        data = {str(m.id): torch.frombuffer(bytearray(m.snapshot.data), dtype=torch.uint8) for m in moments}
+        about = {m.id: {"step": m.snapshot.step, "shapes": m.snapshot.shapes, "figures": m.figures} for m in moments}
+        write_tensors(data, file, {"moments": json.dumps(about)})
+
+    @classmethod
+    def load(cls, file: Path) -> "Album":
+        """What save wrote; an empty album where there is none, or a damaged one: the run can do without."""
+        album = cls()
+        try:
+            data, metadata = read_tensors(file)
+            for name, about in json.loads(metadata["moments"]).items():
+                shapes = {part: tuple(shape) for part, shape in about["shapes"].items()}
+                snapshot = Snapshot(about["step"], data[name].numpy().tobytes(), shapes)
+                album.moments.append(Moment(int(name), snapshot, about["figures"]))
+        except (OSError, ValueError, KeyError):
+            return cls()
+        album._next = album.moments[-1].id + 1 if album.moments else 0
+        return album

@@ -1,0 +1,81 @@
+"""Runs on disk: weights, config and card as save_pretrained writes them, and beside them what the page shows of a run.
+
+Only folders in VIT_RUNS_FOLDER that bear a run's unguessable id are read, written or, when there are more than
+VIT_KEEP_ON_DISK, deleted.
+"""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+
+from vit.live.snapshots import Album
+from vit.model import ViT
+from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, save_pretrained
+
+FOLDER = Path(os.getenv("VIT_RUNS_FOLDER", Path(__file__).parents[2] / "runs" / "page"))
+KEEP_ON_DISK = int(os.getenv("VIT_KEEP_ON_DISK", "40"))
+RECORD, MOMENTS = "run.json", "moments.safetensors"
+ID = re.compile(r"[\w-]{16}")
+
+
+def folder(run_id: str) -> Path | None:
+    """Where a run's weights lie, or None where there are none."""
+    path = FOLDER / run_id if ID.fullmatch(run_id) else None
+    return path if path and (path / RECORD).is_file() and (path / WEIGHTS).is_file() else None
+
+
+def save(run_id: str, model: ViT, record: dict, album: Album) -> Path:
+    """Replaces what was saved of this run before. Raises OSError where the disk is full or can't be written."""
+    path = save_pretrained(model, FOLDER / run_id)
+    album.save(path / MOMENTS)
+    temporary = path / f".{RECORD}"
+    temporary.write_text(json.dumps(record), encoding="utf-8")
+    temporary.replace(path / RECORD)
+    _delete_oldest()
+    return path
+
+
+def record(run_id: str) -> dict | None:
+    """What was saved beside the weights, or None."""
+    path = folder(run_id)
+    try:
+        return json.loads((path / RECORD).read_text(encoding="utf-8")) if path else None
+    except (OSError, ValueError):
+        return None
+
+
+def album(run_id: str) -> Album:
+    """The moments that were saved with it; empty where there are none."""
+    path = folder(run_id)
+    return Album.load(path / MOMENTS) if path else Album()
+
+
+def archive(run_id: str, name: str) -> Path:
+    """A zip of weights, config and card, named for people; in the system's temporary folder."""
+    source = folder(run_id)
+    if source is None:
+        raise ValueError("Nothing of this run is saved, so there is nothing to download; train another.")
+    path = _archives(run_id) / f"{name}.zip"
+    if path.exists() and path.stat().st_mtime >= (source / RECORD).stat().st_mtime:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as file:
+        for part in (WEIGHTS, CONFIG, CARD):
+            file.write(source / part, f"{name}/{part}")
+    return path
+
+
+def _archives(run_id: str) -> Path:
+    return Path(tempfile.gettempdir()) / "vit-live" / run_id
+
+
+def _delete_oldest() -> None:
+    there = [path for path in FOLDER.iterdir() if ID.fullmatch(path.name) and folder(path.name)]
+    there.sort(key=lambda path: (path / RECORD).stat().st_mtime)
+    for path in there[:-KEEP_ON_DISK]:
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(_archives(path.name), ignore_errors=True)

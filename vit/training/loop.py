@@ -1,0 +1,255 @@
+"""One training loop for the command line, the page, the tests and the benchmark: a generator of Progress.
+
+It prints nothing, writes nothing and starts no thread; whoever iterates decides what to do with each Progress, and
+stops the run by not asking for the next.
+"""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from vit.data import Dataset, batches, normalize
+from vit.data.augment import colour_jitter, cutmix, mixup, random_erasing
+from vit.device import precision
+from vit.evaluation import check_fit, evaluate
+from vit.training.config import TrainConfig
+from vit.training.optim import schedule
+from vit.training.state import TrainState
+
+VALIDATIONS = 20  # in a run, evenly spread over it; fewer where they would take more than their share of its time
+VALIDATION_SHARE = 0.1
+QUICK_VALIDATION = 1_000  # images of the validation set used on the way; at the end it is the whole set
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss is no longer finite; the message says what to try."""
+
+
+def finite(model: nn.Module) -> bool:
+    """Whether all weights are still numbers; where one is not, the next loss will tell."""
+    return all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands after a step.
+
+    done: share of the run, in [0, 1]. steps: of the whole run; an estimate where the run is bounded by minutes.
+    epoch: passes over the training set so far, with fraction. loss, train_accuracy: of the last batch.
+    validation_loss, validation_accuracy: None where nothing new was measured at this step; the last Progress of a
+    run has them for the whole validation set. elapsed, remaining: seconds in the loop. images_per_second: trained
+    images over the time since the start, without validation.
+    """
+
+    step: int
+    steps: int
+    epoch: float
+    done: float
+    loss: float
+    train_accuracy: float
+    lr: float
+    images_per_second: float
+    elapsed: float
+    remaining: float
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+
+
+def train(
+    model: nn.Module,
+    train_set: Dataset,
+    config: TrainConfig,
+    validation_set: Dataset | None = None,
+    state: TrainState | None = None,
+) -> Iterator[Progress]:
+    """Trains the model in place and yields Progress after every step, on the device the model's weights are on.
+
+    AdamW or Muon, label smoothing, gradient clipping, bfloat16 autocast where the device is fast at it. Same seed, same
+    device and epochs: the same losses, to the last bit on a CPU with the same number of threads.
+    Where torch.distributed is initialized, all processes train one model together, each on its part of a batch.
+    state: TrainState(model, config), to be saved between steps; a restored one goes on where it was.
+    Raises TrainingDiverged when the loss is no longer finite, ValueError where model and data do not fit.
+    """
+    check_fit(model, train_set)
+    if config.crop >= train_set.images.shape[-1]:
+        raise ValueError(f"crop must be below the images' {train_set.images.shape[-1]} pixels, got {config.crop}.")
+    state = state or TrainState(model, config)
+    for network in (model, state.best):
+        network.classes, network.mean, network.std = train_set.classes, train_set.mean, train_set.std
+    train_set = train_set.to(next(model.parameters()).device)
+    per_epoch = len(train_set) // (config.batch_size * processes())
+    model.train()
+    state.total.start()
+    while state.done < 1:
+        for images, labels in _epoch(train_set, config, state.step):
+            lr = config.lr * schedule(state.done, config.warmup, config.schedule)
+            state.updating.start()
+            loss, accuracy = _step(state, config, images, labels, lr)
+            state.updating.stop()
+            if not math.isfinite(loss):
+                raise _diverged(loss, lr, state.step, config)
+            steps, state.done = _extent(state.step, per_epoch, _agreed(state.total.elapsed), config)
+            measured = _validate(state, validation_set) if validation_set else {}
+            if state.done >= 1:
+                model.load_state_dict(state.best.state_dict())
+                model.eval()
+            state.total.stop()
+            yield Progress(
+                step=state.step,
+                steps=steps,
+                epoch=state.step / per_epoch,
+                done=state.done,
+                loss=loss,
+                train_accuracy=accuracy,
+                lr=lr,
+                images_per_second=state.step * config.batch_size * processes() / state.updating.seconds,
+                elapsed=state.total.seconds,
+                remaining=state.total.seconds * (1 - state.done) / state.done,
+                **measured,
+            )
+            if state.done >= 1:
+                return
+            state.total.start()
+
+
+def _epoch(train_set: Dataset, config: TrainConfig, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """What is left, after that many steps, of the epoch that the next step belongs to; batches of all processes."""
+    batch_size = config.batch_size * processes()
+    epoch, start = divmod(step, max(1, len(train_set) // batch_size))  # a batch too large is batches()'s to refuse
+    return batches(
+        train_set, batch_size, seed=config.seed, epoch=epoch, crop=config.crop, flip=config.flip, start=start
+    )
+
+
+def _step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor, lr: float) -> tuple[float, float]:
+    """One update of the weights; loss and accuracy of the batch.
+
+    Every process augments the whole batch and then takes its part, so that two processes do what one does with twice
+    the batch. The model's batch norms, which only a conv stem has, see their own process's part alone.
+    """
+    model = state.model
+    # (0, 1) and (1, 0) have nothing in common; dropout and drop-path draw from torch's global generator.
+    seed = np.random.SeedSequence((config.seed, state.step)).generate_state(1).item()
+    torch.manual_seed(seed)
+    images = normalize(images, model.mean, model.std)
+    targets = F.one_hot(labels, len(model.classes)).float()
+    generator = torch.Generator().manual_seed(seed)
+    images, targets = _augment(images, targets, config, state.done, generator)
+    keep = _kept_patches(model, len(images), config, state.done, generator)
+    mine = slice(_rank(), None, processes())
+    sums = _gradients(state, config, images[mine], targets[mine], labels[mine], None if keep is None else keep[mine])
+    nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+    for optimizer in state.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr * group["rate"]
+        optimizer.step()
+    if state.average:
+        state.average.update(model)
+    state.step += 1
+    if distributed.is_initialized():
+        distributed.all_reduce(sums)
+    loss, accuracy = (sums / len(images)).tolist()
+    return loss, accuracy
+
+
+def _gradients(
+    state: TrainState, config: TrainConfig, images: Tensor, targets: Tensor, labels: Tensor, keep: Tensor | None
+) -> Tensor:
+    """Leaves the batch's gradients in the model; returns the sums of losses and of right answers, (2,)."""
+    state.model.zero_grad(set_to_none=True)
+    sums = torch.zeros(2, device=images.device)
+    parts = list(zip(*(tensor.chunk(config.accumulate) for tensor in (images, targets, labels)), strict=True))
+    kept = [{}] * len(parts) if keep is None else [{"keep": part} for part in keep.chunk(config.accumulate)]
+    for i, ((part, target, label), chosen) in enumerate(zip(parts, kept, strict=True), start=1):
+        exchange = contextlib.nullcontext()
+        if i < len(parts) and isinstance(state.forward, DistributedDataParallel):
+            exchange = state.forward.no_sync()  # the last part sends the sum of all
+        with exchange:
+            with precision(part.device, config.autocast):
+                logits = state.forward(part, **chosen)
+                loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
+            (loss * len(part) / len(images)).backward()
+        sums += torch.stack([loss.detach() * len(part), (logits.argmax(1) == label).sum()])
+    return sums
+
+
+def _kept_patches(
+    model: nn.Module, count: int, config: TrainConfig, done: float, generator: torch.Generator
+) -> Tensor | None:
+    """Which patches of each image are learned from, (count, K), drawn anew each step; None for all."""
+    if not config.patch_dropout or done >= config.strong_until:
+        return None
+    patches = math.prod(model.grid_size)
+    kept = max(1, round(patches * (1 - config.patch_dropout)))
+    draws = torch.rand(count, patches, generator=generator)
+    return draws.topk(kept).indices.to(next(model.parameters()).device)
+
+
+def _augment(
+    images: Tensor, targets: Tensor, config: TrainConfig, done: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    if config.colour:
+        images = colour_jitter(images, config.colour, generator)
+    if config.erase:
+        images = random_erasing(images, config.erase, generator)
+    mixes = [(mix, alpha) for mix, alpha in ((mixup, config.mixup), (cutmix, config.cutmix)) if alpha]
+    if mixes and done < config.strong_until:
+        mix, alpha = mixes[torch.randint(len(mixes), (), generator=generator)]
+        images, targets = mix(images, targets, alpha, generator)
+    return images, targets
+
+
+def _validate(state: TrainState, validation_set: Dataset) -> dict[str, float]:
+    """Loss and accuracy if they are due and within their share of the run's time; at the end, always."""
+    affordable = state.validating.seconds <= VALIDATION_SHARE * state.total.elapsed
+    if state.done < 1 and not (affordable and int(state.done * VALIDATIONS) > state.validations):
+        return {}
+    state.validations = int(state.done * VALIDATIONS)
+    state.validating.start()
+    part = validation_set if state.done >= 1 else validation_set.take(slice(QUICK_VALIDATION))
+    evaluation = evaluate(state.best, part)
+    state.validating.stop()
+    state.model.train()
+    return {"validation_loss": evaluation.loss, "validation_accuracy": evaluation.accuracy}
+
+
+def _diverged(loss: float, lr: float, step: int, config: TrainConfig) -> TrainingDiverged:
+    return TrainingDiverged(
+        f"The loss became {loss} at step {step} with a learning rate of {lr:.2g}. "
+        f"Try a rate of {min(config.lr / 3, TrainConfig.lr):.1g}, "
+        f"or a longer warm-up than {config.warmup:.0%} of the run."
+    )
+
+
+def _extent(step: int, per_epoch: int, elapsed: float, config: TrainConfig) -> tuple[int, float]:
+    """Steps of the whole run and the share done, in (0, 1]."""
+    if config.epochs is not None:
+        steps = max(1, round(config.epochs * per_epoch))
+        return steps, min(1.0, step / steps)
+    done = min(1.0, elapsed / (60 * config.minutes))
+    return max(step, round(step / done)), done
+
+
+def processes() -> int:
+    """That train this model together: 1 where torch.distributed is not initialized."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def _rank() -> int:
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def _agreed(seconds: float) -> float:
+    """The first process's clock, so that all of them stop at the same step."""
+    if not distributed.is_initialized():
+        return seconds
+    clock = [seconds]
+    distributed.broadcast_object_list(clock)
+    return clock[0]

@@ -1,0 +1,150 @@
+"""A training run with a folder of its own: saved on the way, recorded, and resumed as if never interrupted."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from vit.data import Splits
+from vit.device import device_name, is_first_process
+from vit.training.config import TrainConfig
+from vit.training.loop import Progress, TrainingDiverged, finite, train
+from vit.training.record import draw_curve, record
+from vit.training.state import TrainState
+from vit.variants import create_model
+from vit.weights.checkpoint import CONFIG, STATE, load_state, save_state
+
+try:
+    import fcntl
+except ImportError:  # Windows, where nobody is kept out
+    fcntl = None
+
+CLAIM = ".training"  # locked while a process trains into the folder
+
+
+class Run:
+    """What `python -m vit train` does, without its words.
+
+    settings: what fixes the run, as JSON: dataset, validation_size, classes, model, shape (what of the model is
+    overridden), config (TrainConfig's fields), float16 (how the weights are stored), command. Raises ValueError where
+    the folder holds a run already, or model, data and settings do not fit.
+    """
+
+    def __init__(self, folder: Path, settings: dict, splits: Splits, device: torch.device):
+        self.folder, self.settings, self.splits, self.device = folder, settings, splits, device
+        self.config = TrainConfig(**settings["config"])
+        torch.manual_seed(self.config.seed)
+        self.model = create_model(settings["model"], **settings["shape"]).to(device)
+        self.state = TrainState(self.model, self.config)
+        self.accuracy: float | None = None  # the latest on held-out images
+        self.progress: Progress | None = None
+
+    @staticmethod
+    def check_new(folder: Path) -> None:
+        """Raises ValueError where a new run would overwrite something."""
+        if (folder / STATE).exists():
+            raise ValueError(
+                f"{folder} holds an unfinished run; go on with --resume {folder}, or choose another --out."
+            )
+        if (folder / CONFIG).exists():
+            raise ValueError(f"{folder} already holds a checkpoint; choose another --out, or delete it first.")
+
+    def restore(self, tensors: dict, numbers: dict) -> None:
+        """Goes back to where a saved state was."""
+        self.state.restore(tensors, numbers)
+        self.accuracy = numbers["accuracy"]
+
+    def steps(self, save_every: float) -> Iterator[Progress]:
+        """Trains; writes metrics on the way, and the state every so many seconds and when it is stopped."""
+        held_out = self.splits.validation if len(self.splits.validation) else None
+        training = train(self.model, self.splits.train, self.config, held_out, self.state)
+        if not is_first_process():
+            yield from training
+            return
+        saved_at, good = time.monotonic(), True
+        with _claimed(self.folder):
+            try:
+                for progress in record(training, self.folder, self.state.step):
+                    self.progress = progress
+                    self.accuracy = (
+                        self.accuracy if progress.validation_accuracy is None else progress.validation_accuracy
+                    )
+                    if time.monotonic() - saved_at >= save_every:
+                        self.save()
+                        saved_at = time.monotonic()
+                    yield progress
+            except TrainingDiverged as error:
+                good = False
+                raise TrainingDiverged(f"{error}{self._fall_back()}") from error
+            finally:
+                if good and self.progress is not None and self.progress.done < 1:
+                    training.close()
+                    self.save()
+
+    def save(self) -> None:
+        """Writes all that a run needs to go on, unless its weights are broken already."""
+        if not finite(self.model):
+            return
+        about = {"settings": self.settings, "numbers": {**self.state.numbers(), "accuracy": self.accuracy}}
+        save_state(self.folder, self.state.tensors(), about)
+
+    def _fall_back(self) -> str:
+        """Makes a checkpoint of the last state that was saved, which is of no other use; a sentence that says so."""
+        if not (self.folder / STATE).exists():
+            return ""
+        _, tensors, numbers = unfinished(self.folder)
+        self.restore(tensors, numbers)
+        epoch = self.progress.epoch * self.state.step / self.progress.step
+        self.progress = replace(
+            self.progress, step=self.state.step, epoch=epoch, elapsed=self.state.total.seconds, done=self.state.done
+        )
+        self.finish()
+        (self.folder / STATE).unlink()
+        return f" What it had learned by step {self.state.step} is in {self.folder}."
+
+    def finish(self) -> None:
+        """Writes the checkpoint and the curve, and drops the state once the run is complete."""
+        progress = self.progress
+        self.model.load_state_dict(self.state.best.state_dict())
+        self.model.eval().trained = {
+            "dataset": self.settings["dataset"],
+            "model": self.settings["model"],
+            "validation_accuracy": self.accuracy,
+            "epochs": round(progress.epoch, 3),
+            "steps": progress.step,
+            "seconds": round(progress.elapsed, 1),
+            "images_per_second": round(progress.images_per_second, 1),
+            "command": self.settings["command"],
+            "device": device_name(self.device),
+            "torch": torch.__version__,
+            "config": asdict(self.config),
+        }
+        self.model.save_pretrained(self.folder, torch.float16 if self.settings["float16"] else None)
+        if progress.done >= 1:
+            (self.folder / STATE).unlink(missing_ok=True)
+        draw_curve(self.folder)
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training into the folder; the system forgets the claim of one that was killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / CLAIM, "w") as file:
+        try:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"Another process trains into {folder}; choose another --out, or wait for it.") from None
+        try:
+            yield
+        finally:
+            (folder / CLAIM).unlink(missing_ok=True)
+
+
+def unfinished(folder: Path) -> tuple[dict, dict, dict]:
+    """Settings, tensors and numbers of the run that a folder holds. Raises CheckpointError where there is none."""
+    tensors, about = load_state(folder)
+    return about["settings"], tensors, about["numbers"]

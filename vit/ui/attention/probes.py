@@ -1,0 +1,143 @@
+"""What the page asks for about the picture it shows: heads off, relevance, logit lens, the model's own weights, files.
+
+Each takes one dict from the page, and answers with a dict: what was asked, or {"error": a sentence}.
+"""
+
+import base64
+import io
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from vit.data import normalize
+from vit.figures import attention_figure
+from vit.interpret import probing
+from vit.live import models
+from vit.ui import pictures
+from vit.ui.attention import view as explorer
+from vit.ui.errors import BadInput
+from vit.ui.pictures import Look
+
+FORMATS = ("png", "svg", "pdf")
+MAX_FILTERS = 96
+
+
+def answer(probe: Callable[[Look, dict], dict]) -> Callable[[dict], dict]:
+    """A probe as the page calls it: the token stands for model and picture, mistakes come back as words."""
+
+    def ask(question):
+        try:
+            return probe(pictures.look(*explorer.recall(str(question.get("token")))), question)
+        except BadInput as error:
+            return {"error": str(error.message)}
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            return {"error": f"That can't be computed: {error}"}
+
+    ask.__name__, ask.__doc__ = probe.__name__, probe.__doc__  # by this name the page calls it
+    return ask
+
+
+@answer
+def without_heads(seen: Look, question: dict) -> dict:
+    """Probabilities of all classes with heads off. off: [[layer, head], ...] from 0."""
+    mask = torch.ones(len(seen.model.blocks), seen.model.num_heads)
+    for layer, head in question["off"]:
+        mask[layer, head] = 0
+    with torch.inference_mode():
+        probabilities = seen.model(_images(seen), head_mask=mask)[0].softmax(0)
+    return {"probabilities": [round(p, 5) for p in probabilities.tolist()]}
+
+
+@answer
+def relevance(seen: Look, question: dict) -> dict:
+    """How much each patch speaks for each of the classes: rows of (h*w). classes: indices."""
+    classes = [int(c) for c in question["classes"]][:20]
+    grids = probing.relevance(seen.model, _images(seen), classes)[0]
+    return {"classes": classes, "grids": [grid.flatten().tolist() for grid in grids]}
+
+
+@answer
+def lens(seen: Look, question: dict) -> dict:
+    """After the embedding and each layer: the class token's likeliest classes, and each patch's likeliest."""
+    cls, patches = probing.logit_lens(seen.model, _images(seen))
+    best = cls[0].softmax(-1).topk(min(3, cls.shape[-1]))
+    sure = patches[0].softmax(-1).max(-1)  # (L + 1, h*w)
+    return {
+        "cls": [[[i, round(p, 4)] for i, p in zip(*row)] for row in zip(best.indices.tolist(), best.values.tolist())],
+        "patches": sure.indices.tolist(),
+        "probabilities": [[round(p, 3) for p in row] for row in sure.values.tolist()],
+    }
+
+
+@answer
+def weights(seen: Look, question: dict) -> dict:
+    """The model's own: cosine of position embeddings, (h*w, h*w) in bytes of -1 to 1, and the first filters."""
+    similarity = probing.position_similarity(seen.model).flatten(1)
+    filters = probing.patch_filters(seen.model)[:MAX_FILTERS]
+    low, high = (f(filters.flatten(1), 1)[:, None, None, None] for f in (torch.amin, torch.amax))
+    drawn = ((filters - low) / (high - low).clamp_min(1e-9) * 255).round().byte()
+    if drawn.shape[1] != 3:
+        drawn = drawn[:, :1].expand(-1, 3, -1, -1)
+    return {
+        "positions": base64.b64encode(((similarity + 1) * 127.5).round().byte().numpy().tobytes()).decode(),
+        "filters": [pictures.data_uri(pixels.contiguous()) for pixels in drawn],
+        "stem": seen.model.config["stem"],
+    }
+
+
+@answer
+def export(seen: Look, question: dict) -> dict:
+    """A file of the view: the figure as PNG, SVG or PDF, or all raw maps and numbers as .npz."""
+    _, picture = explorer.recall(question["token"])
+    stem = f"attention-{models.name(seen.model)}" + ("" if picture[0] == "upload" else f"-{picture[0]}-{picture[1]}")
+    if question["format"] == "npz":
+        return _file(f"{stem}.npz", arrays(seen))
+    if question["format"] not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)} or npz.")
+    h, w = seen.model.grid_size
+    grid = np.asarray(question["grid"], dtype=np.float32).reshape(h, w)
+    picture = seen.pixels.permute(1, 2, 0).numpy()
+    figure = attention_figure(
+        picture,
+        grid,
+        str(question["title"])[:200],
+        float(question["top"]),
+        colormap=str(question["colormap"]),
+        name=str(question["name"])[:80],
+        opacity=min(1.0, max(0.0, float(question.get("opacity", 0.6)))),
+    )
+    return _file(f"{stem}.{question['format']}", figure_bytes(figure, question["format"]))
+
+
+def arrays(seen: Look) -> bytes:
+    """A .npz of maps (L, heads, N, N), rollout (L, N, N), picture (H, W, 3), grid_size, num_prefix_tokens."""
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        maps=seen.maps[0].numpy(),
+        rollout=explorer.rollout(seen.maps)[0].numpy(),
+        picture=seen.pixels.permute(1, 2, 0).numpy(),
+        probabilities=seen.probabilities.numpy(),
+        classes=np.array(seen.model.classes),
+        grid_size=np.array(seen.model.grid_size),
+        num_prefix_tokens=seen.model.num_prefix_tokens,
+    )
+    return buffer.getvalue()
+
+
+def figure_bytes(figure, format: str) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=format)
+    return buffer.getvalue()
+
+
+def _file(name: str, content: bytes) -> dict:
+    return {"name": name, "content": base64.b64encode(content).decode()}
+
+
+def _images(seen: Look) -> torch.Tensor:
+    return normalize(seen.pixels, seen.model.mean, seen.model.std)[None]
+
+
+PROBES = [without_heads, relevance, lens, weights, export]

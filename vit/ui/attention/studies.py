@@ -1,0 +1,179 @@
+"""Heads over many pictures: which matter to the prediction, and which favour which region. Progress, then a table."""
+
+from collections.abc import Iterator
+from html import escape
+
+import gradio as gr
+import torch
+
+from vit.data import Dataset, select_classes
+from vit.interpret import heads
+from vit.interpret.heads import HeadImportance, HeadRegions
+from vit.live import models
+from vit.live.datasets import LABELS, SOURCES
+from vit.model import ViT
+from vit.ui import pictures
+from vit.ui.errors import BadInput
+
+MAX_PICTURES = 1000
+BATCH = 20
+
+
+def head_importance(model: str, pictures: float) -> Iterator[dict]:
+    """What switching off each head alone costs the true class's probability, over that many test pictures."""
+    for found in _importance(model, pictures):
+        yield {"done": found.done, "n": found.n, "drop": _listed(found.drop), "interval": _listed(found.interval)}
+
+
+def head_regions(model: str, pictures: float) -> Iterator[dict]:
+    """Which head's class token favours which region, over that many test pictures; examples index the test set."""
+    vit, dataset, places = _material(model, pictures)
+    for found in heads.head_regions(vit, dataset, BATCH):
+        rows = []
+        for row in found.ranked(100):
+            seen_in = [places[i] for i in row["examples"]]
+            rows.append({**row, "layer": row["layer"] + 1, "head": row["head"] + 1, "examples": seen_in})
+        yield {"done": found.done, "n": found.n, "ranked": rows}
+
+
+def show_importance(model: str, pictures: float) -> Iterator[str]:
+    for found in _importance(model, pictures):
+        yield _progress(found.done, found.n, int(pictures)) + (importance_table(found) if found.n > 1 else "")
+
+
+def show_regions(model: str, pictures: float) -> Iterator[str]:
+    vit, dataset, _ = _material(model, pictures)
+    for found in heads.head_regions(vit, dataset, BATCH):
+        yield _progress(found.done, found.n, int(pictures)) + regions_table(found, dataset)
+
+
+def build(model: gr.Dropdown) -> None:
+    """Lays out the section and names its endpoints. model: the one that the tab has chosen."""
+    quiet = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "study"}
+    with gr.Accordion("All heads over many test pictures", open=False, elem_classes="x-study"):
+        pictures = gr.Slider(20, 500, 200, step=20, label="Pictures", info="More of them, narrower intervals.")
+        with gr.Row(elem_classes="v-buttons"):
+            importance = gr.Button("What each head is worth", variant="secondary", size="md")
+            regions = gr.Button("Where each head looks", variant="secondary", size="md")
+            stop = gr.Button("Stop", size="md")
+        table = gr.HTML(apply_default_css=False, elem_id="study")
+        running = [
+            importance.click(show_importance, [model, pictures], table, **quiet),
+            regions.click(show_regions, [model, pictures], table, **quiet),
+        ]
+        stop.click(None, cancels=running)
+    with gr.Column(visible=False):
+        inputs = [gr.Textbox("", label="model"), gr.Number(200, label="pictures")]
+        for study in (head_importance, head_regions):
+            gr.Button().click(
+                study,
+                inputs,
+                gr.JSON(label="result"),
+                api_name=study.__name__,
+                api_description=f"{study.__doc__} model: a checkpoint's name, the id of a finished run, or '' for the "
+                "default. Yields the estimate so far; the last has done = 1. Layers and heads count from 1.",
+                concurrency_limit=2,
+                concurrency_id="study",
+            )
+
+
+def _importance(key: str, count: float) -> Iterator[HeadImportance]:
+    model, dataset, _ = _material(key, count)
+    return heads.head_importance(model, dataset, BATCH)
+
+
+def _material(key: str, count: float) -> tuple[ViT, Dataset, list[int]]:
+    """The model, test pictures, the same at every call, and their places in the test set."""
+    if not count or count != int(count) or not 2 <= count <= MAX_PICTURES:
+        raise BadInput(f"The number of pictures must be 2 to {MAX_PICTURES}, got {count}.")
+    key = key or models.default()
+    try:
+        model = models.find(key)
+    except ValueError as error:
+        raise BadInput(error) from error
+    source = pictures.gallery_source(key)
+    if models.dataset(model) != source:
+        raise BadInput(f"{LABELS[models.dataset(model)]}, whose classes this model knows, is not at hand yet.")
+    splits = SOURCES[source].load()
+    known = [label for label, name in enumerate(splits.test.classes) if name in model.classes]
+    places = torch.isin(splits.test.labels, torch.tensor(known)).nonzero()[:, 0]
+    test = select_classes(splits, model.classes).test
+    mixed = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[: int(count)]
+    return model, pictures.fit(test.take(mixed), model.config["img_size"]), places[mixed].tolist()
+
+
+def importance_table(found: HeadImportance) -> str:
+    """Heads by layers, in points of the true class's probability, and a sentence on what stands out."""
+    L, H = found.drop.shape
+    points, interval = 100 * found.drop, 100 * found.interval
+    scale = max(1.0, points.abs().max().item())
+    head = "".join(f"<th>Layer {layer + 1}</th>" if L < 7 else f"<th>{layer + 1}</th>" for layer in range(L))
+    rows = ""
+    for k in range(H):
+        cells = "".join(_cell(points[layer, k].item(), interval[layer, k].item(), scale, L) for layer in range(L))
+        rows += f"<tr><th>Head {k + 1}</th>{cells}</tr>"
+    layer, k = divmod(int(points.argmax()), H)
+    unclear = int((points.abs() <= interval).sum())
+    return (
+        f'<p class="x-study-says">Layer {layer + 1}, head {k + 1} is worth most: without it the true class has '
+        f"{points[layer, k]:.1f} ± {interval[layer, k]:.1f} points of probability less. For {unclear} of {L * H} "
+        f"heads the interval includes 0.</p>"
+        f'<div class="x-scroll"><table class="x-importance"><tr><th></th>{head}</tr>{rows}</table></div>'
+        f'<p class="v-note">Mean fall of the true class\'s probability with one head off, in points, ± the 95% '
+        f"confidence interval over {found.n} pictures. Blue: the head helps; orange: it harms.</p>"
+    )
+
+
+def _cell(points: float, interval: float, scale: float, L: int) -> str:
+    strength = round(45 * min(1, abs(points) / scale))
+    colour = "var(--v-train)" if points > 0 else "var(--v-val)"
+    error = f"<small> ± {interval:.1f}</small>" if L < 7 else ""
+    return (
+        f'<td title="{points:.2f} ± {interval:.2f} points" style="background:color-mix(in srgb, {colour} {strength}%, '
+        f'transparent)">{points:.1f}{error}</td>'
+    )
+
+
+def regions_table(found: HeadRegions, dataset: Dataset) -> str:
+    """The head that favours each region most, above chance first, with the pictures that show it best."""
+    best_heads = {}
+    for row in found.ranked(found.ratios.numel()):
+        best_heads.setdefault(row["region"], row)
+    rows = list(best_heads.values())
+    if not rows:
+        return ""
+    body = "".join(
+        f"<tr><td>{escape(row['region'])}</td><td>{row['layer'] + 1}</td><td>{row['head'] + 1}</td>"
+        f"<td><b>{row['ratio']:.1f} ×</b></td><td>{row['share']:.0%} ± {100 * row['interval']:.0f}</td>"
+        f"<td>{row['area']:.0%}</td><td>{row['n']}</td><td class='x-shown'>{_shown(row['examples'], dataset)}</td></tr>"
+        for row in rows
+    )
+    best = rows[0]
+    return (
+        f'<p class="x-study-says">Layer {best["layer"] + 1}, head {best["head"] + 1} favours the '
+        f"{escape(best['region'])} most: {best['share']:.0%} of what its class token gives patches falls there, "
+        f"{best['ratio']:.1f} times its {best['area']:.0%} of the picture.</p>"
+        '<div class="x-scroll"><table class="x-regions"><tr><th>Region</th><th>Layer</th><th>Head</th>'
+        "<th>Over chance</th><th>Share</th><th>Area</th><th>Pictures</th><th>Best seen in</th></tr>"
+        f"{body}</table></div>"
+        '<p class="v-note">Share of the class token\'s attention to patches that falls on the region, ± the 95% '
+        "confidence interval in points; over chance is share by area.</p>"
+    )
+
+
+def _shown(examples: list[int], dataset: Dataset) -> str:
+    images = (pictures.data_uri(dataset.images[i]) for i in examples[:5])
+    return "".join(f'<img src="{image}" alt="">' for image in images)
+
+
+def _progress(done: float, n: int, of: int) -> str:
+    return (
+        f'<div class="v-progress" role="progressbar" aria-valuenow="{100 * done:.0f}" aria-valuemin="0" '
+        f'aria-valuemax="100"><i style="width:{100 * done:.1f}%"></i></div>'
+        f'<p class="v-note">{n} of {of} pictures</p>'
+    )
+
+
+def _listed(values: torch.Tensor) -> list:
+    """JSON knows no NaN."""
+    return [[None if v != v else round(v, 6) for v in row] for row in values.tolist()]

@@ -1,0 +1,159 @@
+"""What a visitor sets before a run: the form, and what it says of itself while it is filled in."""
+
+from collections.abc import Iterator
+from html import escape
+
+import gradio as gr
+
+from vit.live import runs, settings, speed
+from vit.live.datasets import LABELS, SOURCES
+from vit.live.run import UNWATCHED_MINUTES
+from vit.live.settings import CLASSES, DEFAULTS, LEARNING, MAX_MINUTES, PATCHES, SHAPE, Settings, WrongSetting
+from vit.ui import pictures
+
+NAMES = {"vit_live": "Live", "vit_live_patch": "Live patch", "vit_tiny": "Tiny", "vit_small": "Small"}
+LIMITS = (
+    f"Here a run takes at most {MAX_MINUTES:g} minutes and {settings.MAX_PARAMETERS / 1e6:g} million parameters; "
+    f"{runs.MAX_RUNS} {'trains' if runs.MAX_RUNS == 1 else 'train'} at a time, {runs.MAX_QUEUE} may wait. "
+    f"It ends after {UNWATCHED_MINUTES:g} minutes in which nobody watches."
+)
+
+Form = dict[str, gr.components.Component]
+
+
+def basics() -> Form:
+    """Data, model and time: all that has to be chosen, and it is chosen already."""
+    return {
+        "dataset": gr.Radio([(label, name) for name, label in LABELS.items()], value="shapes", label="Data"),
+        "model": gr.Radio(
+            [(f"{NAMES[name]} · {_size(name).parameters / 1e6:.1f}M", name) for name in settings.VARIANTS],
+            value="vit_live",
+            label="Model",
+            info="Live sees through small convolutions, Live patch through plain patches; both learn within minutes. "
+            "Tiny and Small need hours. M: million parameters.",
+        ),
+        "minutes": gr.Slider(0.1, MAX_MINUTES, value=min(2, MAX_MINUTES), step=0.1, label="Minutes", buttons=[]),
+    }
+
+
+def advanced() -> tuple[Form, gr.HTML, gr.HTML]:
+    """Everything else, folded away, with what each does to learning; and a line for each half's mistakes."""
+    own = settings.variant_shape("vit_live")
+    with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+        form = {
+            "classes": gr.CheckboxGroup(
+                list(CLASSES["shapes"]),
+                value=list(CLASSES["shapes"]),
+                label="Classes",
+                info="Fewer are easier to tell apart, and leave fewer pictures to learn from.",
+            ),
+            "patch_size": gr.Radio(
+                list(PATCHES),
+                value=own["patch_size"],
+                label="Patch, pixels",
+                info="Smaller patches see finer detail; half the size is four times the tokens.",
+            ),
+            "embed_dim": _number(own["embed_dim"], "Width", "Values a token carries: more hold more, and cost more."),
+            "depth": _number(own["depth"], "Depth, layers", "Rounds of attention: deep models learn more, but later."),
+            "num_heads": _number(own["num_heads"], "Heads", "Each looks elsewhere; the width is shared among them."),
+            "stem": gr.Radio(
+                [("Patches", "patch"), ("Convolutions", "conv")],
+                value=own["stem"],
+                label="Stem",
+                info="How pixels become tokens: convolutions learn much faster from few pictures.",
+            ),
+        }
+        size_note = pictures.html("size-note")
+        form |= {
+            "batch_size": _number(DEFAULTS.batch_size, "Batch, images", "More a step: steadier, but fewer steps."),
+            "learning_rate": gr.Number(
+                DEFAULTS.lr,
+                label="Learning rate",
+                info="How far a step moves the weights: too low crawls, too high diverges. Can be changed on the way.",
+            ),
+            "weight_decay": gr.Number(
+                DEFAULTS.weight_decay,
+                label="Weight decay",
+                info="Pulls weights towards zero, against learning by heart.",
+            ),
+            "warmup": gr.Slider(
+                0,
+                0.5,
+                value=DEFAULTS.warmup,
+                step=0.01,
+                label="Warm-up, share of the run",
+                buttons=[],
+                info="The rate rises this long before it falls: a young transformer breaks at full speed.",
+            ),
+            "crop": _number(
+                DEFAULTS.crop, "Random shift, pixels", "Moves each picture about, so that place counts less."
+            ),
+            "flip": gr.Checkbox(DEFAULTS.flip, label="Mirror half the pictures", info="Doubles what there is to see."),
+            "seed": _number(DEFAULTS.seed, "Seed", "Another one gives another start and order of pictures."),
+        }
+        learning_note = pictures.html("learning-note")
+    return form, size_note, learning_note
+
+
+def values(form: Form, given: dict) -> dict:
+    """What Gradio hands over for a set of components, under the settings' names."""
+    return {name: given[component] for name, component in form.items()}
+
+
+def fill_shape(variant: str) -> tuple:
+    """A variant's own patch, width, depth, heads and stem; of the live preset the width that suits this machine."""
+    shape = {**settings.variant_shape(variant), "model": variant}
+    shape["embed_dim"] = fitting_width(shape)
+    return tuple(shape[name] for name in SHAPE)
+
+
+def fitting_width(given: dict) -> int:
+    """The width chosen; for the live preset as it is, the one that suits this machine, once that is known."""
+    own = settings.variant_shape("vit_live")
+    as_it_is = given["model"] == "vit_live" and all(given[name] == own[name] for name in ("embed_dim", "num_heads"))
+    return speed.widths[-1] if as_it_is and speed.widths else given["embed_dim"]
+
+
+def fill_classes(dataset: str, chosen: list[str] | None = None) -> gr.CheckboxGroup:
+    """The dataset's classes, of which all are chosen where nothing is said."""
+    there = list(CLASSES[dataset])
+    return gr.CheckboxGroup(there, value=there if chosen is None else chosen)
+
+
+def notes(given: dict) -> Iterator[tuple[str, str]]:
+    """Under either half of the form: what it amounts to, or what is wrong with it; then what this machine manages."""
+    try:
+        chosen = settings.read(given)
+    except WrongSetting as error:
+        wrong = f'<p class="t-wrong" role="alert">{escape(str(error))}</p>'
+        yield ("", wrong) if error.field in LEARNING else (wrong, "")
+        return
+    yield _counts(chosen, ""), ""
+    if not runs.busy():
+        yield _counts(chosen, _pace(chosen)), ""
+
+
+def _counts(chosen: Settings, pace: str) -> str:
+    size = settings.size(chosen.variant, len(chosen.classes), tuple(chosen.shape.items()))
+    words = f"{size.parameters:,} parameters · {size.tokens} tokens · {size.flops / 1e6:,.0f} MFLOPs an image"
+    pace = pace or "How fast it trains shows here while no run is under way."
+    return f'<p class="t-count"><b>{words}</b><br>{escape(pace)}</p>'
+
+
+def _pace(chosen: Settings) -> str:
+    speed_here = speed.images_per_second(chosen)
+    text = f"This machine trains about {speed_here:,.0f} images a second"
+    source = SOURCES[chosen.dataset].splits
+    if source is None:
+        return text + "."
+    pictures_ = len(source.train) * len(chosen.classes) / len(source.train.classes)
+    epochs = speed_here * 60 * chosen.config.minutes / pictures_
+    return f"{text}: {epochs:.2g} epochs in {chosen.config.minutes:g} minutes."
+
+
+def _number(value: int, label: str, info: str) -> gr.Number:
+    return gr.Number(value, label=label, precision=0, info=info)
+
+
+def _size(variant: str) -> settings.Size:
+    return settings.size(variant, 10)

@@ -1,0 +1,177 @@
+"""What the Train tab shows of a run: headline and figures, the curves, and the moments of attention forming."""
+
+import base64
+import math
+from functools import lru_cache
+from html import escape
+
+import numpy as np
+from matplotlib import colormaps
+
+from vit.data import Dataset, select_classes
+from vit.figures import COLORMAP
+from vit.live import models, runs
+from vit.live.datasets import LABELS, SOURCES
+from vit.live.history import History
+from vit.live.run import Run
+from vit.live.settings import CLASSES, DEFAULTS, Settings, size
+from vit.live.snapshots import TOP, Moment, Snapshot, probe, take
+from vit.ui import charts, pictures, theme
+from vit.ui.charts import clock
+
+COLOURS = base64.b64encode(
+    np.round(colormaps[COLORMAP](np.arange(256))[:, :3] * 255).astype(np.uint8).tobytes()
+).decode()  # 256 RGB triples
+
+
+def curves(run: Run) -> str:
+    config = run.settings.config
+    return charts.draw(run.history, 60 * config.minutes, len(run.settings.classes), config.lr)
+
+
+def forming(run: Run) -> dict:
+    """What the page draws the moments with; it asks for the moments themselves by their ids."""
+    moments = run.album.moments
+    if not moments or SOURCES[run.settings.dataset].splits is None:  # after a restart the pictures may still be missing
+        return {"run": run.id, "moments": []}
+    seen = [{"id": moment.id, **moment.figures} for moment in moments]
+    return {**_frame(run.settings.dataset, run.settings.classes), "run": run.id, "moments": seen, "live": run.live}
+
+
+def fetch(wanted: list) -> list[dict]:
+    """[run's id, moments' ids] -> those of them that are kept; called by the page's script."""
+    run_id, ids = wanted
+    return [{"id": moment.id, **_packed(moment.snapshot)} for moment in runs.find(run_id).album.get(ids)]
+
+
+def untrained(settings: Settings) -> dict | None:
+    """The same before a run: one moment, of the model at its random start."""
+    if SOURCES[settings.dataset].splits is None:
+        return None
+    start = _start(settings.dataset, settings.variant, settings.classes, tuple(settings.shape.items()))
+    moments = [{"id": 0, "step": 0, "seconds": 0.0, "epoch": 0.0, "lr": 0.0}]
+    own = {"run": "", "moments": moments, "live": False, "inline": [{"id": 0, **_packed(start)}]}
+    return {**_frame(settings.dataset, settings.classes), **own}
+
+
+@lru_cache(maxsize=16)
+def _start(dataset: str, variant: str, classes: tuple[str, ...], shape: tuple) -> Snapshot:
+    settings = Settings(dataset, variant, DEFAULTS, classes, dict(shape))
+    return take(settings.build(), _probes(dataset, classes))
+
+
+@lru_cache(maxsize=16)
+def _probes(dataset: str, classes: tuple[str, ...]) -> Dataset:
+    return probe(select_classes(SOURCES[dataset].splits, classes).validation)
+
+
+@lru_cache(maxsize=16)
+def _frame(dataset: str, classes: tuple[str, ...]) -> dict:
+    probes = _probes(dataset, classes)
+    return {
+        "pictures": [pictures.data_uri(picture) for picture in probes.images],
+        "labels": probes.labels.tolist(),
+        "classes": list(classes),
+        "colours": [theme.class_colour(CLASSES[dataset].index(name)) for name in classes],
+        "top": TOP,
+    }
+
+
+def _packed(snapshot: Snapshot) -> dict:
+    return {"data": base64.b64encode(snapshot.data).decode(), "shapes": snapshot.shapes}
+
+
+def idle(settings: Settings) -> tuple[str, str, dict | None]:
+    """Head, charts and moments before a run: what would be trained on what, and the frame that the run will fill."""
+    source = SOURCES[settings.dataset]
+    parameters = size(settings.variant, len(settings.classes), tuple(settings.shape.items())).parameters
+    text = f"{parameters:,} parameters start at random and learn from "
+    share = len(settings.classes) / len(CLASSES[settings.dataset])
+    text += f"{len(source.splits.train) * share:,.0f} pictures of {source.label}." if source.splits else source.label
+    if source.error:
+        text = f"{source.label} {source.state}. Start tries once more; Shapes is built in."
+    shipped = [key for key in models.shipped() if models.dataset(models.find(key)) == settings.dataset]
+    known = [accuracy for key in shipped if (accuracy := models.accuracy(models.find(key))) is not None]
+    reference = ("shipped model", known[0]) if known else None
+    config = settings.config
+    drawn = charts.draw(History(), 60 * config.minutes, len(settings.classes), config.lr, reference)
+    return head("Ready to train", text), drawn, untrained(settings)
+
+
+def panel(run: Run) -> str:
+    """Headline, bar and figures of a run."""
+    what = f"{run.settings.title} on {LABELS[run.settings.dataset]}"
+    progress, source = run.progress, SOURCES[run.settings.dataset]
+    warning = f'<p class="t-wrong" role="alert">{escape(run.warning)}</p>' if run.warning else ""
+    if run.status == "queued":
+        place = runs.place(run)
+        ahead = f"{place - 1} before it" if place > 1 else "next"
+        return head(f"Waiting for its turn: {what}", f"Place {place} in the queue, {ahead}.")
+    if run.status == "loading":
+        text, done = ("Warming up: the first step is the slowest.", 0.0)
+        if source.splits is None:
+            text, done = f"{source.doing}: {source.fraction:.0%}", source.fraction
+        return head(f"Preparing {what}", text, done)
+    if run.status == "testing":
+        text = f"Testing on pictures it has never seen: {run.tested:.0%}"
+        return head(f"Trained {what}", text, run.tested) + figures(run) + warning
+    if run.status in ("running", "paused"):
+        text = "" if run.status == "running" else "Paused. Look around, change the rate, resume."
+        title = "Training" if run.status == "running" else "Paused:"
+        return head(f"{title} {what}", text, progress.done, run.status) + figures(run) + warning
+    if progress is None or not run.usable:
+        text = run.message or "It was stopped before its first step; there is no model of it."
+        return head(f"{what} ended", text, kind="error" if run.status == "failed" else "")
+    if run.status == "failed":
+        text = f"{run.message} The last good state is kept and chosen in Classify and Attention."
+        return head(f"{what} ended early", text, kind="error") + figures(run) + warning
+    verb = {"stopped": "Stopped", "interrupted": "Interrupted"}.get(run.status, "Done")
+    text = f"{run.message} The model is chosen in Classify and Attention now.".strip()
+    return head(f"{verb}: {what}", text, 1.0, "done") + figures(run) + warning
+
+
+def head(title: str, text: str, done: float | None = None, kind: str = "") -> str:
+    bar = (
+        ""
+        if done is None
+        else (
+            f'<div class="v-progress" role="progressbar" aria-label="Training" aria-valuenow="{100 * done:.0f}">'
+            f'<i style="width:{100 * done:.1f}%"></i></div>'
+        )
+    )
+    words = f"<p>{escape(text)}</p>" if text else ""
+    return f'<div class="v-head {kind}"><h2>{escape(title)}</h2>{words}{bar}</div>'
+
+
+def figures(run: Run) -> str:
+    progress = run.progress
+    accuracy = ("Validation accuracy", "–" if run.accuracy is None else f"{run.accuracy:.1%}")
+    if run.evaluation:
+        accuracy = ("Test accuracy", f"{run.evaluation.accuracy:.1%}")
+    time = ("Time left", clock(progress.remaining)) if run.live else ("Time", clock(progress.elapsed))
+    of = f" of ~{progress.steps:,}" if run.live else ""
+    shown = [
+        accuracy,
+        ("Step", f"{progress.step:,}<small>{of}</small>"),
+        ("Epoch", f"{progress.epoch:.2f}"),
+        ("Speed", f"{progress.images_per_second:,.0f}<small> images/s</small>"),
+        (time[0], f"{time[1]}<small> min</small>"),
+    ]
+    return '<dl class="v-figures">' + "".join(f"<div><dt>{n}</dt><dd>{v}</dd></div>" for n, v in shown) + "</dl>"
+
+
+def readable(run: Run, moment: Moment) -> dict:
+    """A moment as numbers: its figures, the pictures' classes, probabilities and attention."""
+    shapes, start, parts = moment.snapshot.shapes, 0, {}
+    for name, shape in shapes.items():
+        length = math.prod(shape)
+        parts[name] = np.frombuffer(moment.snapshot.data, np.uint8, length, start).reshape(shape) / 255
+        start += length
+    probes = _probes(run.settings.dataset, run.settings.classes)
+    return {
+        **moment.figures,
+        "classes": list(probes.classes),
+        "truth": [probes.classes[label] for label in probes.labels.tolist()],
+        "probabilities": parts["probabilities"].round(4).tolist(),
+        "attention": (TOP * parts["maps"]).round(3).tolist(),
+    }

@@ -1,0 +1,244 @@
+"""Saving and loading in the Hub's convention: config.json, model.safetensors and a model card in one folder.
+
+The only code that reads or writes weights, and it reads safetensors alone: a pickle is never opened.
+"""
+
+import errno
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vit.model import ViT
+
+CONFIG, WEIGHTS, CARD, STATE = "config.json", "model.safetensors", "README.md", "state.safetensors"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, damaged or not one of ours; the message says which and what to do."""
+
+
+def save_pretrained(model: ViT, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
+    """Writes weights, config and card, with class names, mean, std and model.trained, and returns the folder.
+
+    dtype: of the stored weights, such as torch.float16 for half the size; they are float32 again once loaded.
+
+    Everything is written before anything is replaced, each file by a rename, weights first: a crash leaves the old
+    checkpoint, or files of which each is whole. Other files in an existing folder stay. Raises OSError on a full disk.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
+        new = Path(temporary)
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+        if dtype is not None:  # a count of batches stays a whole number
+            weights = {name: w.to(dtype) if w.is_floating_point() else w for name, w in weights.items()}
+        write_tensors(weights, new / WEIGHTS, {"format": "pt"})
+        (new / CONFIG).write_text(json.dumps(config_of(model), indent=2) + "\n", encoding="utf-8")
+        (new / CARD).write_text(card(model), encoding="utf-8")
+        for name in (WEIGHTS, CONFIG, CARD):
+            os.replace(new / name, folder / name)
+    return folder
+
+
+def from_pretrained(source: str | os.PathLike, revision: str | None = None) -> ViT:
+    """The model saved in a folder, or in a repository of the Hub ("owner/name"), in eval mode on the CPU.
+
+    Strict: every tensor has to be there, with its shape, and no other. Raises CheckpointError otherwise.
+    """
+    config_file, weights_file = _files(source, revision)
+    try:
+        saved = json.loads(config_file.read_text(encoding="utf-8"))
+        model = ViT(**saved["architecture"])
+        outputs = model.config["num_classes"]
+        model.classes = tuple(saved["classes"]) or tuple(f"class {i}" for i in range(outputs))
+        if len(model.classes) != outputs:
+            raise ValueError(f"{len(model.classes)} classes, and {outputs} outputs")
+        model.mean, model.std = tuple(saved["mean"]), tuple(saved["std"])
+        model.trained = dict(saved["trained"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise CheckpointError(
+            f"{source}/{CONFIG} does not describe a model of this package ({reason}); "
+            f"expected architecture, classes, mean, std and trained, as save_pretrained writes them."
+        ) from error
+    try:
+        weights, _ = read_tensors(weights_file)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{source}/{WEIGHTS} is damaged or not a safetensors file ({error}); copy or download it again."
+        ) from error
+    try:
+        model.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{source}/{WEIGHTS} does not fit the architecture in {CONFIG}; take both from the same save. {error}"
+        ) from error
+    return model.eval()
+
+
+def save_state(folder: Path, tensors: dict[str, Tensor], about: dict) -> None:
+    """Writes an unfinished run's tensors, and about, which is JSON, to one file that is replaced at a stroke."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_tensors(tensors, folder / STATE, {"about": json.dumps(about)})
+
+
+def load_state(folder: Path) -> tuple[dict[str, Tensor], dict]:
+    """What save_state wrote. Raises CheckpointError where there is none, or none that can be read."""
+    if not (folder / STATE).is_file():
+        raise CheckpointError(f"{folder} holds no unfinished run ({STATE}); start one with train --out {folder}.")
+    try:
+        tensors, metadata = read_tensors(folder / STATE)
+        return tensors, json.loads(metadata["about"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / STATE} is damaged ({error}); the run has to start again.") from error
+
+
+def write_tensors(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
+    """Writes a safetensors file and renames it into place, so that there is the old one or the new one.
+
+    Raises OSError where that fails, as on a full disk, of which safetensors speaks in an error of its own.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    new = file.with_name(f".{file.name}")
+    new.touch()
+    mode = new.stat().st_mode  # what the system gives a new file; save_file's can be read by their owner alone
+    try:
+        save_file(tensors, new, metadata=metadata)
+        new.chmod(mode)
+    except SafetensorError as error:
+        new.unlink(missing_ok=True)
+        known = re.search(r"os error (\d+)", str(error))
+        code = int(known[1]) if known else errno.EIO
+        raise OSError(code, os.strerror(code), str(file)) from error
+    os.replace(new, file)
+
+
+def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """A safetensors file's tensors and metadata. Raises OSError or ValueError where there is none, or a damaged one."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def config_of(model: ViT) -> dict:
+    """What config.json holds: the constructor's arguments and what the model's inputs and outputs mean."""
+    return {
+        "architecture": model.config,
+        "classes": list(model.classes),
+        "mean": list(model.mean),
+        "std": list(model.std),
+        "trained": model.trained,
+    }
+
+
+def card(model: ViT) -> str:
+    """The model card: Hub metadata, what the model is, how it was trained, how to load it.
+
+    The metadata have trained["test_accuracy"] where that was measured, else trained["validation_accuracy"].
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    trained = model.trained
+    dataset = trained.get("dataset", "unknown")
+    split = "test" if trained.get("test_accuracy") is not None else "validation"
+    accuracy = trained.get(f"{split}_accuracy")
+    hub_name = {"cifar10": "uoft-cs/cifar10"}.get(dataset)
+    results = accuracy is not None and EvalResult(
+        task_type="image-classification",
+        dataset_type=hub_name or dataset,
+        dataset_name=dataset,
+        dataset_split=split,
+        metric_type="accuracy",
+        metric_value=round(accuracy, 4),
+    )
+    data = ModelCardData(
+        model_name=f"ViT on {dataset}",
+        license="mit",
+        library_name="vit-live",
+        pipeline_tag="image-classification",
+        tags=["vision-transformer", "from-scratch"],
+        datasets=[hub_name] if hub_name else None,
+        metrics=["accuracy"],
+        eval_results=[results] if results else None,
+    )
+    architecture = "\n".join(f"| {key.replace('_', ' ')} | {_readable(value)} |" for key, value in model.config.items())
+    parameters = sum(p.numel() for p in model.parameters())
+    known = {key.replace("_", " "): _readable(value) for key, value in trained.items() if value is not None}
+    facts = "\n".join(f"| {key} | {value} |" for key, value in known.items())
+    return f"""---
+{data.to_yaml()}
+---
+
+# ViT on {dataset}
+
+A Vision Transformer with {parameters:,} parameters, trained from scratch.
+It tells {len(model.classes)} classes apart: {", ".join(model.classes)}.
+
+| architecture | |
+| --- | --- |
+{architecture}
+
+| trained | |
+| --- | --- |
+{facts}
+
+It has seen nothing but such images: of any other picture it still names one of its classes.
+
+```python
+from vit import ViT
+model = ViT.from_pretrained("path/to/this/folder")
+logits, maps = model(images, return_attention=True)  # images normalised with model.mean and model.std
+```
+"""
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
+    return f"{value:.4g}" if isinstance(value, float) else f"{value}"
+
+
+def _files(source: str | os.PathLike, revision: str | None) -> tuple[Path, Path]:
+    """Where config and weights lie, downloaded first when source names a repository of the Hub."""
+    folder = Path(source)
+    if folder.is_dir():
+        missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+        if missing:
+            pickles = [file.name for ending in ("*.bin", "*.pt", "*.pth", "*.ckpt") for file in folder.glob(ending)]
+            hint = f" It has {pickles[0]}, a pickle, which is never opened: convert it." if pickles else ""
+            raise CheckpointError(
+                f"{folder} has no {' and no '.join(missing)}; expected a folder written by save_pretrained.{hint}"
+            )
+        return folder / CONFIG, folder / WEIGHTS
+    if folder.is_absolute() or str(source).count("/") != 1 or str(source).startswith("."):
+        raise CheckpointError(
+            f"There is no folder {source}; expected a folder written by save_pretrained, or a repository of the Hub "
+            f'as "owner/name".'
+        )
+
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return tuple(Path(hf_hub_download(str(source), name, revision=revision)) for name in (CONFIG, WEIGHTS))
+    except LocalEntryNotFoundError as error:
+        reason = "the Hub can't be reached and nothing of it is cached"
+        cause = error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        cause = error
+    raise CheckpointError(
+        f"There is no folder {source}, and loading it from the Hub failed: {reason}. Check the name and the connection."
+    ) from cause
