@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from vit import benchmark, data
 from vit.config import TrainConfig
-from vit.device import choose_device, device_name, is_first_process, join_processes, keep_memory
+from vit.device import choose_device, device_name, is_first_process, join_processes
 from vit.evaluation import evaluate
 from vit.model import ViT
 from vit.optim import OPTIMIZERS, SCHEDULES
@@ -61,7 +61,6 @@ SHAPE_FLAGS = {  # the arguments of ViT that train has a flag for; the model's o
 
 def train_command(arguments: argparse.Namespace) -> None:
     device = join_processes(choose_device(arguments.device))
-    keep_memory()
     run = _resumed(arguments, device) if arguments.resume else _new(arguments, device)
     try:
         with tqdm(
