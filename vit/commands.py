@@ -20,6 +20,7 @@ from vit.evaluation import evaluate
 from vit.model import ViT
 from vit.optim import OPTIMIZERS, SCHEDULES
 from vit.pace import fitting_width
+from vit.pictures import read_picture
 from vit.run import Run, unfinished
 from vit.training import processes
 from vit.variants import LARGE_IMAGES
@@ -271,7 +272,7 @@ def load(name: str, validation_size: int | None = None) -> data.Splits:
 def model_and_images(arguments: argparse.Namespace) -> tuple[ViT, torch.Tensor]:
     """The checkpoint, and its normalised images (B, C, H, W)."""
     model = ViT.from_pretrained(arguments.folder)
-    images = torch.stack([data.read_image(path, model.config["img_size"]) for path in arguments.images])
+    images = torch.stack([read_picture(path, model.config["img_size"]) for path in arguments.images])
     return model, data.normalize(images, model.mean, model.std)
 
 
