@@ -18,10 +18,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, help="port to listen on; the first free one from 7860 if not given")
     arguments = parser.parse_args(argv)
 
-    from vit.device import keep_memory
+    from vit.device import share_memory
     from vit.ui import page
 
-    keep_memory()
+    share_memory()
     page.launch(page.build(), share=arguments.share, server_name=arguments.host, server_port=arguments.port)
 
 

@@ -14,7 +14,7 @@ import torch
 
 from vit.baselines import CONTENDERS, Classifier, UsualLoop, usual_batches
 from vit.data import Dataset, Splits, batches, normalize
-from vit.device import fast_dtype, keep_memory
+from vit.device import fast_dtype
 from vit.evaluation import evaluate
 from vit.training import train
 from vit.training.config import TrainConfig
@@ -83,8 +83,6 @@ def rates(splits: Splits, device: torch.device, contenders: list[str], repeats: 
         measured = _race({loop: batch}, device, repeats, steps * BATCHES_A_STEP)
         yield Rate(loop, "data", "float32", measured[loop])
     for row in ROWS[1:]:
-        if row == "our loop":
-            keep_memory()  # belongs to it, and would help the others too
         ready, notes = _ready(row, contenders, splits.train, device)
         measured = _race(ready, device, repeats, steps)
         for name, precision in itertools.product(contenders, PRECISIONS):
@@ -101,7 +99,6 @@ def accuracy_after(name: str, minutes: float, seeds: int, splits: Splits, device
             model = CONTENDERS[name]()
             done.append(_train_usually(model, minutes, splits.train, device))
         else:
-            keep_memory()
             model = create_model(name).to(device)
             *_, last = train(model, splits.train, TrainConfig(minutes=minutes, batch_size=BATCH, seed=seed))
             done.append(last.images_per_second)

@@ -1,10 +1,15 @@
 """Which device to compute on, and in which precision."""
 
+import contextlib
 import ctypes
 import os
+import threading
+from collections.abc import Iterator
 
 import torch
 from torch import distributed
+
+_keeping, _keeping_lock = 0, threading.Lock()  # how many are in keeping_memory
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -59,18 +64,48 @@ def precision(device: torch.device, autocast: bool = True) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=autocast and fast)
 
 
-def keep_memory() -> None:
+def share_memory() -> None:
+    """Has all threads that are started from now on take their memory from one arena of glibc's.
+
+    The arenas of further threads give back what is freed whatever keeping_memory says, and each keeps some for itself.
+    Does nothing where there is no glibc.
+    """
+    if glibc := _glibc():
+        glibc.mallopt(-8, 1)  # M_ARENA_MAX of malloc.h
+
+
+@contextlib.contextmanager
+def keeping_memory() -> Iterator[None]:
     """Has glibc keep freed memory for the next step, where it would hand it back to the system.
 
     A training step on a CPU allocates and frees the same tens of megabytes each time, and fetching them anew, page by
-    page, takes a share of it. Takes effect for the whole process; does nothing where there is no glibc.
+    page, takes a share of it. Takes effect for the whole process until the last of those that are in it leaves, which
+    hands back what is free; does nothing where there is no glibc.
     """
+    _change_keeping(+1)
     try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    arenas, from_system, give_back_above, ask_for = -8, -3, -1, -2  # M_ARENA_MAX and so on, of malloc.h
-    mallopt(arenas, 1)  # the arenas of further threads would give back all the same
-    mallopt(from_system, 32 << 20)
-    mallopt(give_back_above, 1 << 30)
-    mallopt(ask_for, 64 << 20)
+        yield
+    finally:
+        _change_keeping(-1)
+
+
+def _change_keeping(by: int) -> None:
+    global _keeping
+    with _keeping_lock:
+        before, _keeping = _keeping, _keeping + by
+        if (before > 0) == (_keeping > 0) or not (glibc := _glibc()):
+            return
+        give_back_above, ask_for, from_system = -1, -2, -3  # M_TRIM_THRESHOLD and so on, of malloc.h
+        glibc.mallopt(from_system, 32 << 20)
+        glibc.mallopt(give_back_above, 1 << 30 if _keeping else 64 << 20)  # as far as it goes by itself, at most
+        glibc.mallopt(ask_for, 64 << 20 if _keeping else 128 << 10)
+        if not _keeping:
+            glibc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    try:
+        glibc = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return None
+    return glibc if hasattr(glibc, "mallopt") else None

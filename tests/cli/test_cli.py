@@ -256,7 +256,7 @@ def test_bad_input_is_one_clear_line(trained, picture, tmp_path):
     fails_with_one_line(run("train", "--dataset", "shapes", "--epochs", "0"), "epochs must be a positive number")
     fails_with_one_line(run("train", "--epochs", "1", "--minutes", "1"), "--minutes", "--epochs")
     fails_with_one_line(run("evaluate", tmp_path / "nothing"), "There is no folder")
-    fails_with_one_line(run("predict", folder, text), "text.png", "cannot be read")
+    fails_with_one_line(run("predict", folder, text), "text.png", "is a text: expected a picture")
     fails_with_one_line(run("attention", folder, picture, "--layer", "99", "--out", tmp_path / "a.png"), "1 to 3")
     fails_with_one_line(run("attention", folder, picture, "--out", tmp_path / "a.xyz"), "xyz")
     fails_with_one_line(run("attention", folder, picture, "--query", "9,1", "--json"), "from 1,1 to 8,8")

@@ -10,7 +10,6 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import huggingface_hub
-import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
@@ -408,63 +407,3 @@ def test_a_dataset_is_taken_apart_with_its_masks(shapes):
     assert len(taken) == 2 and taken.classes == shapes.test.classes
     assert taken.images[1].equal(shapes.test.images[3]) and taken.masks[1].equal(shapes.test.masks[3])
     assert taken.to("meta").masks.device.type == "meta"
-
-
-# One picture
-
-
-@pytest.mark.parametrize(
-    "mode, colour, expected",
-    [
-        ("RGB", (200, 100, 50), (200, 100, 50)),
-        ("RGBA", (200, 100, 50, 255), (200, 100, 50)),
-        ("RGBA", (200, 100, 50, 0), (255, 255, 255)),
-        ("LA", (90, 255), (90, 90, 90)),
-        ("L", 90, (90, 90, 90)),
-        ("P", 0, (0, 0, 0)),
-        ("1", 1, (255, 255, 255)),
-        ("CMYK", (0, 255, 255, 0), (255, 0, 0)),
-        ("I;16", 90 * 256, (90, 90, 90)),
-        ("I", 90 * 256, (90, 90, 90)),
-    ],
-)
-@pytest.mark.parametrize("size", [(32, 32), (101, 37), (1, 50)])
-def test_pictures_of_any_mode_and_size_become_rgb_squares(mode, colour, expected, size):
-    square = data.square_image(Image.new(mode, size, colour), 24)
-    assert square.shape == (3, 24, 24) and square.dtype == torch.uint8
-    assert square.flatten(1).unique(dim=1).squeeze(1).tolist() == list(expected)
-
-
-def test_a_picture_of_the_right_size_is_left_as_it_is(images):
-    assert data.square_image(Image.fromarray(images[0].permute(1, 2, 0).numpy()), 32).equal(images[0])
-
-
-def test_the_square_is_the_centre_of_the_upright_picture(tmp_path):
-    pixels = np.zeros((20, 60, 3), np.uint8)
-    pixels[:, 20:40] = 100
-    pixels[:10, 20:40] = 255  # the upper half of the centre
-    assert data.square_image(Image.fromarray(pixels), 20)[0, :, 0].tolist() == [255] * 10 + [100] * 10
-
-    exif = Image.Exif()
-    exif[0x0112] = 3  # the camera was upside down
-    Image.fromarray(pixels).rotate(180).save(tmp_path / "a.png", exif=exif)
-    assert data.read_image(tmp_path / "a.png", 20)[0, :, 0].tolist() == [255] * 10 + [100] * 10
-
-
-def test_unreadable_pictures_are_named(tmp_path):
-    (tmp_path / "text.png").write_text("no picture")
-    Image.new("RGB", (64, 64)).save(tmp_path / "cut.png")
-    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:60])
-    for name in ("text.png", "cut.png", "."):
-        with pytest.raises(ValueError, match="cannot be read: expected a picture"):
-            data.read_image(tmp_path / name, 32)
-    with pytest.raises(ValueError, match=r"none\.png does not exist"):
-        data.read_image(tmp_path / "none.png", 32)
-
-
-@pytest.mark.parametrize("side", [10_000, 14_000])
-def test_a_picture_too_large_to_be_safe_is_refused(tmp_path, side, recwarn):
-    Image.new("1", (side, side)).save(tmp_path / "huge.png")
-    with pytest.raises(ValueError, match=r"huge\.png is too large: expected at most 89 million pixels"):
-        data.read_image(tmp_path / "huge.png", 32)
-    assert not recwarn.list

@@ -72,6 +72,22 @@ def test_classify_gives_a_probability_for_each_class(client, picture, shapes):
     assert said["label"] == max(confidences, key=confidences.get)
 
 
+@pytest.mark.parametrize(
+    "name, content, says",
+    [
+        ("my holiday photo.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n{} loop\n", "is an EPS file, which is a program: expected"),
+        ("another.png", b"%!PS\n/loop { loop } def loop", "is an EPS file, which is a program: expected"),
+        ("a long paper.pdf", b"%PDF-1.7\n", "is a PDF document: expected a picture"),
+    ],
+)
+def test_what_is_no_picture_is_refused_by_its_own_name_alone(client, picture, tmp_path, name, content, says):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(AppError) as caught:
+        client.predict(handle_file(tmp_path / name), "shapes", api_name="/classify")
+    assert str(caught.value).startswith(f"{name} {says}") and str(caught.value).endswith("save it as PNG or JPEG")
+    assert client.predict(picture, "shapes", api_name="/classify")["label"]
+
+
 def test_attention_gives_the_grid_and_the_figure(client, picture):
     result, figure = client.predict(picture, "shapes", 2, 1, api_name="/attention")
     assert [len(row) for row in result["grid"]] == [len(result["grid"])] * len(result["grid"])

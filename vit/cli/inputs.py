@@ -6,6 +6,7 @@ import torch
 from tqdm import tqdm
 
 from vit import data
+from vit.data.pictures import read_picture
 from vit.model import ViT
 
 
@@ -23,5 +24,5 @@ def load(name: str, validation_size: int | None = None) -> data.Splits:
 def model_and_images(arguments: argparse.Namespace) -> tuple[ViT, torch.Tensor]:
     """The checkpoint, and its normalised images (B, C, H, W)."""
     model = ViT.from_pretrained(arguments.folder)
-    images = torch.stack([data.read_image(path, model.config["img_size"]) for path in arguments.images])
+    images = torch.stack([read_picture(path, model.config["img_size"]) for path in arguments.images])
     return model, data.normalize(images, model.mean, model.std)

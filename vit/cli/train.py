@@ -15,7 +15,7 @@ from tqdm import tqdm
 from vit import data
 from vit.cli.flags import DEVICE, JSON, Command, percent, print_report
 from vit.cli.inputs import load
-from vit.device import choose_device, is_first_process, join_processes, keep_memory
+from vit.device import choose_device, is_first_process, join_processes
 from vit.training import TrainConfig, processes
 from vit.training.optim import OPTIMIZERS, SCHEDULES
 from vit.training.presets import fitting_width
@@ -90,7 +90,6 @@ def add(command: Command) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     device = join_processes(choose_device(arguments.device))
-    keep_memory()
     training = _resumed(arguments, device) if arguments.resume else _new(arguments, device)
     try:
         with tqdm(

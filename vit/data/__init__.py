@@ -12,9 +12,7 @@ from vit.data.dataset import (
     normalize,
     random_crop,
     random_flip,
-    read_image,
     select_classes,
-    square_image,
 )
 
 __all__ = [
@@ -29,7 +27,5 @@ __all__ = [
     "normalize",
     "random_crop",
     "random_flip",
-    "read_image",
     "select_classes",
-    "square_image",
 ]

@@ -1,14 +1,11 @@
-"""Pictures as uint8 tensors: CIFAR-10, the built-in Shapes, batched augmentation, and one picture from anywhere."""
+"""Pictures as uint8 tensors: CIFAR-10, the built-in Shapes, and batched augmentation."""
 
-import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from vit.data import cifar10, shapes
@@ -176,30 +173,3 @@ def batches(
         return random_flip(images, flips[here]) if flip else images, dataset.labels[order[here]]
 
     return map(batch, range(start, len(dataset) // batch_size))
-
-
-def square_image(image: Image.Image, img_size: int) -> Tensor:
-    """Centre square of a picture of any mode, upright and over white, as (3, img_size, img_size) uint8."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
-        image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
-    elif image.has_transparency_data:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    square = ImageOps.fit(image.convert("RGB"), (img_size, img_size), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
-
-
-def read_image(path: str | os.PathLike, img_size: int) -> Tensor:
-    """`square_image` of a file; ValueError where it is missing, no picture, or has more pixels than PIL finds safe."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return square_image(image, img_size)
-    except FileNotFoundError as error:
-        raise ValueError(f"{path} does not exist: expected a picture file; check the path") from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        limit = f"{Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels"
-        raise ValueError(f"{path} is too large: expected at most {limit}; scale it down first") from error
-    except Exception as error:  # a damaged picture can raise nearly anything
-        raise ValueError(f"{path} cannot be read: expected a picture; save it as PNG or JPEG") from error

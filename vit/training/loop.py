@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vit.data import Dataset, batches, normalize
 from vit.data.augment import colour_jitter, cutmix, mixup, random_erasing
-from vit.device import precision
+from vit.device import keeping_memory, precision
 from vit.evaluation import check_fit, evaluate
 from vit.training.config import TrainConfig
 from vit.training.optim import schedule
@@ -84,6 +84,13 @@ def train(
     for network in (model, state.best):
         network.classes, network.mean, network.std = train_set.classes, train_set.mean, train_set.std
     train_set = train_set.to(next(model.parameters()).device)
+    with keeping_memory():
+        yield from _steps(model, train_set, config, validation_set, state)
+
+
+def _steps(
+    model: nn.Module, train_set: Dataset, config: TrainConfig, validation_set: Dataset | None, state: TrainState
+) -> Iterator[Progress]:
     per_epoch = len(train_set) // (config.batch_size * processes())
     model.train()
     state.total.start()

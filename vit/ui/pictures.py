@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from vit.data import Dataset, normalize, read_image
+from vit.data import Dataset, normalize
+from vit.data.pictures import read_picture
 from vit.interpret.attention import attention_maps
 from vit.live import models
 from vit.live.datasets import LABELS, SOURCES
@@ -47,7 +48,7 @@ def look(key: str | None, picture: Picture) -> Look:
         model = models.find(key)
         pixels, truth, mask = _pixels(picture, model.config["img_size"])
     except ValueError as error:
-        raise BadInput(_sentence(error)) from error
+        raise BadInput(error) from error
     logits, maps = attention_maps(model, normalize(pixels, model.mean, model.std)[None])
     return Look(model, pixels, logits[0].softmax(0), maps, truth, mask)
 
@@ -55,7 +56,7 @@ def look(key: str | None, picture: Picture) -> Look:
 def _pixels(picture: Picture, img_size: int) -> tuple[Tensor, str | None, Tensor | None]:
     source, which = picture
     if source == "upload":
-        return read_image(which, img_size), None, None
+        return read_picture(which, img_size), None, None
     one = fit(SOURCES[source].load().test.take(slice(which, which + 1)), img_size)
     return one.images[0], one.classes[one.labels[0]], None if one.masks is None else one.masks[0]
 
@@ -69,12 +70,6 @@ def fit(dataset: Dataset, img_size: int) -> Dataset:
     if masks is not None:
         masks = F.interpolate(masks[:, None].float(), (img_size, img_size))[:, 0] > 0
     return replace(dataset, images=images.round().clamp(0, 255).byte(), masks=masks)
-
-
-def _sentence(error: ValueError) -> str:
-    """The error's text without the server's path to an uploaded file."""
-    words = str(error).split()
-    return " ".join(["This file" if "/" in words[0] else words[0], *words[1:]])
 
 
 def exists(picture: Picture) -> bool:

@@ -1,0 +1,258 @@
+"""The process in which pictures are decoded: it may use so much memory and time, and starts no other program.
+
+Run as a program, it reads requests as lines of JSON, {"path": ..., "size": ..., "seconds": ...}, and answers each with
+a line of JSON: {"reason": ...} or, followed by that many bytes of RGB, {"bytes": ...}. It imports neither torch nor
+this package, so that it starts at once.
+"""
+
+import json
+import os
+import signal
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from PIL import AvifImagePlugin, ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin
+from PIL import WebPImagePlugin as WebPImagePlugin  # Image.open knows the formats that were imported
+
+SECONDS = 10  # a picture
+MEMORY = 400  # MB above what the process starts with
+DRAFT, PROGRESSIVE, PLAIN, OTHER = 200, 40, 64, 24  # megapixels
+
+EXPECTED = "expected a picture (PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, PPM or HEIC)"
+REMEDY = "save it as PNG or JPEG"
+
+PICTURES = {  # what a file of each of Pillow's formats begins with
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "JPEG": (b"\xff\xd8\xff",),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "BMP": (b"BM",),
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "PPM": (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"Pf"),
+}
+OTHERS = {  # what people take for pictures
+    b"%!PS": "an EPS file, which is a program",
+    b"\xc5\xd0\xd3\xc6": "an EPS file, which is a program",
+    b"%PDF": "a PDF document",
+    b"\xd7\xcd\xc6\x9a": "a WMF drawing",
+    b"8BPS": "a Photoshop file",
+    b"gimp xcf": "a GIMP file",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000 file",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 file",
+    b"\0\0\0\x0cJXL ": "a JPEG XL file",
+    b"\xff\x0a": "a JPEG XL file",
+    b"\0\0\1\0": "an icon file",
+    b"PK\3\4": "a ZIP archive or an office document",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x1aE\xdf\xa3": "a video",
+    b"RIFF": "a sound or a video",
+}
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+
+UPRIGHT = {  # EXIF's orientation -> what undoes it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class Refused(ValueError):
+    """Why there is no picture: a sentence without its subject, which is the file's name."""
+
+
+def decode(path: str, size: int) -> bytes:
+    """Centre square of a picture's first frame, upright and over white: size * size RGB pixels. Raises Refused."""
+    kind = _recognize(_head(path))
+    try:
+        with _opened(path, kind) as image:
+            _check_pixels(*image.size, _limit(image))
+            if image.format in ("JPEG", "MPO"):
+                image.draft(image.mode, (4 * size, 4 * size))  # decodes as few pixels as will do
+            image.load()
+            return square(image, size).tobytes()
+    except Refused:
+        raise
+    except MemoryError:
+        raise Refused(f"takes more than {MEMORY} MB to decode: expected less; scale it down first") from None
+    except Exception:  # a damaged picture can raise nearly anything
+        expected = "expected a picture that other programs open"
+        raise Refused(f"is a {kind} file that is cut off, damaged or unusual: {expected}; {REMEDY}") from None
+
+
+def _head(path: str) -> bytes:
+    try:
+        is_file = stat.S_ISREG(os.stat(path).st_mode)
+        with open(path if is_file else os.devnull, "rb") as file:
+            head = file.read(4096)
+    except FileNotFoundError:
+        raise Refused("does not exist: expected a picture file; check the path") from None
+    except (OSError, ValueError) as error:  # ValueError: there is a null character in the path
+        said = getattr(error, "strerror", None) or error
+        raise Refused(f"cannot be opened ({said}): expected a picture file; check the path") from None
+    if not is_file:  # a pipe would be waited for
+        raise Refused("is no file: expected a picture file; check the path")
+    return head
+
+
+def _recognize(head: bytes) -> str:
+    """Pillow's name of a picture's format, by what the file begins with."""
+    for kind, beginnings in PICTURES.items():
+        if head.startswith(beginnings):
+            return kind
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[4:8] == b"ftyp":
+        brands = head[8 : int.from_bytes(head[:4], "big")]  # the main one first
+        if b"avif" in brands or b"avis" in brands:
+            return "AVIF"
+        if brands[:4] in HEIC:
+            return "HEIF"
+    raise Refused(f"is {_other(head)}: {EXPECTED}; {REMEDY}")
+
+
+def _other(head: bytes) -> str:
+    """What a file is that is no picture of ours."""
+    for beginning, name in OTHERS.items():
+        if head.startswith(beginning):
+            return name
+    if not head:
+        return "an empty file"
+    if head[4:8] == b"ftyp":
+        return "a video"
+    if b"\0" in head:
+        return "no picture that is known here"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if b"<svg" in text:
+        return "an SVG drawing"
+    if text.startswith((b"<!doctype html", b"<html")):
+        return "a web page"
+    return "a text" if text.isascii() else "no picture that is known here"
+
+
+def _opened(path: str, kind: str) -> Image.Image:
+    """The picture, of which no more than the header was read."""
+    if kind == "HEIF":
+        import pillow_heif  # half of this process's memory, for few pictures
+
+        pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+    if kind == "WEBP":  # its decoder takes the memory for the pixels as soon as it is made
+        _check_pixels(*_webp_size(path), OTHER)
+    return Image.open(path, formats=[kind])
+
+
+def _webp_size(path: str) -> tuple[int, int]:
+    """Width and height from the first chunk's header (RFC 9649, section 2); 0 where it is unknown."""
+    with open(path, "rb") as file:
+        head = file.read(30)
+    if head[12:16] == b"VP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if head[12:16] == b"VP8L":
+        packed = int.from_bytes(head[21:25], "little")
+        return 1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF)
+    return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+
+
+def _limit(image: Image.Image) -> int:
+    """Megapixels that fit into MEMORY, by what decoding such a picture takes for each."""
+    if image.format in ("JPEG", "MPO"):
+        return PROGRESSIVE if "progressive" in image.info else DRAFT  # which holds all coefficients at once
+    plain = image.mode in ("1", "L", "RGB") or image.mode.startswith("I;16")
+    several_copies = image.format in ("WEBP", "AVIF", "HEIF") or "transparency" in image.info
+    return PLAIN if plain and not several_copies else OTHER
+
+
+def _check_pixels(width: int, height: int, limit: int) -> None:
+    if width * height > limit * 1_000_000:
+        said = f"{width:,} × {height:,} pixels, {width * height / 1e6:,.1f} million"
+        raise Refused(f"has {said}: expected at most {limit} million in such a picture; scale it down first")
+
+
+def square(image: Image.Image, size: int) -> Image.Image:
+    """The centre square of a picture of any mode as size * size RGB, upright and over white.
+
+    The picture is scaled first and converted then, so that there is one copy of all of its pixels. Raises Refused on
+    numbers whose range is unknown.
+    """
+    if image.mode in ("1", "P", "PA", "HSV") or image.has_transparency_data:  # which cannot be scaled as they are
+        image = image.convert("RGBA" if image.has_transparency_data else "L" if image.mode == "1" else "RGB")
+    small = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        small = _grey(image, small)
+    elif image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        small = ImageCms.profileToProfile(small, lab, srgb, outputMode="RGB")
+    elif image.mode in ("LA", "RGBA", "RGBa"):
+        small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small.convert("RGBA"))
+    return _upright(small.convert("RGB"), image)
+
+
+def _grey(image: Image.Image, small: Image.Image) -> Image.Image:
+    """`small` as 8-bit grey, by the range of the numbers that the whole `image` has."""
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
+    low, high = 0, 65535
+    if image.mode.startswith("I;16"):
+        high = 2 ** tags.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0] - 1
+    elif image.format != "PPM" or image.mode == "F":  # whose whole numbers Pillow has scaled to 16 bits
+        low, high = image.getextrema()
+        high = _known_range(image.mode, low, high)
+    values = small.convert("I").convert("F") if image.mode != "F" else small
+    if any(value != value for value in memoryview(values.tobytes()).cast("f")):
+        raise Refused(f"has pixels that are no numbers (NaN): expected 0 to 1; {REMEDY}")
+    grey = values.point(lambda value: value * (255 / high) + 0.5).convert("L")
+    return ImageOps.invert(grey) if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0 else grey
+
+
+def _known_range(mode: str, low: float, high: float) -> int:
+    """White, for numbers of 32 bits whose largest and smallest are these."""
+    if mode == "F" and not (low < 0 or high > 1):
+        return 1
+    if mode == "I" and low >= 0 and 255 < high <= 65535:
+        return 65535
+    expected = "0 to 1" if mode == "F" else "16 bits, 0 to 65,535"
+    raise Refused(f"has numbers from {low:,.6g} to {high:,.6g} as its pixels: expected {expected}; {REMEDY}")
+
+
+def _upright(small: Image.Image, image: Image.Image) -> Image.Image:
+    """As the camera was held."""
+    with suppress(Exception):  # damaged EXIF can raise nearly anything, and the picture is there without it
+        if (orientation := image.getexif().get(ExifTags.Base.Orientation)) in UPRIGHT:
+            return small.transpose(UPRIGHT[orientation])
+    return small
+
+
+def main() -> None:
+    """Answers requests until there are no more."""
+    Image.MAX_IMAGE_PIXELS = None  # ours are checked by what each format takes
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    with suppress(ImportError, FileNotFoundError):  # no Linux: only the number of pixels bounds the memory
+        import resource
+
+        already = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_DATA, (already + MEMORY * 1_000_000,) * 2)
+    for line in sys.stdin:
+        request = json.loads(line)
+        pixels = b""
+        _ring_after(request["seconds"])
+        try:
+            pixels = decode(request["path"], request["size"])
+            answer = {"bytes": len(pixels)}
+        except Refused as error:
+            answer = {"reason": str(error)}
+        _ring_after(0)
+        sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + pixels)
+        sys.stdout.buffer.flush()
+
+
+def _ring_after(seconds: int) -> None:
+    """Has the system end this process then, wherever it is; never for 0. Does nothing on Windows."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""A picture from anywhere, decoded in a process of its own, which is bounded in memory and time."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vit.data import decode
+
+AT_ONCE = 2  # pictures
+
+# Whoever decodes takes a process from here and puts it back; None stands for one that is still to be started.
+_processes: queue.LifoQueue = queue.LifoQueue()
+for _ in range(AT_ONCE):
+    _processes.put(None)
+
+ALLOCATION = {  # of the processes: one arena, from which what was freed goes back to the system
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "1000000",
+    "MALLOC_TRIM_THRESHOLD_": "1000000",
+}
+
+
+class UnreadablePicture(ValueError):
+    """A file that gives no picture. name: the file's own, without its folder. reason: the rest of the sentence."""
+
+    def __init__(self, name: str, reason: str):
+        super().__init__(f"{name} {reason}")
+        self.name, self.reason = name, reason
+
+
+def read_picture(path: str | os.PathLike, img_size: int) -> Tensor:
+    """Centre square of a picture file's first frame, upright and over white, as (3, img_size, img_size) uint8.
+
+    Of a format that `decode` lists, whatever the file's name; waits while AT_ONCE others are decoded. Raises
+    UnreadablePicture where the file is missing, no such picture, or takes more memory or time than decode.MEMORY and
+    decode.SECONDS.
+    """
+    name = os.fsencode(Path(path).name or path).decode("utf-8", errors="replace")
+    request = json.dumps({"path": os.path.abspath(path), "size": img_size, "seconds": decode.SECONDS})
+    process = _processes.get()
+    try:
+        if process is None or process.poll() is not None:
+            process = _start()
+        answer, pixels = _ask(process, request)
+    except BaseException:  # such as Ctrl-C: the answer that comes would be taken for the next one's
+        if process:
+            process.kill()
+            process.wait()
+        raise
+    finally:
+        _processes.put(process)
+    if answer is None:
+        late = hasattr(signal, "SIGALRM") and process.wait() == -signal.SIGALRM
+        took = f"takes longer than {decode.SECONDS} s to decode" if late else "breaks what decodes it"
+        raise UnreadablePicture(name, f"{took}: expected a picture; save it anew as PNG or JPEG")
+    if "reason" in answer:
+        raise UnreadablePicture(name, answer["reason"])
+    return torch.frombuffer(pixels, dtype=torch.uint8).view(img_size, img_size, 3).permute(2, 0, 1).contiguous()
+
+
+def _start() -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, decode.__file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # what libraries say of damaged files
+        env=os.environ | ALLOCATION | {"PYTHONSAFEPATH": "1"},  # modules beside it are not to shadow others
+    )
+
+
+def _ask(process: subprocess.Popen, request: str) -> tuple[dict | None, bytearray]:
+    """The answer and its pixels; None where the process ended instead."""
+    try:
+        process.stdin.write(request.encode() + b"\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+    except BrokenPipeError:
+        line = b""
+    answer = json.loads(line) if line else None
+    return answer, bytearray(process.stdout.read(answer["bytes"]) if answer and "bytes" in answer else b"")
