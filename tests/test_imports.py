@@ -38,7 +38,8 @@ ALLOWED = {
         f"vit.{n}" for n in ("checkpoint", "config", "data", "device", "record", "state", "training", "variants")
     },
     "vit/record.py": {"vit.figures", "vit.training"},
-    "vit/checkpoint.py": {"vit.model"},
+    "vit/checkpoint.py": {"vit.description", "vit.model"},
+    "vit/description.py": {"vit.model"},
     "vit/__init__.py": {"vit.checkpoint", "vit.model", "vit.variants"},
 }
 ONLY_TORCH = {f"vit/{name}.py" for name in ("attention", "augment", "device", "model", "optim", "probing", "shapes")}
