@@ -9,7 +9,7 @@ from vit.evaluation import Evaluation
 from vit.ui import hub, pictures, runs, saved, settings
 from vit.ui.curves import clock
 from vit.ui.datasets import LABELS
-from vit.ui.errors import BadInput
+from vit.ui.errors import BadInput, alert
 from vit.ui.history import thin
 from vit.ui.run import UNWATCHED_MINUTES, Run
 from vit.ui.theme import CLASS_COLOURS
@@ -92,7 +92,7 @@ def push_run(run_id: str, name: str, token: str, private: bool) -> tuple[str, st
     try:
         address = hub.push(run_id, name, token, private)
     except ValueError as error:
-        return f'<p class="t-wrong" role="alert">{escape(str(error))}</p>', ""
+        return alert(error), ""
     return f'<p class="v-right">Pushed: <a href="{escape(address)}" target="_blank">{escape(address)}</a></p>', ""
 
 

@@ -28,7 +28,7 @@ def answer(probe: Callable[[Look, dict], dict]) -> Callable[[dict], dict]:
         try:
             return probe(pictures.look(*explorer.recall(str(question.get("token")))), question)
         except BadInput as error:
-            return {"error": str(error.message)}
+            return {"error": error.sentence}
         except (ValueError, KeyError, TypeError, IndexError) as error:
             return {"error": f"That can't be computed: {error}"}
 

@@ -7,6 +7,7 @@ import gradio as gr
 
 from vit.ui import pictures, runs, settings, speed
 from vit.ui.datasets import LABELS, SOURCES
+from vit.ui.errors import alert
 from vit.ui.run import UNWATCHED_MINUTES
 from vit.ui.settings import CLASSES, DEFAULTS, LEARNING, MAX_MINUTES, PATCHES, SHAPE, Settings, WrongSetting
 
@@ -124,8 +125,7 @@ def notes(given: dict) -> Iterator[tuple[str, str]]:
     try:
         chosen = settings.read(given)
     except WrongSetting as error:
-        wrong = f'<p class="t-wrong" role="alert">{escape(str(error))}</p>'
-        yield ("", wrong) if error.field in LEARNING else (wrong, "")
+        yield ("", alert(error)) if error.field in LEARNING else (alert(error), "")
         return
     yield _counts(chosen, ""), ""
     if not runs.busy():
