@@ -1,7 +1,6 @@
 """The registry of runs: the queue, steering, who may, what is kept and where, and what drawing costs."""
 
 import itertools
-import json
 import math
 import pickle
 import shlex
@@ -14,6 +13,7 @@ import pytest
 import torch
 
 from vit.__main__ import CONFIG_FLAGS, SHAPE_FLAGS, build_parser
+from vit.checkpoint import from_pretrained
 from vit.config import TrainConfig
 from vit.data import Splits, select_classes
 from vit.training import Progress, TrainingDiverged
@@ -174,10 +174,10 @@ def test_after_a_restart_the_last_saved_weights_are_there(monkeypatch):
     monkeypatch.setattr(learning, "WEIGHTS_EVERY", 0.0)
     run = start()
     until(lambda: saved.folder(run.id))
-    record = saved.record(run.id)
-    weights = models.from_pretrained(saved.folder(run.id)).state_dict()
+    record = (saved.FOLDER / run.id / saved.RECORD).read_text()
+    weights = from_pretrained(saved.folder(run.id)).state_dict()
     stopped(run)
-    (saved.folder(run.id) / saved.RECORD).write_text(json.dumps(record))  # as if it had been killed then
+    (saved.folder(run.id) / saved.RECORD).write_text(record)  # as if it had been killed then
     runs.RUNS.clear()
     found = runs.find(run.id)
     assert found.status == "interrupted" and "server was restarted" in found.message

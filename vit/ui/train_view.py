@@ -13,6 +13,7 @@ from vit.figures import COLORMAP
 from vit.ui import curves, models, pictures, runs, theme
 from vit.ui.curves import clock
 from vit.ui.datasets import LABELS, SOURCES
+from vit.ui.errors import alert
 from vit.ui.history import History
 from vit.ui.run import Run
 from vit.ui.settings import CLASSES, DEFAULTS, Settings, size
@@ -101,7 +102,7 @@ def panel(run: Run) -> str:
     """Headline, bar and figures of a run."""
     what = f"{run.settings.title} on {LABELS[run.settings.dataset]}"
     progress, source = run.progress, SOURCES[run.settings.dataset]
-    warning = f'<p class="t-wrong" role="alert">{escape(run.warning)}</p>' if run.warning else ""
+    warning = alert(run.warning) if run.warning else ""
     if run.status == "queued":
         place = runs.place(run)
         ahead = f"{place - 1} before it" if place > 1 else "next"
@@ -118,6 +119,9 @@ def panel(run: Run) -> str:
         text = "" if run.status == "running" else "Paused. Look around, change the rate, resume."
         title = "Training" if run.status == "running" else "Paused:"
         return head(f"{title} {what}", text, progress.done, run.status) + figures(run) + warning
+    if progress and run.damaged:
+        text = "Its weights were damaged on the server's disk, so there is no model of it any more; train another."
+        return head(f"{what} can't be read", text, kind="error") + figures(run)
     if progress is None or not run.usable:
         text = run.message or "It was stopped before its first step; there is no model of it."
         return head(f"{what} ended", text, kind="error" if run.status == "failed" else "")
