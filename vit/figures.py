@@ -34,13 +34,13 @@ def attention_figure(
     drawn = axes[1].imshow(attention, cmap=colormap, vmin=0, vmax=vmax, interpolation="nearest")
     axes[2].imshow(overlay(image, attention, vmax, opacity, colormap), interpolation="nearest")
     for axis, heading in zip(axes, ("input", name, "overlay")):
-        axis.set_title(heading, fontsize=10)
+        axis.set_title(heading, fontsize=10, parse_math=False)
         axis.set_axis_off()
     bar = figure.colorbar(drawn, ax=axes[1], fraction=0.046, pad=0.02)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(title, fontsize=11, parse_math=False)
     return figure
 
 

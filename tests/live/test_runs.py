@@ -1,7 +1,6 @@
 """The registry of runs: the queue, steering, who may, what is kept and where, and what drawing costs."""
 
 import itertools
-import json
 import math
 import pickle
 import shlex
@@ -23,7 +22,8 @@ from vit.live.snapshots import Album
 from vit.live.worker import Frame
 from vit.training import Progress, TrainingDiverged
 from vit.training.config import TrainConfig
-from vit.ui.train import view as train_view
+from vit.ui.train.tab import view as train_view
+from vit.weights.checkpoint import from_pretrained
 
 LARGE = {"patch_size": 2, "embed_dim": 384, "depth": 12, "num_heads": 6}
 TINY = {"dataset": "shapes", "model": "vit_live_patch", "minutes": 1, "batch_size": 8, "embed_dim": 24, "depth": 1}
@@ -176,10 +176,10 @@ def test_after_a_restart_the_last_saved_weights_are_there(monkeypatch):
     monkeypatch.setattr(worker, "WEIGHTS_EVERY", 0.0)
     run = start()
     until(lambda: storage.folder(run.id))
-    record = storage.record(run.id)
-    weights = models.from_pretrained(storage.folder(run.id)).state_dict()
+    record = (storage.FOLDER / run.id / storage.RECORD).read_text()
+    weights = from_pretrained(storage.folder(run.id)).state_dict()
     stopped(run)
-    (storage.folder(run.id) / storage.RECORD).write_text(json.dumps(record))  # as if it had been killed then
+    (storage.folder(run.id) / storage.RECORD).write_text(record)  # as if it had been killed then
     runs.RUNS.clear()
     found = runs.find(run.id)
     assert found.status == "interrupted" and "server was restarted" in found.message

@@ -1,13 +1,12 @@
 """The models a visitor can choose: the checkpoints that come with the app, and the runs that this page trained."""
 
-from functools import lru_cache
 from pathlib import Path
 
 from vit.data import shapes
-from vit.live import runs, storage
+from vit.live import runs, storage, stored
 from vit.live.datasets import LABELS, SOURCES
 from vit.model import ViT
-from vit.weights.checkpoint import CONFIG, from_pretrained
+from vit.weights.checkpoint import CONFIG, WEIGHTS
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 ANOTHERS = "Another's run"
@@ -17,8 +16,9 @@ Known = dict[str, str]  # runs whose models a page can choose: id -> what it cal
 
 
 def shipped() -> list[str]:
-    """Names of the checkpoints, CIFAR-10's first."""
-    return sorted((config.parent.name for config in CHECKPOINTS.glob(f"*/{CONFIG}")), key=lambda n: (n != "cifar10", n))
+    """Names of the checkpoints that can be read, CIFAR-10's first."""
+    there = {file.parent for part in (CONFIG, WEIGHTS) for file in CHECKPOINTS.glob(f"*/{part}")}
+    return sorted((folder.name for folder in there if stored.intact(folder)), key=lambda n: (n != "cifar10", n))
 
 
 def default() -> str | None:
@@ -33,9 +33,11 @@ def find(key: str | None) -> ViT:
     if not key:
         raise ValueError(ADVICE)
     if key in shipped():
-        return _load(CHECKPOINTS / key, (CHECKPOINTS / key / CONFIG).stat().st_mtime)
+        return stored.load(CHECKPOINTS / key)
     try:
         run = runs.find(key)
+    except storage.DamagedRun:
+        raise
     except ValueError as error:
         message = f"No model is called {key!r}; choose {', '.join(shipped())} or the id of a run still kept."
         raise ValueError(message) from error
@@ -43,9 +45,11 @@ def find(key: str | None) -> ViT:
         raise ValueError("This model is still being trained; wait until the run ends, or stop it.")
     if run.model is not None:
         return run.model
+    if run.damaged:
+        raise ValueError("The weights of this run were damaged on the server's disk; choose another model.")
     if (folder := storage.folder(key)) is None:
         raise ValueError("This run ended before there was a model; start another.")
-    return _load(folder, (folder / CONFIG).stat().st_mtime)
+    return stored.load(folder)
 
 
 def available(key: str) -> bool:
@@ -59,11 +63,6 @@ def ended(run_id: str) -> bool:
         return runs.find(run_id).usable
     except ValueError:
         return False
-
-
-@lru_cache(maxsize=4)
-def _load(folder: Path, saved_at: float) -> ViT:
-    return from_pretrained(folder)
 
 
 def dataset(model: ViT) -> str:

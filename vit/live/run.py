@@ -4,7 +4,7 @@ import os
 import secrets
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 import torch
 
@@ -63,6 +63,11 @@ class Run:
         return not self.live and (self.model is not None or storage.folder(self.id) is not None)
 
     @property
+    def damaged(self) -> bool:
+        """Whether there was a model of it to use, which can't be read any more."""
+        return not self.live and not self.usable and storage.exists(self.id)
+
+    @property
     def accuracy(self) -> float | None:
         """The latest on validation images, in [0, 1]."""
         return self.history.validation_accuracy[-1] if self.history.validation_accuracy else None
@@ -102,14 +107,16 @@ class Run:
 
     @classmethod
     def restore(cls, run_id: str) -> "Run | None":
-        """The run as it was saved, None where it was not; a new owner's token, so nobody steers it."""
+        """The run as it was saved, None where it was not; a new owner's token, so nobody steers it.
+
+        Raises storage.DamagedRun.
+        """
         if (record := storage.record(run_id)) is None:
             return None
-        config, found = TrainConfig(**record["config"]), record["evaluation"]
-        settings = Settings(record["dataset"], record["variant"], config, tuple(record["classes"]), record["shape"])
-        run = cls(settings, id=run_id, status=record["status"], message=record["message"], album=storage.album(run_id))
-        run.history, run.progress = History(**record["history"]), Progress(**record["progress"])
-        run.evaluation = found and Evaluation(**{**found, "confusion": torch.tensor(found["confusion"])})
+        settings, found = Settings(*(getattr(record, field.name) for field in fields(Settings))), record.evaluation
+        run = cls(settings, id=run_id, status=record.status, message=record.message, album=storage.album(run_id))
+        run.history, run.progress = record.history, record.progress
+        run.evaluation = found and Evaluation(**{**vars(found), "confusion": torch.tensor(found.confusion)})
         if run.status == "interrupted":
             run.message = (
                 f"The server was restarted during this run; what it had learned by step {run.progress.step:,} is kept."

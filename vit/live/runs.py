@@ -45,7 +45,10 @@ def start(settings: Settings) -> Run:
 
 
 def find(run_id: str) -> Run:
-    """The run, from disk where the server was restarted since. Raises ValueError where there is none any more."""
+    """The run, from disk where the server was restarted since. Raises ValueError where there is none any more.
+
+    That is a storage.DamagedRun where there is one that can't be read.
+    """
     if run_id not in RUNS:
         if (restored := Run.restore(run_id)) is None:
             raise ValueError("There is no such run, or it is no longer kept; start a new one.")

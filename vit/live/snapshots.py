@@ -5,6 +5,7 @@ attention maps of the class token, probabilities, similarity of the position emb
 """
 
 import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ KEPT = 60  # of a run
 SHARE = 0.1  # of the training time at most
 TOP = 6.0  # times an even share of attention, where the scale of the maps ends
 FILTERS = 48
+PARTS = {"maps": 5, "probabilities": 2, "positions": 4, "filters": 4}  # dimensions of each array
+FIGURES = {"step", "seconds", "epoch", "lr"}  # of every moment
 POSITIONS = 8  # rows and columns of position maps at most
 
 
@@ -131,15 +134,29 @@ class Album:
 
     @classmethod
     def load(cls, file: Path) -> "Album":
-        """What save wrote; an empty album where there is none, or a damaged one: the run can do without."""
+        """What save wrote; an empty album where there is none. Raises OSError, or ValueError where it is damaged."""
         album = cls()
+        if not file.exists():
+            return album
+        data, metadata = read_tensors(file)
         try:
-            data, metadata = read_tensors(file)
             for name, about in json.loads(metadata["moments"]).items():
-                shapes = {part: tuple(shape) for part, shape in about["shapes"].items()}
-                snapshot = Snapshot(about["step"], data[name].numpy().tobytes(), shapes)
-                album.moments.append(Moment(int(name), snapshot, about["figures"]))
-        except (OSError, ValueError, KeyError):
-            return cls()
+                album.moments.append(_moment(int(name), data[name], about))
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"expected what Album.save writes ({type(error).__name__}: {error})") from error
         album._next = album.moments[-1].id + 1 if album.moments else 0
         return album
+
+
+def _moment(id: int, data: Tensor, about: dict) -> Moment:
+    """From a file. Raises KeyError, TypeError, AttributeError or ValueError where it isn't what was saved."""
+    shapes = {part: tuple(shape) for part, shape in about["shapes"].items()}
+    dimensions = {part: len(shape) for part, shape in shapes.items()}
+    values = sum(math.prod(shape) for shape in shapes.values())
+    whole = all(type(length) is int and length > 0 for shape in shapes.values() for length in shape)
+    if not whole or dimensions != PARTS or data.dtype != torch.uint8 or data.shape != (values,):
+        raise ValueError(f"moment {id} has {tuple(data.shape)} {data.dtype} for arrays of the shapes {shapes}")
+    figures = about["figures"]
+    if not all(math.isfinite(figures[name]) for name in FIGURES | {n for n, v in figures.items() if v is not None}):
+        raise ValueError(f"moment {id} should have the finite numbers {', '.join(sorted(FIGURES))}, got {figures}")
+    return Moment(id, Snapshot(int(about["step"]), data.numpy().tobytes(), shapes), figures)

@@ -12,6 +12,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from vit.live import stored
+from vit.live.record import Record, parse
 from vit.live.snapshots import Album
 from vit.model import ViT
 from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, save_pretrained
@@ -22,10 +24,19 @@ RECORD, MOMENTS = "run.json", "moments.safetensors"
 ID = re.compile(r"[\w-]{16}")
 
 
+class DamagedRun(ValueError):
+    """A run that is on disk and can't be read; the message is for visitors, the log has the reason."""
+
+
+def exists(run_id: str) -> bool:
+    """Whether there is anything of a run, in whatever state."""
+    return bool(ID.fullmatch(run_id)) and (FOLDER / run_id).is_dir()
+
+
 def folder(run_id: str) -> Path | None:
-    """Where a run's weights lie, or None where there are none."""
-    path = FOLDER / run_id if ID.fullmatch(run_id) else None
-    return path if path and (path / RECORD).is_file() and (path / WEIGHTS).is_file() else None
+    """Where a run's model lies, or None where there is none, or none that can be read."""
+    path = FOLDER / run_id
+    return path if exists(run_id) and (path / RECORD).is_file() and stored.intact(path) else None
 
 
 def save(run_id: str, model: ViT, record: dict, album: Album) -> Path:
@@ -39,19 +50,26 @@ def save(run_id: str, model: ViT, record: dict, album: Album) -> Path:
     return path
 
 
-def record(run_id: str) -> dict | None:
-    """What was saved beside the weights, or None."""
-    path = folder(run_id)
-    try:
-        return json.loads((path / RECORD).read_text(encoding="utf-8")) if path else None
-    except (OSError, ValueError):
+def record(run_id: str) -> Record | None:
+    """What was saved beside the weights, or None where nothing was. Raises DamagedRun."""
+    if not exists(run_id):
         return None
+    file = FOLDER / run_id / RECORD
+    try:
+        return parse(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        stored.log_once(f"Left out, as it can't be read: {file}: {error}")
+        raise DamagedRun("What the server had saved of this run is damaged; start a new one.") from error
 
 
 def album(run_id: str) -> Album:
-    """The moments that were saved with it; empty where there are none."""
-    path = folder(run_id)
-    return Album.load(path / MOMENTS) if path else Album()
+    """The moments that were saved with it; empty where there are none, or none that can be read."""
+    file = FOLDER / run_id / MOMENTS
+    try:
+        return Album.load(file)
+    except (OSError, ValueError) as error:
+        stored.log_once(f"Left out, as they can't be read: {file}: {error}")
+        return Album()
 
 
 def archive(run_id: str, name: str) -> Path:
@@ -74,8 +92,8 @@ def _archives(run_id: str) -> Path:
 
 
 def _delete_oldest() -> None:
-    there = [path for path in FOLDER.iterdir() if ID.fullmatch(path.name) and folder(path.name)]
-    there.sort(key=lambda path: (path / RECORD).stat().st_mtime)
+    there = [path for path in FOLDER.iterdir() if exists(path.name)]
+    there.sort(key=lambda path: (path / RECORD if (path / RECORD).exists() else path).stat().st_mtime)
     for path in there[:-KEEP_ON_DISK]:
         shutil.rmtree(path, ignore_errors=True)
         shutil.rmtree(_archives(path.name), ignore_errors=True)

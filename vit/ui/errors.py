@@ -1,10 +1,31 @@
-"""How a visitor's mistake is answered."""
+"""What a visitor is told: Gradio renders its notices as HTML, so all words that are not ours pass through here."""
+
+from html import escape
 
 import gradio as gr
 
 
 class BadInput(gr.Error):
-    """A sentence for the visitor that names the remedy; nothing of it goes to the server's log."""
+    """A sentence for the visitor that names the remedy; nothing of it goes to the server's log.
 
-    def __init__(self, message: object):
-        super().__init__(str(message), title="That didn't work", print_exception=False)
+    sentence: as it was given, for those who escape it themselves.
+    """
+
+    def __init__(self, sentence: object):
+        self.sentence = str(sentence)
+        super().__init__(_as_text(sentence), title="That didn't work", print_exception=False)
+
+
+def warn(sentence: object) -> None:
+    """A notice that goes by itself, of what did not keep the visitor from going on."""
+    gr.Warning(_as_text(sentence))
+
+
+def alert(sentence: object) -> str:
+    """The same as a paragraph within the page, which stays."""
+    return f'<p class="t-wrong" role="alert">{_as_text(sentence)}</p>'
+
+
+def _as_text(sentence: object) -> str:
+    """HTML that shows the sentence as it is; quotes stay, for it never stands in an attribute and programs read it."""
+    return escape(str(sentence), quote=False)

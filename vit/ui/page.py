@@ -16,6 +16,7 @@ from vit.live import datasets, models, speed, worker
 from vit.live.models import Known
 from vit.ui import classify, pictures, theme
 from vit.ui.attention import tab as attention
+from vit.ui.errors import warn
 from vit.ui.pictures import Picture
 from vit.ui.train import form as train_form
 from vit.ui.train import outcome
@@ -42,7 +43,8 @@ def launch(demo: gr.Blocks, **options) -> tuple:
 
 
 def build() -> gr.Blocks:
-    """The whole page; starts loading the datasets."""
+    """The whole page; starts loading the datasets, and names in the log what of the checkpoints can't be read."""
+    models.shipped()
     datasets.load_in_background(then=speed.find_width)
     with gr.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         with gr.Row(elem_id="top"):
@@ -133,7 +135,7 @@ def linked(query) -> tuple[str | None, Picture | None]:
     """Model and picture of a link such as ?model=shapes&picture=shapes-17; the default where there is none."""
     key, picture = query.get("model"), None
     if key and not models.available(key):
-        gr.Warning(f"The link's model {key!r} is not here any more; this is the default one.")
+        warn(f"The link's model {key!r} is not here any more; this is the default one.")
         key = None
     source, _, index = query.get("picture", "").rpartition("-")
     if source in datasets.SOURCES and index.isdecimal():
@@ -141,7 +143,7 @@ def linked(query) -> tuple[str | None, Picture | None]:
         with contextlib.suppress(data.DatasetUnavailable):
             datasets.SOURCES[source].load()  # waits while it is on its way: another picture would be the wrong one
         if not pictures.exists(picture):
-            gr.Warning("The link's picture is not here; this is another.")
+            warn("The link's picture is not here; this is another.")
             picture = None
     return key or models.default(), picture
 

@@ -50,6 +50,8 @@ def look(key: str | None, picture: Picture) -> Look:
     except ValueError as error:
         raise BadInput(error) from error
     logits, maps = attention_maps(model, normalize(pixels, model.mean, model.std)[None])
+    if not (logits.isfinite().all() and maps.isfinite().all()):
+        raise BadInput("This model's numbers overflow on this picture, so it says nothing of it; choose another model.")
     return Look(model, pixels, logits[0].softmax(0), maps, truth, mask)
 
 
@@ -79,8 +81,11 @@ def exists(picture: Picture) -> bool:
 
 
 def gallery_source(key: str | None) -> str:
-    """The dataset whose test pictures suit the model; Shapes while CIFAR-10 isn't at hand."""
-    wanted = models.dataset(models.find(key)) if key else "shapes"
+    """The dataset whose test pictures suit the model; Shapes while CIFAR-10 isn't at hand. Raises BadInput."""
+    try:
+        wanted = models.dataset(models.find(key)) if key else "shapes"
+    except ValueError as error:  # it may have gone since the page was opened
+        raise BadInput(error) from error
     return wanted if SOURCES[wanted].splits is not None else "shapes"
 
 

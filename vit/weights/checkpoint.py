@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vit.model import ViT
+from vit.weights import description
 
 CONFIG, WEIGHTS, CARD, STATE = "config.json", "model.safetensors", "README.md", "state.safetensors"
 
@@ -48,37 +49,76 @@ def save_pretrained(model: ViT, folder: str | os.PathLike, dtype: torch.dtype | 
 def from_pretrained(source: str | os.PathLike, revision: str | None = None) -> ViT:
     """The model saved in a folder, or in a repository of the Hub ("owner/name"), in eval mode on the CPU.
 
-    Strict: every tensor has to be there, with its shape, and no other. Raises CheckpointError otherwise.
+    Strict: config.json is whole and every value of its kind; every tensor is there, with its shape, and no other; all
+    weights and what comes out are finite numbers. Raises CheckpointError otherwise.
     """
     config_file, weights_file = _files(source, revision)
     try:
-        saved = json.loads(config_file.read_text(encoding="utf-8"))
-        model = ViT(**saved["architecture"])
-        outputs = model.config["num_classes"]
-        model.classes = tuple(saved["classes"]) or tuple(f"class {i}" for i in range(outputs))
-        if len(model.classes) != outputs:
-            raise ValueError(f"{len(model.classes)} classes, and {outputs} outputs")
-        model.mean, model.std = tuple(saved["mean"]), tuple(saved["std"])
-        model.trained = dict(saved["trained"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise CheckpointError(
-            f"{source}/{CONFIG} does not describe a model of this package ({reason}); "
-            f"expected architecture, classes, mean, std and trained, as save_pretrained writes them."
-        ) from error
+        described = description.read(config_file)
+    except (OSError, ValueError) as error:
+        raise _undescribed(source, error) from error
     try:
         weights, _ = read_tensors(weights_file)
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{source}/{WEIGHTS} is damaged or not a safetensors file ({error}); copy or download it again."
         ) from error
+    model = _outline(source, described.architecture, weights).to_empty(device="cpu")
+    model.load_state_dict(weights, strict=True)
+    model.classes, model.mean, model.std = described.classes, described.mean, described.std
+    model.trained = described.trained
+    _check_finite(source, model.eval())
+    return model
+
+
+def _outline(source: str | os.PathLike, architecture: dict, weights: dict[str, Tensor]) -> ViT:
+    """The model without memory, so that no config.json can ask for more than its weights have."""
     try:
-        model.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
+        if architecture["depth"] > len(weights):
+            raise ValueError(f"depth={architecture['depth']}, and {len(weights)} tensors in {WEIGHTS}")
+        with torch.device("meta"):
+            model = ViT(**architecture)
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        raise _undescribed(source, error) from error
+    expected = model.state_dict()
+    wrong = [f"{name} is missing" for name in expected if name not in weights]
+    wrong += [f"{name!r} is not expected" for name in weights if name not in expected]
+    for name in expected.keys() & weights.keys():
+        came, due = weights[name], expected[name]
+        if came.shape != due.shape or came.is_floating_point() != due.is_floating_point():
+            kinds = [f"{tuple(tensor.shape)} {tensor.dtype}" for tensor in (due, came)]
+            wrong.append(f"size mismatch for {name}: expected {kinds[0]}, got {kinds[1]}")
+    if wrong:
+        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise CheckpointError(
-            f"{source}/{WEIGHTS} does not fit the architecture in {CONFIG}; take both from the same save. {error}"
-        ) from error
-    return model.eval()
+            f"{source}/{WEIGHTS} does not fit the architecture in {CONFIG}; take both from the same save. "
+            f"{'; '.join(wrong[:3])}{more}."
+        )
+    return model
+
+
+def _check_finite(source: str | os.PathLike, model: ViT) -> None:
+    """Finite weights can still overflow, so black and white go through the model, too. Raises CheckpointError."""
+    wrong = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+    if not wrong:
+        size, mean, std = model.config["img_size"], torch.tensor(model.mean), torch.tensor(model.std)
+        images = (torch.tensor([0.0, 1.0])[:, None] - mean) / std  # (2, channels)
+        with torch.inference_mode():
+            finite = model(images[:, :, None, None].expand(-1, -1, size, size)).isfinite().all()
+        wrong = [] if finite else [f"what comes out for a black and a white image, normalised by {CONFIG}"]
+    if wrong:
+        raise CheckpointError(
+            f"{source}/{WEIGHTS} is damaged or its training diverged: expected finite numbers, got others in "
+            f"{wrong[0]}; take the weights of another save."
+        )
+
+
+def _undescribed(source: str | os.PathLike, error: Exception) -> CheckpointError:
+    reason = " ".join(str(error).split())
+    return CheckpointError(
+        f"{source}/{CONFIG} does not describe a model of this package ({type(error).__name__}: {reason}); "
+        f"expected {', '.join(description.KEYS)}, as save_pretrained writes them."
+    )
 
 
 def save_state(folder: Path, tensors: dict[str, Tensor], about: dict) -> None:

@@ -15,7 +15,7 @@ from vit.figures import attention_figure
 from vit.interpret import probing
 from vit.live import models
 from vit.ui import pictures
-from vit.ui.attention import view as explorer
+from vit.ui.attention.tab import view as explorer
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Look
 
@@ -30,7 +30,7 @@ def answer(probe: Callable[[Look, dict], dict]) -> Callable[[dict], dict]:
         try:
             return probe(pictures.look(*explorer.recall(str(question.get("token")))), question)
         except BadInput as error:
-            return {"error": str(error.message)}
+            return {"error": error.sentence}
         except (ValueError, KeyError, TypeError, IndexError) as error:
             return {"error": f"That can't be computed: {error}"}
 

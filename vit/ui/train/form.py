@@ -10,6 +10,7 @@ from vit.live.datasets import LABELS, SOURCES
 from vit.live.run import UNWATCHED_MINUTES
 from vit.live.settings import CLASSES, DEFAULTS, LEARNING, MAX_MINUTES, PATCHES, SHAPE, Settings, WrongSetting
 from vit.ui import pictures
+from vit.ui.errors import alert
 
 NAMES = {"vit_live": "Live", "vit_live_patch": "Live patch", "vit_tiny": "Tiny", "vit_small": "Small"}
 LIMITS = (
@@ -125,8 +126,7 @@ def notes(given: dict) -> Iterator[tuple[str, str]]:
     try:
         chosen = settings.read(given)
     except WrongSetting as error:
-        wrong = f'<p class="t-wrong" role="alert">{escape(str(error))}</p>'
-        yield ("", wrong) if error.field in LEARNING else (wrong, "")
+        yield ("", alert(error)) if error.field in LEARNING else (alert(error), "")
         return
     yield _counts(chosen, ""), ""
     if not runs.busy():

@@ -12,7 +12,7 @@ from vit.live.history import thin
 from vit.live.run import UNWATCHED_MINUTES, Run
 from vit.ui import pictures
 from vit.ui.charts import clock
-from vit.ui.errors import BadInput
+from vit.ui.errors import BadInput, alert
 from vit.ui.theme import CLASS_COLOURS
 from vit.weights import hub
 
@@ -96,7 +96,7 @@ def push_run(run_id: str, name: str, token: str, private: bool) -> tuple[str, st
             raise ValueError("Nothing of this run is saved, so there is nothing to push; train another.")
         address = hub.push(folder, name, token, private)
     except ValueError as error:
-        return f'<p class="t-wrong" role="alert">{escape(str(error))}</p>', ""
+        return alert(error), ""
     return f'<p class="v-right">Pushed: <a href="{escape(address)}" target="_blank">{escape(address)}</a></p>', ""
 
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from vit.live import runs, settings
+from vit.live import runs, settings, storage
 from vit.live.datasets import SOURCES
 from vit.live.run import Run
 from vit.ui import pictures
-from vit.ui.errors import BadInput
+from vit.ui.errors import BadInput, alert
 from vit.ui.train import api as train_api
 from vit.ui.train import form as train_form
 from vit.ui.train import outcome
@@ -192,8 +192,12 @@ async def watch(run_id: str, owned: Owned) -> AsyncIterator[tuple]:
     while True:
         try:
             run = runs.watch(run_id)
+        except storage.DamagedRun as error:
+            yield _gone("This run can't be read", str(error))
+            return
         except ValueError:
-            yield _gone()
+            text = "It was too long ago, or the server was restarted before anything was saved."
+            yield _gone("No such run", text)
             return
         source, live = SOURCES[run.settings.dataset], run.live
         own = owned.get(run_id, "") != "" and run.owned_by(owned[run_id])
@@ -233,12 +237,11 @@ def _controls_of(run: Run, own: bool, owned: list[str], first: bool) -> tuple:
     )
 
 
-def _gone() -> tuple:
-    text = "This run isn't here any more: it was too long ago, or the server was restarted before anything was saved."
+def _gone(title: str, text: str) -> tuple:
     columns = gr.Column(visible=True), gr.Column(visible=False), gr.Column(visible=False)
     _, charts, forming = opened("shapes" if SOURCES["cifar10"].error else "cifar10")
     nothing = (gr.skip(),) * (REST - 3)
-    return train_view.head("No such run", text, kind="error"), charts, forming, *columns, *nothing
+    return train_view.head(title, text, kind="error"), charts, forming, *columns, *nothing
 
 
 def fetch(wanted: list) -> list[dict]:
@@ -260,7 +263,7 @@ def change_rate(run_id: str, owned: Owned, lr: float) -> str:
     try:
         train_api.steered(runs.set_lr, run_id, owned.get(run_id, ""), lr)
     except BadInput as error:
-        return f'<p class="t-wrong" role="alert">{error.message}</p>'
+        return alert(error.sentence)
     return f'<p class="v-note">The peak is {lr:g} from here on.</p>'
 
 

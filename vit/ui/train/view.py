@@ -18,6 +18,7 @@ from vit.live.settings import CLASSES, DEFAULTS, Settings, size
 from vit.live.snapshots import TOP, Moment, Snapshot, probe, take
 from vit.ui import charts, pictures, theme
 from vit.ui.charts import clock
+from vit.ui.errors import alert
 
 COLOURS = base64.b64encode(
     np.round(colormaps[COLORMAP](np.arange(256))[:, :3] * 255).astype(np.uint8).tobytes()
@@ -102,7 +103,7 @@ def panel(run: Run) -> str:
     """Headline, bar and figures of a run."""
     what = f"{run.settings.title} on {LABELS[run.settings.dataset]}"
     progress, source = run.progress, SOURCES[run.settings.dataset]
-    warning = f'<p class="t-wrong" role="alert">{escape(run.warning)}</p>' if run.warning else ""
+    warning = alert(run.warning) if run.warning else ""
     if run.status == "queued":
         place = runs.place(run)
         ahead = f"{place - 1} before it" if place > 1 else "next"
@@ -119,6 +120,9 @@ def panel(run: Run) -> str:
         text = "" if run.status == "running" else "Paused. Look around, change the rate, resume."
         title = "Training" if run.status == "running" else "Paused:"
         return head(f"{title} {what}", text, progress.done, run.status) + figures(run) + warning
+    if progress and run.damaged:
+        text = "Its weights were damaged on the server's disk, so there is no model of it any more; train another."
+        return head(f"{what} can't be read", text, kind="error") + figures(run)
     if progress is None or not run.usable:
         text = run.message or "It was stopped before its first step; there is no model of it."
         return head(f"{what} ended", text, kind="error" if run.status == "failed" else "")

@@ -1,0 +1,78 @@
+"""What is kept on disk of a run beside its model, checked when it is read back."""
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from vit.live.history import History
+from vit.live.settings import CLASSES, SHAPE, VARIANTS
+from vit.training import Progress
+from vit.training.config import TrainConfig
+
+LARGEST = 1e12  # of any figure: what is drawn from larger ones is no number any more
+
+
+class Measured(BaseModel):
+    """An Evaluation; confusion: rows of counts."""
+
+    accuracy: float
+    loss: float
+    n: int
+    images_per_second: float
+    confusion: list[list[int]]
+
+
+class Record(BaseModel):
+    """A run that has ended, or would have where the server went down."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    dataset: Literal[tuple(CLASSES)]
+    variant: Literal[VARIANTS]
+    classes: tuple[str, ...]
+    shape: dict[Literal[SHAPE], int | str]
+    config: TrainConfig
+    status: Literal["finished", "stopped", "failed", "interrupted"]
+    message: str
+    progress: Progress
+    history: History
+    evaluation: Measured | None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Record":
+        history, n = self.history, len(self.classes)
+        for group in (("seconds", "loss", "accuracy", "lr"), tuple(k for k in vars(history) if "validation" in k)):
+            lengths = {name: len(getattr(history, name)) for name in group}
+            if len(set(lengths.values())) != 1:
+                raise ValueError(f"the history's lists should be equally long, got {lengths}")
+        if not history.seconds or history.seconds[-1] <= 0:
+            raise ValueError("the history should have a step that took some time")
+        if n < 2 or len(set(self.classes) & set(CLASSES[self.dataset])) != n:
+            raise ValueError(f"classes should be two or more of {self.dataset}'s, each once, got {self.classes}")
+        if self.config.minutes is None:
+            raise ValueError("the config should have minutes")
+        confusion = self.evaluation.confusion if self.evaluation else []
+        if self.evaluation and (len(confusion) != n or any(len(row) != n for row in confusion)):
+            raise ValueError(f"the confusion should be {n} x {n} counts")
+        if wrong := [number for number in _numbers(self.model_dump()) if not -1e-6 <= number <= LARGEST]:
+            raise ValueError(f"all figures should be from 0 to {LARGEST:g}, got {wrong[0]}")
+        return self
+
+
+def parse(text: str) -> Record:
+    """Raises ValueError that names, in a line, the first thing that is wrong."""
+    try:
+        return Record.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'the record'}: {first['msg']}") from error
+
+
+def _numbers(value: object) -> Iterator[float]:
+    if isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(item)
+    elif isinstance(value, int | float):
+        yield value if math.isfinite(value) else math.nan

@@ -1,0 +1,60 @@
+"""Models from disk, each read once: one that can't be read is named in the log, once, and left out by whoever asks."""
+
+import contextlib
+import logging
+from functools import lru_cache
+from pathlib import Path
+
+from vit.model import ViT
+from vit.weights.checkpoint import CONFIG, WEIGHTS, CheckpointError, from_pretrained
+
+CHANNELS = 3  # of the pictures that the page shows
+
+log = logging.getLogger(__name__)
+
+
+def load(folder: Path) -> ViT:
+    """The model as it is on disk now, on the CPU. Raises CheckpointError, whose words are for the server's log."""
+    return _load(folder, _versions(folder))
+
+
+def intact(folder: Path) -> bool:
+    """Whether load gives a model."""
+    return _intact(folder, _versions(folder))
+
+
+@lru_cache(maxsize=1000)
+def log_once(sentence: str) -> None:
+    """A line in the log, however often what it speaks of is met."""
+    log.warning("%s", " ".join(sentence.split()))
+
+
+def _versions(folder: Path) -> tuple:
+    """Other values once one of the files is another."""
+    versions = []
+    for name in (CONFIG, WEIGHTS):
+        with contextlib.suppress(OSError):
+            found = (folder / name).stat()
+            versions.append((name, found.st_mtime_ns, found.st_size, found.st_ino))
+    return tuple(versions)
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path, versions: tuple) -> ViT:
+    model = from_pretrained(folder)
+    if model.config["in_chans"] != CHANNELS:
+        raise CheckpointError(
+            f"{folder} takes images of {model.config['in_chans']} channels; expected {CHANNELS}, as the pictures here "
+            "have; move it elsewhere."
+        )
+    return model
+
+
+@lru_cache(maxsize=1000)
+def _intact(folder: Path, versions: tuple) -> bool:
+    try:
+        _load(folder, versions)
+    except CheckpointError as error:
+        log_once(f"Left out, as it can't be read: {error}")
+        return False
+    return True

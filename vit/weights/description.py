@@ -1,0 +1,87 @@
+"""What a checkpoint's config.json says of a model, checked before anything is built of it."""
+
+import inspect
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from reprlib import repr as short
+
+from vit.model import ViT
+
+KEYS = ("architecture", "classes", "mean", "std", "trained")
+LARGEST = 1e300  # far beyond any sensible figure; NaN and infinity fail the comparison with it
+
+
+@dataclass(frozen=True)
+class Description:
+    """architecture: the constructor's arguments. mean, std: a value a channel. trained: how, as far as is known."""
+
+    architecture: dict
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    trained: dict
+
+
+def read(file: Path) -> Description:
+    """Every key is there and of its kind. Raises OSError, or ValueError that names the key, what came and was due."""
+    try:
+        saved = json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("its JSON is nested too deeply") from error
+    _demand(isinstance(saved, dict), "the file", "a JSON object", saved)
+    for key in KEYS:
+        _demand(key in saved, repr(key), f"{', '.join(KEYS)} to be there", list(saved))
+    architecture = _architecture(saved["architecture"])
+    classes = _classes(saved["classes"], architecture["num_classes"])
+    channels, positive = architecture["in_chans"], all(_number(s) and s > 0 for s in _list(saved["std"]))
+    for key in ("mean", "std"):
+        values = _list(saved[key])
+        fits = len(values) == channels and all(map(_number, values)) and (key == "mean" or positive)
+        kind = "finite numbers" if key == "mean" else "positive finite numbers"
+        _demand(fits, repr(key), f"{channels} {kind}, one a channel", saved[key])
+    return Description(architecture, classes, tuple(saved["mean"]), tuple(saved["std"]), _trained(saved["trained"]))
+
+
+def _architecture(given: object) -> dict:
+    _demand(isinstance(given, dict), "'architecture'", "an object of the constructor's arguments", given)
+    arguments = inspect.signature(ViT).parameters
+    unknown, missing = [repr(k) for k in given if k not in arguments], [repr(k) for k in arguments if k not in given]
+    if unknown or missing:
+        wrong = f"it has {short(unknown)}, which ViT doesn't know" if unknown else f"it lacks {short(missing)}"
+        raise ValueError(f"'architecture' doesn't fit: {wrong}")
+    for name, argument in arguments.items():
+        kind, value = argument.annotation, given[name]
+        fits = _number(value) if kind is float else type(value) is kind
+        _demand(fits, f"{name!r} of 'architecture'", f"a finite {kind.__name__}", value)
+    return given
+
+
+def _classes(given: object, outputs: int) -> tuple[str, ...]:
+    _demand(all(isinstance(name, str) for name in _list(given, [None])), "'classes'", "a list of strings", given)
+    if given and len(given) != outputs:
+        raise ValueError(f"'classes' has {len(given)} classes, and {outputs} outputs need {outputs} or none")
+    return tuple(given) or tuple(f"class {i}" for i in range(outputs))
+
+
+def _trained(given: object) -> dict:
+    _demand(isinstance(given, dict), "'trained'", "an object", given)
+    for name in ("dataset", "model"):
+        _demand(isinstance(given.get(name, ""), str), f"{name!r} of 'trained'", "a string", given.get(name))
+    for name in ("test_accuracy", "validation_accuracy"):
+        value = given.get(name)
+        _demand(value is None or (_number(value) and 0 <= value <= 1), f"{name!r} of 'trained'", "0 to 1", value)
+    return given
+
+
+def _number(value: object) -> bool:
+    return type(value) in (int, float) and -LARGEST < value < LARGEST
+
+
+def _list(value: object, otherwise: list | None = None) -> list:
+    return value if isinstance(value, list) else otherwise or []
+
+
+def _demand(fits: bool, what: str, expected: str, came: object) -> None:
+    if not fits:
+        raise ValueError(f"{what} should be {expected}, got {short(came)}")
