@@ -22,7 +22,7 @@ from vit.live.snapshots import Album
 from vit.live.worker import Frame
 from vit.training import Progress, TrainingDiverged
 from vit.training.config import TrainConfig
-from vit.ui.train.tab import view as train_view
+from vit.ui.train import view as train_view
 from vit.weights.checkpoint import from_pretrained
 
 LARGE = {"patch_size": 2, "embed_dim": 384, "depth": 12, "num_heads": 6}

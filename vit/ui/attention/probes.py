@@ -15,7 +15,7 @@ from vit.figures import attention_figure
 from vit.interpret import probing
 from vit.live import models
 from vit.ui import pictures
-from vit.ui.attention.tab import view as explorer
+from vit.ui.attention import view as explorer
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Look
 
