@@ -110,12 +110,6 @@ def gallery(key: str | None, page: int, picked: Picture) -> dict:
     return {"pictures": pictures, "note": note, "picked": index}
 
 
-def examples(dataset: Dataset) -> list[tuple[str, str]]:
-    """One picture of each class, as (class, data URI)."""
-    first = [(dataset.labels == label).nonzero()[0].item() for label in range(len(dataset.classes))]
-    return [(name, data_uri(dataset.images[i])) for name, i in zip(dataset.classes, first, strict=True)]
-
-
 def data_uri(pixels: Tensor) -> str:
     """(3, H, W) uint8 -> a PNG that a page can show without a request."""
     buffer = io.BytesIO()
