@@ -14,7 +14,7 @@ from vit import data
 from vit.device import precision
 from vit.live import datasets, models, speed, worker
 from vit.live.models import Known
-from vit.ui import classify, pictures, theme
+from vit.ui import classify, pictures, scripts, theme
 from vit.ui.attention import tab as attention
 from vit.ui.errors import warn
 from vit.ui.pictures import Picture
@@ -25,8 +25,6 @@ from vit.ui.train import tab as train
 HERE = Path(__file__).parent
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-
-UNMARK = "(...inputs) => { dispatchEvent(new CustomEvent('vit-pick', { detail: -1 })); return inputs; }"
 
 
 def launch(demo: gr.Blocks, **options) -> tuple:
@@ -68,13 +66,15 @@ def _wire(demo, training: train.Tab, classifying: classify.Tab, attending: atten
     chosen = [picker.model for picker in pickers]
     everything = [*chosen, *(picker.gallery for picker in pickers), picture, *drawn, status]
 
+    gallery = scripts.load(HERE / "script" / "gallery.js")
+    unmark = f"async (...inputs) => {{ (await {gallery}).mark(-1); return inputs; }}"
     for picker in pickers:
         picker.model.input(choose_model, [picker.model, page, picture, known], everything, **QUIET)
         picker.gallery.pick(pick, [picker.model, page], [picture, *drawn], trigger_mode="always_last", **QUIET)
         picker.other.click(
             turn_page, [picker.model, page, known], [page, *everything], trigger_mode="always_last", **QUIET
         )
-        picker.upload.upload(upload, [picker.upload, picker.model], [picture, *drawn], js=UNMARK, **QUIET)
+        picker.upload.upload(upload, [picker.upload, picker.model], [picture, *drawn], js=unmark, **QUIET)
 
     data_chosen, run = [training.form["dataset"], training.form["classes"]], [training.run_id, training.owned]
     adopted = [training.run_id, training.owned, known, page, picture, chosen[0]], [known, *everything]

@@ -18,7 +18,6 @@ from vit.ui.pictures import Look, Picker, Picture
 
 HERE = Path(__file__).parent
 COLORMAPS = (COLORMAP, "viridis", "magma", "cividis", "gray")  # perceptually uniform, all of them
-SCRIPTS = ("maps", "draw", "numbers", "heads", "sections", "link", "view", "events")
 
 
 class Tab(NamedTuple):
@@ -28,19 +27,12 @@ class Tab(NamedTuple):
 
 def build() -> Tab:
     """Lays out the tab and names its endpoints."""
-    colours = {name: base64.b64encode(_colours(name)).decode() for name in COLORMAPS}
+    colors = {name: base64.b64encode(_colors(name)).decode() for name in COLORMAPS}
     with gr.Row(elem_classes="v-split"):
         with gr.Column(scale=3, min_width=270, elem_classes="x-picker"):
             picker = pictures.picker()
         with gr.Column(scale=10, min_width=300):
-            view = gr.HTML(
-                html_template=(HERE / "view.html").read_text(),
-                js_on_load=pictures.given({"colours": colours})
-                + "\n".join((HERE / "script" / f"{name}.js").read_text() for name in SCRIPTS),
-                apply_default_css=False,
-                elem_id="attention",
-                server_functions=probes.PROBES,
-            )
+            view = pictures.html("attention", HERE / "view", {"colors": colors}, server_functions=probes.PROBES)
             studies.build(picker.model)
     endpoints.build()
     return Tab(picker, view)
@@ -54,6 +46,6 @@ def no_model() -> dict:
     return {"message": models.ADVICE}
 
 
-def _colours(name: str) -> bytes:
+def _colors(name: str) -> bytes:
     """256 RGB triples from weight 0 to the top of the scale."""
     return np.round(colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8).tobytes()

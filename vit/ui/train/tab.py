@@ -72,7 +72,7 @@ def build() -> Tab:
             forming = pictures.html(
                 "forming",
                 HERE / "forming",
-                {"colours": train_view.COLOURS},
+                {"colors": train_view.COLOURS},
                 server_functions=[fetch],
                 elem_classes="t-view",
             )
