@@ -15,7 +15,7 @@ from vit import data
 from vit.device import precision
 from vit.live import datasets, models, speed, worker
 from vit.live.models import Known
-from vit.ui import classify, pictures, theme
+from vit.ui import classify, pictures, scripts, theme
 from vit.ui.attention import tab as attention
 from vit.ui.attention.view import payload
 from vit.ui.errors import warn
@@ -26,8 +26,6 @@ from vit.ui.train import tab as train
 HERE = Path(__file__).parent
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-
-UNMARK = "(...inputs) => { dispatchEvent(new CustomEvent('vit-pick', { detail: -1 })); return inputs; }"
 
 
 def launch(demo: gr.Blocks, **options) -> tuple:
@@ -92,11 +90,13 @@ class Page(NamedTuple):
         """Opening the page sets the run's id, and so does Start; whatever set it, one chain follows the run."""
         training, latest = self.training, {**QUIET, "trigger_mode": "always_last"}
         chosen = [self.number, self.picture, self.known]
+        gallery = scripts.load(HERE / "script" / "gallery.js")
+        unmark = f"async (...inputs) => {{ (await {gallery}).mark(-1); return inputs; }}"
         for picker in self.pickers:
             picker.model.input(self.show, [picker.model, *chosen], self.shown, **QUIET)
             picker.gallery.pick(self.pick, [picker.model, self.number], self.drawn, **latest)
             picker.other.click(self.turn_page, [picker.model, self.number, self.known], self.shown, **latest)
-            picker.upload.upload(self.upload, [picker.model, picker.upload], self.drawn, js=UNMARK, **QUIET)
+            picker.upload.upload(self.upload, [picker.model, picker.upload], self.drawn, js=unmark, **QUIET)
 
         run, model = [training.run_id, training.owned], self.classifying.picker.model
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)

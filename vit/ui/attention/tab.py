@@ -15,7 +15,6 @@ from vit.ui.pictures import Picker
 
 HERE = Path(__file__).parent
 COLORMAPS = (COLORMAP, "viridis", "magma", "cividis", "gray")  # perceptually uniform, all of them
-SCRIPTS = ("maps", "draw", "numbers", "heads", "sections", "link", "view", "events")
 
 
 class Tab(NamedTuple):
@@ -25,19 +24,12 @@ class Tab(NamedTuple):
 
 def build() -> Tab:
     """Lays out the tab and names its endpoints."""
-    colours = {name: base64.b64encode(color_table(name)).decode() for name in COLORMAPS}
+    colors = {name: base64.b64encode(color_table(name)).decode() for name in COLORMAPS}
     with gr.Row(elem_classes="v-split"):
         with gr.Column(scale=3, min_width=270, elem_classes="x-picker"):
             picker = pictures.picker()
         with gr.Column(scale=10, min_width=300):
-            view = gr.HTML(
-                html_template=(HERE / "view.html").read_text(),
-                js_on_load=pictures.given({"colours": colours})
-                + "\n".join((HERE / "script" / f"{name}.js").read_text() for name in SCRIPTS),
-                apply_default_css=False,
-                elem_id="attention",
-                server_functions=probes.PROBES,
-            )
+            view = pictures.html("attention", HERE / "view", {"colors": colors}, server_functions=probes.PROBES)
             studies.build(picker.model)
     endpoints.build()
     return Tab(picker, view)

@@ -191,7 +191,7 @@ def build() -> Tab:
             forming = pictures.html(
                 "forming",
                 HERE / "forming",
-                {"colours": base64.b64encode(color_table()).decode()},
+                {"colors": base64.b64encode(color_table()).decode()},
                 server_functions=[train_view.fetch],
                 elem_classes="t-view",
             )
