@@ -6,8 +6,7 @@ import pytest
 import torch
 from gradio_client import Client
 
-from tests.conftest import ROOT, serving
-from tests.ui.test_app import SETTINGS, ended
+from tests.conftest import ROOT, SETTINGS, await_end, serving
 from vit.live import settings, worker, zerogpu
 from vit.live.datasets import SOURCES
 from vit.training import TrainingDiverged
@@ -64,7 +63,7 @@ def test_a_run_in_the_fork_is_followed_steered_stopped_and_used(lent):
     status_when(client, run, lambda status: status["step"] > paused["step"] + 3)
 
     client.predict(run["run_id"], run["owner_token"], api_name="/stop")
-    status = ended(client, run["run_id"])
+    status = await_end(client, run["run_id"])
     assert status["status"] == "stopped"
     assert 0 <= status["test_accuracy"] <= 1
     assert client.predict(run["run_id"], 10**6, api_name="/snapshot")["step"] > 0

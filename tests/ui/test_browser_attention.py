@@ -8,21 +8,20 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import colormaps
+from playwright.sync_api import expect
 
-from tests.ui.test_browser import browser, pytestmark, sync_api  # noqa: F401
 from vit.data import normalize
 from vit.interpret.attention import attention_maps
 from vit.live import models
 from vit.weights.checkpoint import from_pretrained
 
-expect = sync_api.expect
 # What the other tabs load at the start has come when nothing has for a second and a half.
 QUIET = "Math.max(...performance.getEntriesByType('resource').map((e) => e.responseEnd)) + 1500 < performance.now()"
 FIRST_VIEW = "document.querySelector('#attention .x-sentence')?.textContent.includes('nats')"
 
 
 @pytest.fixture
-def open_view(browser, app_url):  # noqa: F811
+def open_view(browser, app_url):
     """Opens an address's Attention tab, drawn, with a list of what is requested after that."""
     pages, errors = [], []
 
