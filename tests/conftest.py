@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,19 @@ def app_url(tmp_path_factory) -> Iterator[str]:
     home, runs = (str(tmp_path_factory.mktemp(name)) for name in ("hf", "runs"))
     with serving(HF_HOME=home, HF_HUB_OFFLINE="1", VIT_RUNS_FOLDER=runs) as url:
         yield url
+
+
+@pytest.fixture
+def judge():
+    """judge(fact, words) fails a benchmark where the fact doesn't hold; in CI, whose machine may be busy, it warns."""
+
+    def said(holds: bool, words: str) -> None:
+        if os.getenv("CI") and not holds:
+            warnings.warn(words, stacklevel=2)
+        else:
+            assert holds, words
+
+    return said
 
 
 def await_end(client, run_id: str) -> dict:

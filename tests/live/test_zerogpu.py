@@ -42,6 +42,7 @@ def status_when(client: Client, run: dict, holds) -> dict:
     return status
 
 
+@pytest.mark.slow
 def test_a_run_in_the_fork_is_followed_steered_stopped_and_used(lent):
     client, calls = lent
     run = start(client)
@@ -82,9 +83,12 @@ def test_a_run_that_diverges_says_what_to_try_on_this_side_of_the_fork(tmp_path)
         list(worker.begin(model, chosen, splits, Elsewhere()))
 
 
-def test_limits_are_those_of_a_lent_gpu_and_the_form_keeps_them(lent, monkeypatch):
-    client, _ = lent
-    assert client.predict(api_name="/about")["max_minutes"] == 1.5
+@pytest.mark.slow
+def test_limits_are_those_of_a_lent_gpu(lent):
+    assert lent[0].predict(api_name="/about")["max_minutes"] == 1.5
+
+
+def test_the_form_keeps_to_the_limit(monkeypatch):
     monkeypatch.setattr(settings, "MAX_MINUTES", 1.5)
     assert "Ready to train" in train.opened("shapes")[0]
 
