@@ -15,34 +15,17 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from vit.data import DatasetUnavailable, Splits
-from vit.evaluation import Evaluation
-from vit.live import datasets, models, runs, settings, storage
-from vit.live.datasets import SOURCES
+from vit.live import datasets, models, runs, storage
 from vit.live.run import Run
-from vit.live.snapshots import Snapshot
-from vit.training import Progress
-from vit.training.config import TrainConfig
 from vit.ui import errors, page, pictures
 from vit.ui.train import outcome
 from vit.ui.train import view as train_view
 from vit.weights.checkpoint import CheckpointError, from_pretrained
 
 NAN, INF = float("nan"), float("inf")
+pytestmark = pytest.mark.usefixtures("here")
+
 HTML = '<img src="http://127.0.0.1:9/stolen">'
-
-
-@pytest.fixture(autouse=True)
-def here(monkeypatch, tmp_path, shapes, small_vit):
-    """An intact Shapes checkpoint and one that a test damages and that would come first; no runs; few pictures."""
-    small_vit.classes, small_vit.trained = shapes.test.classes, {"dataset": "shapes", "model": "vit_live"}
-    for name in ("cifar10", "shapes"):
-        small_vit.save_pretrained(tmp_path / "checkpoints" / name)
-    monkeypatch.setattr(models, "CHECKPOINTS", tmp_path / "checkpoints")
-    monkeypatch.setattr(storage, "FOLDER", tmp_path / "runs")
-    monkeypatch.setattr(runs, "RUNS", {})
-    monkeypatch.setattr(SOURCES["shapes"], "splits", Splits(*(part.take(slice(200)) for part in shapes)))
-    monkeypatch.setattr(SOURCES["cifar10"], "error", DatasetUnavailable("no connection"))
 
 
 def config(*path, **changes):
@@ -252,22 +235,6 @@ def test_what_overflows_on_a_picture_alone_never_becomes_a_probability(monkeypat
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def ended(small_vit) -> Run:
-    """A run that has ended and is on disk, as a server finds it that was restarted."""
-    chosen = settings.Settings("shapes", "vit_live_patch", TrainConfig(minutes=1), settings.CLASSES["shapes"])
-    run = Run(chosen, status="stopped", model=small_vit)
-    for step in range(1, 4):
-        run.progress = Progress(step, 9, 0.1, step / 9, 2.0, 0.2, 1e-3, 50.0, 0.5 * step, 3.0, 2.1, 0.3)
-        run.history.add(run.progress)
-    figures = {"step": 3, "seconds": 1.5, "epoch": 0.1, "lr": 1e-3, "loss": 2.0, "accuracy": 0.2, "validation": None}
-    shapes = {"maps": (6, 3, 3, 8, 8), "probabilities": (6, 10), "positions": (8, 8, 8, 8), "filters": (24, 3, 4, 4)}
-    run.album.add(Snapshot(3, bytes(6 * 9 * 64 + 60 + 4096 + 1152), shapes), figures)
-    run.evaluation = Evaluation(0.3, 2.1, 200, 900.0, torch.full((10, 10), 2))
-    run.save("stopped")
-    return run
 
 
 def on_disk(run: Run):

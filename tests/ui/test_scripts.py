@@ -10,6 +10,7 @@ import gradio as gr
 import httpx
 import pytest
 import uvicorn
+from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
@@ -17,15 +18,14 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from tests.conftest import ROOT, serving
-from tests.ui.test_browser import browser, open_tab, pytestmark, sync_api  # noqa: F401
+from tests.ui.conftest import open_tab
 from vit.ui import scripts
 
-expect = sync_api.expect
 WINDOW = {"__svelte"}  # what the page puts there beside a plain page of Gradio: Svelte its version, and nothing of ours
 
 
 @pytest.fixture
-def page(browser):  # noqa: F811
+def page(browser):
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.set_default_timeout(30_000)
     page.errors = []
@@ -127,7 +127,7 @@ def proxied(upstream: str) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_everything_works_below_a_path_of_a_proxy(browser, page, tmp_path):  # noqa: F811
+def test_everything_works_below_a_path_of_a_proxy(browser, page, tmp_path):
     variables = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "VIT_RUNS_FOLDER": str(tmp_path / "runs")}
     with serving(**variables, GRADIO_ROOT_PATH="/sub") as url, proxied(url) as outside:
         asked = []
