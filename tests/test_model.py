@@ -1,5 +1,7 @@
 """The architecture: exact sizes, laws of attention, parity with timm, and errors that say what to do."""
 
+import inspect
+
 import pytest
 import timm
 import torch
@@ -184,3 +186,27 @@ def test_wrong_sizes_say_what_came_what_was_expected_and_the_remedy(build, words
     with pytest.raises(ValueError) as error:
         build()
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_the_configuration_is_the_constructors_arguments():
+    odd = {"img_size": 16, "patch_size": 8, "in_chans": 1, "num_classes": 3, "embed_dim": 12, "depth": 1}
+    odd |= {"num_heads": 2, "mlp_ratio": 1.5, "qkv_bias": False, "drop_rate": 0.1, "drop_path_rate": 0.2}
+    odd |= {"norm_eps": 1e-5, "stem": "conv", "distilled": True}
+    assert odd.keys() == inspect.signature(ViT).parameters.keys()
+    assert ViT(**odd).config == odd
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_pixels_are_normalized_by_the_models_own_mean_and_std_and_back(channels):
+    model = ViT(in_chans=channels, embed_dim=8, depth=1, num_heads=1)
+    model.mean, model.std = [tuple(start + 0.1 * c for c in range(channels)) for start in (0.2, 0.3)]
+    pixels = torch.randint(256, (2, channels, 32, 32), dtype=torch.uint8)
+    images = model.normalize(pixels)
+    assert images.dtype == torch.float32
+    last = (pixels[:, -1].float() / 255 - model.mean[-1]) / model.std[-1]
+    assert torch.allclose(images[:, -1], last, atol=1e-6)
+    assert torch.allclose(model.normalize(pixels.double() / 255), images.double(), atol=1e-6)
+    assert torch.allclose(model.normalize(pixels[0]), images[0]), "one picture, too"
+    assert model.denormalize(images).equal(pixels)
+    with pytest.raises(ValueError, match=f"{channels} values of mean and std"):
+        model.normalize(torch.zeros(2, channels + 1, 32, 32))

@@ -12,6 +12,7 @@ can be lifted into another project as it is; only ViT's save_pretrained and from
 
 import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -211,8 +212,8 @@ class ViT(nn.Module):
     """
 
     classes: tuple[str, ...] = ()
-    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
-    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     trained: dict
 
     def __init__(
@@ -233,7 +234,23 @@ class ViT(nn.Module):
         distilled: bool = False,
     ):
         super().__init__()
-        self.config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        self.config = {
+            "img_size": img_size,
+            "patch_size": patch_size,
+            "in_chans": in_chans,
+            "num_classes": num_classes,
+            "embed_dim": embed_dim,
+            "depth": depth,
+            "num_heads": num_heads,
+            "mlp_ratio": mlp_ratio,
+            "qkv_bias": qkv_bias,
+            "drop_rate": drop_rate,
+            "drop_path_rate": drop_path_rate,
+            "norm_eps": norm_eps,
+            "stem": stem,
+            "distilled": distilled,
+        }
+        self.mean = self.std = (0.5,) * in_chans
         self.trained = {}
         stems = {"patch": PatchEmbedding, "conv": ConvStem}
         if stem not in stems:
@@ -317,6 +334,14 @@ class ViT(nn.Module):
                 maps.append(attn)
         return (self.classify(x), maps) if return_attention else self.classify(x)
 
+    def normalize(self, images: Tensor) -> Tensor:
+        """Pixels (..., C, H, W), uint8 or floats in [0, 1], as the model wants them: by its own mean and std."""
+        return normalize(images, self.mean, self.std)
+
+    def denormalize(self, images: Tensor) -> Tensor:
+        """Back from `normalize` to uint8 pixels."""
+        return denormalize(images, self.mean, self.std)
+
     def save_pretrained(self, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
         """Writes weights, config.json and a card into a folder: `vit.weights.checkpoint.save_pretrained`."""
         from vit.weights.checkpoint import save_pretrained  # when called: the model itself needs nothing but torch
@@ -329,6 +354,31 @@ class ViT(nn.Module):
         from vit.weights.checkpoint import from_pretrained
 
         return from_pretrained(source, revision)
+
+
+def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Pixels (..., C, H, W), uint8 or floats in [0, 1], to mean 0 and standard deviation 1; mean, std: one a channel.
+
+    uint8 becomes float32, floats keep their precision. Raises ValueError where the channels differ in number.
+    """
+    images = images if images.is_floating_point() else images.float() / 255
+    return (images - _per_channel(mean, images)) / _per_channel(std, images)
+
+
+def denormalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Back from `normalize` to uint8 pixels, rounded and clamped to [0, 255]."""
+    images = images.float()
+    pixels = (images * _per_channel(std, images) + _per_channel(mean, images)) * 255
+    return pixels.round().clamp(0, 255).to(torch.uint8)
+
+
+def _per_channel(values: Sequence[float], images: Tensor) -> Tensor:
+    if images.ndim < 3 or images.shape[-3] != len(values):
+        raise ValueError(
+            f"Expected images (..., {len(values)}, H, W), as there are {len(values)} values of mean and std, "
+            f"got {tuple(images.shape)}."
+        )
+    return images.new_tensor(values).view(-1, 1, 1)
 
 
 def _fused_is_faster(q: Tensor) -> bool:

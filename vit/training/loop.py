@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from vit.data import Dataset, batches, normalize
+from vit.data import Dataset, batches
 from vit.data.augment import colour_jitter, cutmix, mixup, random_erasing
 from vit.device import keeping_memory, precision
 from vit.evaluation import check_fit, evaluate
@@ -145,7 +145,7 @@ def _step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor
     # (0, 1) and (1, 0) have nothing in common; dropout and drop-path draw from torch's global generator.
     seed = np.random.SeedSequence((config.seed, state.step)).generate_state(1).item()
     torch.manual_seed(seed)
-    images = normalize(images, model.mean, model.std)
+    images = model.normalize(images)
     targets = F.one_hot(labels, len(model.classes)).float()
     generator = torch.Generator().manual_seed(seed)
     images, targets = _augment(images, targets, config, state.done, generator)
