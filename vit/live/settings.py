@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vit import data
 from vit.data import cifar10, shapes
+from vit.data.registry import DATASETS
 from vit.live.zerogpu import ON_ZERO
 from vit.model import ViT
 from vit.training.config import TrainConfig
@@ -57,7 +58,9 @@ class Settings:
         """The model at its start, as the command line builds it: the same for the same seed."""
         with BUILDING:
             torch.manual_seed(self.config.seed)
-            return create_model(self.variant, img_size=IMG_SIZE, num_classes=len(self.classes), **self.shape)
+            model = create_model(self.variant, img_size=IMG_SIZE, num_classes=len(self.classes), **self.shape)
+        model.classes, model.mean, model.std = self.classes, DATASETS[self.dataset].mean, DATASETS[self.dataset].std
+        return model
 
     @property
     def title(self) -> str:
