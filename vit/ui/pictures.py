@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from vit.data import Dataset, normalize
+from vit.data import Dataset
 from vit.data.pictures import read_picture
 from vit.interpret.attention import attention_maps
 from vit.live import models
@@ -49,7 +49,7 @@ def look(key: str | None, picture: Picture) -> Look:
         pixels, truth, mask = _pixels(picture, model.config["img_size"])
     except ValueError as error:
         raise BadInput(error) from error
-    logits, maps = attention_maps(model, normalize(pixels, model.mean, model.std)[None])
+    logits, maps = attention_maps(model, model.normalize(pixels)[None])
     if not (logits.isfinite().all() and maps.isfinite().all()):
         raise BadInput("This model's numbers overflow on this picture, so it says nothing of it; choose another model.")
     return Look(model, pixels, logits[0].softmax(0), maps, truth, mask)
