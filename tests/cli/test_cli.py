@@ -269,9 +269,18 @@ def test_without_network_or_cache_cifar10_says_what_to_do(tmp_path):
     fails_with_one_line(result, "CIFAR-10", "hapes")
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "attention"])
-def test_every_command_explains_itself(command):
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("train", {"--dataset", "--minutes", "--weight-decay", "--embed-dim", "--resume", "--out"}),
+        ("evaluate", {"--dataset", "--card", "--device"}),
+        ("benchmark", {"--only", "--repeats", "--accuracy-of"}),
+        ("predict", {"--json"}),
+        ("attention", {"--layer", "--head", "--query", "--relevance", "--rollout", "--out"}),
+    ],
+)
+def test_every_command_explains_itself(command, flags):
     result = run(command, "--help")
-    assert result.returncode == 0
-    assert "--" in result.stdout
-    assert command in run("--help").stdout
+    assert result.returncode == 0 and result.stdout.startswith(f"usage: python -m vit {command} ")
+    assert flags | {"--help"} <= set(result.stdout.split())
+    assert f"\n    {command} " in run("--help").stdout
