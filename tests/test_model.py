@@ -1,5 +1,8 @@
 """The architecture: exact sizes, laws of attention, parity with timm, and errors that say what to do."""
 
+import inspect
+import threading
+
 import pytest
 import timm
 import torch
@@ -143,7 +146,7 @@ def test_drop_path_keeps_the_expected_value_and_is_off_in_eval_mode():
     assert set(kept.unique().tolist()) == {0.0, 2.0}
     assert kept.mean() == pytest.approx(1, abs=0.03)
     assert torch.equal(drop.eval()(x), x)
-    assert [block.drop_path.drop_prob for block in ViT(depth=3, drop_path_rate=0.2).blocks] == [0.0, 0.1, 0.2]
+    assert [block.drop_path.p for block in ViT(depth=3, drop_path_rate=0.2).blocks] == [0.0, 0.1, 0.2]
 
 
 def test_norm_eps_reaches_every_norm():
@@ -184,3 +187,74 @@ def test_wrong_sizes_say_what_came_what_was_expected_and_the_remedy(build, words
     with pytest.raises(ValueError) as error:
         build()
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_the_configuration_is_the_constructors_arguments():
+    odd = {"img_size": 16, "patch_size": 8, "in_chans": 1, "num_classes": 3, "embed_dim": 12, "depth": 1}
+    odd |= {"num_heads": 2, "mlp_ratio": 1.5, "qkv_bias": False, "drop_rate": 0.1, "drop_path_rate": 0.2}
+    odd |= {"norm_eps": 1e-5, "stem": "conv", "distilled": True}
+    assert odd.keys() == inspect.signature(ViT).parameters.keys()
+    assert ViT(**odd).config == odd
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_pixels_are_normalized_by_the_models_own_mean_and_std_and_back(channels):
+    model = ViT(in_chans=channels, embed_dim=8, depth=1, num_heads=1)
+    model.mean, model.std = [tuple(start + 0.1 * c for c in range(channels)) for start in (0.2, 0.3)]
+    pixels = torch.randint(256, (2, channels, 32, 32), dtype=torch.uint8)
+    images = model.normalize(pixels)
+    assert images.dtype == torch.float32
+    last = (pixels[:, -1].float() / 255 - model.mean[-1]) / model.std[-1]
+    assert torch.allclose(images[:, -1], last, atol=1e-6)
+    assert torch.allclose(model.normalize(pixels.double() / 255), images.double(), atol=1e-6)
+    assert torch.allclose(model.normalize(pixels[0]), images[0]), "one picture, too"
+    assert model.denormalize(images).equal(pixels)
+    with pytest.raises(ValueError, match=f"{channels} values of mean and std"):
+        model.normalize(torch.zeros(2, channels + 1, 32, 32))
+
+
+@pytest.mark.parametrize("shape", [{}, {"stem": "patch", "distilled": True}])
+def test_a_model_is_the_same_for_the_same_seed_whatever_other_threads_draw(shape):
+    """Forty builds beside a thread that draws from, and reseeds, torch's global generator."""
+    ended = threading.Event()
+
+    def draw():
+        while not ended.is_set():
+            torch.manual_seed(0)
+            torch.rand(100)
+
+    def build(seed):
+        model = create_model("vit_live", torch.Generator().manual_seed(seed), embed_dim=24, depth=1, **shape)
+        return torch.cat([parameter.flatten() for parameter in model.parameters()])
+
+    alone = build(1)
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        assert all(build(1).equal(alone) for _ in range(40))
+    finally:
+        ended.set()
+        thread.join()
+    assert not build(2).equal(alone)
+
+
+def test_weights_drawn_anew_have_the_same_spread_and_start_from_nothing():
+    vit, generator = ViT(stem="conv", depth=1), torch.Generator().manual_seed(0)
+    before = {name: value.std().item() for name, value in vit.state_dict().items() if value.is_floating_point()}
+    for parameter in vit.parameters():
+        torch.nn.init.constant_(parameter, 7.0)
+    vit.reset_parameters(generator)
+    after = {name: value.std().item() for name, value in vit.state_dict().items() if value.is_floating_point()}
+    assert after == pytest.approx(before, rel=0.15)
+
+
+def test_dropout_draws_from_the_generator_it_has():
+    drop, x = model.Dropout(0.3).train(), torch.ones(10_000)
+    drop.generator = torch.Generator().manual_seed(3)
+    first = drop(x)
+    assert first.unique().tolist() == pytest.approx([0, 1 / 0.7]) and first.mean() == pytest.approx(1, abs=0.03)
+    assert not drop(x).equal(first)
+    drop.generator.manual_seed(3)
+    torch.manual_seed(4)
+    assert drop(x).equal(first)
+    assert drop.eval()(x).equal(x)

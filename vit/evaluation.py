@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vit.data import Dataset, normalize
+from vit.data import Dataset
 from vit.device import precision
 
 
@@ -38,7 +38,7 @@ def predict(
     for start in range(0, len(dataset), batch_size):
         part = dataset.take(slice(start, start + batch_size)).to(device)
         with precision(device, autocast):
-            logits = model(normalize(part.images, model.mean, model.std))
+            logits = model(model.normalize(part.images))
         yield logits.float(), part.labels
 
 

@@ -12,6 +12,7 @@ can be lifted into another project as it is; only ViT's save_pretrained and from
 
 import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -73,6 +74,33 @@ class ConvStem(nn.Module):
         return self.convs(images).flatten(2).transpose(1, 2)  # (B, D, h, w) -> (B, h*w, D)
 
 
+class Dropout(nn.Module):
+    """Zeroes values at random while training (Srivastava et al. 2014), and scales the others by 1 / (1 - p).
+
+    p: in [0, 1). generator: on the device of what comes in; None draws from torch's global one, which other threads
+    may use, too. nn.Dropout and torch's fused attention take no generator.
+    """
+
+    def __init__(self, p: float = 0.0):
+        super().__init__()
+        self.p = p
+        self.generator: torch.Generator | None = None
+
+    @property
+    def active(self) -> bool:
+        return self.training and self.p > 0
+
+    def drop(self, x: Tensor, shape: Sequence[int]) -> Tensor:
+        """One draw for each entry of shape, which x is broadcast over."""
+        if not self.active:
+            return x
+        keep = x.new_empty(shape).bernoulli_(1 - self.p, generator=self.generator)
+        return x * (keep / (1 - self.p))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.drop(x, x.shape)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention (Eq. 5-8): softmax(q k^T / sqrt(D_head)) v in each head, then one projection.
 
@@ -93,9 +121,9 @@ class Attention(nn.Module):
         self.num_heads = num_heads
         self.head_dim = dim // num_heads
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
-        self.attn_drop = nn.Dropout(drop_rate)
+        self.attn_drop = Dropout(drop_rate)
         self.proj = nn.Linear(dim, dim)
-        self.proj_drop = nn.Dropout(drop_rate)
+        self.proj_drop = Dropout(drop_rate)
 
     def forward(
         self,
@@ -108,9 +136,9 @@ class Attention(nn.Module):
         qkv = self.qkv(x).reshape(B, N, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.contiguous().unbind(0)  # each (B, heads, N, head_dim); one copy here saves one for each product
         q = q[:, :, :queries]
-        if not return_attention and _fused_is_faster(q):
+        if not return_attention and not self.attn_drop.active and _fused_is_faster(q):
             attn = None
-            out = F.scaled_dot_product_attention(q, k, v, dropout_p=self.attn_drop.p if self.training else 0.0)
+            out = F.scaled_dot_product_attention(q, k, v)
         else:
             scores = q @ k.transpose(-2, -1) * self.head_dim**-0.5  # (B, heads, N, N)
             attn = scores.softmax(dim=-1)
@@ -129,28 +157,17 @@ class MLP(nn.Module):
         self.fc1 = nn.Linear(dim, hidden_dim)
         self.act = nn.GELU()
         self.fc2 = nn.Linear(hidden_dim, dim)
-        self.drop = nn.Dropout(drop_rate)
+        self.drop = Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
 
 
-class DropPath(nn.Module):
-    """Stochastic depth (Huang et al. 2016, arXiv:1603.09382): while training, skips a branch for some of the images.
-
-    drop_prob: in [0, 1). Kept branches are scaled by 1 / (1 - drop_prob), so that the expected value stays.
-    """
-
-    def __init__(self, drop_prob: float = 0.0):
-        super().__init__()
-        self.drop_prob = drop_prob
+class DropPath(Dropout):
+    """Stochastic depth (Huang et al. 2016, arXiv:1603.09382): while training, skips a branch for some of the images."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.drop_prob == 0.0:
-            return x
-        keep_prob = 1.0 - self.drop_prob
-        keep = x.new_empty(x.shape[0], 1, 1).bernoulli_(keep_prob)
-        return x * (keep / keep_prob)
+        return self.drop(x, (x.shape[0], 1, 1))
 
 
 class TransformerBlock(nn.Module):
@@ -211,8 +228,8 @@ class ViT(nn.Module):
     """
 
     classes: tuple[str, ...] = ()
-    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
-    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     trained: dict
 
     def __init__(
@@ -233,7 +250,23 @@ class ViT(nn.Module):
         distilled: bool = False,
     ):
         super().__init__()
-        self.config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        self.config = {
+            "img_size": img_size,
+            "patch_size": patch_size,
+            "in_chans": in_chans,
+            "num_classes": num_classes,
+            "embed_dim": embed_dim,
+            "depth": depth,
+            "num_heads": num_heads,
+            "mlp_ratio": mlp_ratio,
+            "qkv_bias": qkv_bias,
+            "drop_rate": drop_rate,
+            "drop_path_rate": drop_path_rate,
+            "norm_eps": norm_eps,
+            "stem": stem,
+            "distilled": distilled,
+        }
+        self.mean = self.std = (0.5,) * in_chans
         self.trained = {}
         stems = {"patch": PatchEmbedding, "conv": ConvStem}
         if stem not in stems:
@@ -251,7 +284,7 @@ class ViT(nn.Module):
         self.cls_token = nn.Parameter(torch.empty(1, 1, embed_dim))
         self.dist_token = nn.Parameter(torch.empty(1, 1, embed_dim)) if distilled else None
         self.pos_embed = nn.Parameter(torch.empty(1, num_tokens, embed_dim))
-        self.pos_drop = nn.Dropout(drop_rate)
+        self.pos_drop = Dropout(drop_rate)
         rates = [drop_path_rate * i / max(1, depth - 1) for i in range(depth)]
         self.blocks = nn.ModuleList(
             TransformerBlock(embed_dim, num_heads, mlp_ratio, qkv_bias, drop_rate, rate, norm_eps) for rate in rates
@@ -259,10 +292,19 @@ class ViT(nn.Module):
         self.norm = nn.LayerNorm(embed_dim, eps=norm_eps)
         self.head = nn.Linear(embed_dim, num_classes)
         self.head_dist = nn.Linear(embed_dim, num_classes) if distilled else None
-        self.apply(_init_weights)
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws all weights anew, the same from a generator of the same state; None is torch's global one.
+
+        Truncated normal 0.02 for linear layers, tokens and positions, as in timm; LeCun normal for the patch
+        projection, as in the paper; torch's own start for the convolutions of a stem.
+        """
+        for module in self.modules():
+            _init_weights(module, generator)
         for token in (self.cls_token, self.dist_token, self.pos_embed):
             if token is not None:
-                nn.init.trunc_normal_(token, std=0.02)
+                nn.init.trunc_normal_(token, std=0.02, generator=generator)
 
     @property
     def grid_size(self) -> tuple[int, int]:
@@ -317,6 +359,14 @@ class ViT(nn.Module):
                 maps.append(attn)
         return (self.classify(x), maps) if return_attention else self.classify(x)
 
+    def normalize(self, images: Tensor) -> Tensor:
+        """Pixels (..., C, H, W), uint8 or floats in [0, 1], as the model wants them: by its own mean and std."""
+        return normalize(images, self.mean, self.std)
+
+    def denormalize(self, images: Tensor) -> Tensor:
+        """Back from `normalize` to uint8 pixels."""
+        return denormalize(images, self.mean, self.std)
+
     def save_pretrained(self, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
         """Writes weights, config.json and a card into a folder: `vit.weights.checkpoint.save_pretrained`."""
         from vit.weights.checkpoint import save_pretrained  # when called: the model itself needs nothing but torch
@@ -331,6 +381,31 @@ class ViT(nn.Module):
         return from_pretrained(source, revision)
 
 
+def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Pixels (..., C, H, W), uint8 or floats in [0, 1], to mean 0 and standard deviation 1; mean, std: one a channel.
+
+    uint8 becomes float32, floats keep their precision. Raises ValueError where the channels differ in number.
+    """
+    images = images if images.is_floating_point() else images.float() / 255
+    return (images - _per_channel(mean, images)) / _per_channel(std, images)
+
+
+def denormalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Back from `normalize` to uint8 pixels, rounded and clamped to [0, 255]."""
+    images = images.float()
+    pixels = (images * _per_channel(std, images) + _per_channel(mean, images)) * 255
+    return pixels.round().clamp(0, 255).to(torch.uint8)
+
+
+def _per_channel(values: Sequence[float], images: Tensor) -> Tensor:
+    if images.ndim < 3 or images.shape[-3] != len(values):
+        raise ValueError(
+            f"Expected images (..., {len(values)}, H, W), as there are {len(values)} values of mean and std, "
+            f"got {tuple(images.shape)}."
+        )
+    return images.new_tensor(values).view(-1, 1, 1)
+
+
 def _fused_is_faster(q: Tensor) -> bool:
     """Whether torch's fused attention, which never builds the maps, beats matmul + softmax + matmul for this q.
 
@@ -339,16 +414,20 @@ def _fused_is_faster(q: Tensor) -> bool:
     return q.device.type != "cpu" or q.dtype == torch.float32
 
 
-def _init_weights(module: nn.Module) -> None:
-    """Truncated normal 0.02 for linear layers, as in timm; LeCun normal for the patch projection, as in the paper."""
+def _init_weights(module: nn.Module, generator: torch.Generator | None) -> None:
     if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.trunc_normal_(module.weight, std=0.02, generator=generator)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, PatchEmbedding):
         fan_in = module.proj.weight[0].numel()
-        nn.init.trunc_normal_(module.proj.weight, std=fan_in**-0.5)
+        nn.init.trunc_normal_(module.proj.weight, std=fan_in**-0.5, generator=generator)
         nn.init.zeros_(module.proj.bias)
+    elif isinstance(module, ConvStem):
+        for conv in (layer for layer in module.convs if isinstance(layer, nn.Conv2d)):
+            nn.init.kaiming_uniform_(conv.weight, a=5**0.5, generator=generator)
+    elif isinstance(module, nn.LayerNorm | nn.BatchNorm2d):
+        module.reset_parameters()
 
 
 def _check_patches(img_size: int, patch_size: int) -> None:

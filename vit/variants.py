@@ -1,5 +1,7 @@
 """The sizes that have a name: two presets for live training, and Tiny, Small, Base and Large."""
 
+import torch
+
 from vit.model import ViT
 
 
@@ -39,8 +41,14 @@ MODELS = {f.__name__: f for f in (vit_live, vit_live_patch, vit_tiny, vit_small,
 LARGE_IMAGES = ("vit_base", "vit_large")  # those whose patches of 16 leave little of a picture of 32 px
 
 
-def create_model(name: str, **overrides) -> ViT:
-    """The variant of that name; overrides are ViT's arguments. Raises ValueError, listing the names, on another."""
+def create_model(name: str, generator: torch.Generator | None = None, **overrides) -> ViT:
+    """The variant of that name; overrides are ViT's arguments. Raises ValueError, listing the names, on another.
+
+    generator: of the weights, the same from the same state whatever other threads draw; None for torch's global one.
+    """
     if name not in MODELS:
         raise ValueError(f"No model is called {name!r}; there are {', '.join(MODELS)}.")
-    return MODELS[name](**overrides)
+    model = MODELS[name](**overrides)
+    if generator is not None:
+        model.reset_parameters(generator)
+    return model

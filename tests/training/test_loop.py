@@ -183,6 +183,22 @@ def test_a_restored_run_ends_bit_identical_to_one_never_interrupted(shapes, opti
             assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize("seed", [0, 2**63 - 1])
+def test_training_leaves_torchs_global_generator_alone_and_does_not_depend_on_it(shapes, seed):
+    few, shape = shapes.train.take(slice(128)), {"stem": "conv", "drop_rate": 0.1, "drop_path_rate": 0.1}
+    config = TrainConfig(epochs=2, batch_size=32, mixup=0.8, cutmix=1.0, erase=0.25, ema=0.9, seed=seed)
+    model, state = build(**shape), torch.get_rng_state()
+    alone = [progress.loss for progress in train(model, few, config, few)]
+    assert torch.get_rng_state().equal(state)
+    beside = []
+    for progress in train(build(**shape), few, config, few):
+        beside.append(progress.loss)
+        torch.rand(5)
+        torch.manual_seed(len(beside))
+    assert beside == alone
+    assert all(getattr(module, "generator", None) is None for module in model.modules()), "it can be copied and saved"
+
+
 def test_accumulated_parts_give_the_whole_batchs_gradient(shapes):
     few, config = shapes.train.take(slice(256)), TrainConfig(epochs=2, batch_size=64)
 

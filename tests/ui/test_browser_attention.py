@@ -270,6 +270,7 @@ def test_an_upload_has_no_link(open_view, tmp_path, shapes):
     before = page.locator("#attention .x-sentence").text_content()
     page.locator(".x-picker input[type=file]").set_input_files(tmp_path / "mine.png")
     expect(page.locator("#attention .x-sentence")).not_to_have_text(before)
+    expect(page.locator(".v-gallery [aria-pressed=true]")).to_have_count(0)  # it is none of the gallery's
     page.get_by_role("button", name="Copy link to this view").click()
     expect(page.locator("#attention .x-file-note")).to_contain_text("stays with you")
 

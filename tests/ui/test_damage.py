@@ -19,7 +19,6 @@ from vit.live import datasets, models, runs, storage
 from vit.live.run import Run
 from vit.ui import errors, page, pictures
 from vit.ui.train import outcome
-from vit.ui.train import tab as train
 from vit.ui.train import view as train_view
 from vit.weights.checkpoint import CheckpointError, from_pretrained
 
@@ -149,11 +148,31 @@ DAMAGED = {
 }
 
 
-def visit(owned: dict | None = None, **query) -> dict:
+@pytest.fixture(scope="module")
+def laid_out() -> page.Page:
+    """The page's components and handlers, served to nobody."""
+    with gr.Blocks():
+        return page.lay_out()
+
+
+@pytest.fixture
+def visit(laid_out):
     """What the handler of a page load fills in: the components' names and values."""
-    values = page.open_page(owned or {}, SimpleNamespace(query_params=query))
-    names = ("model", "model2", "gallery", "gallery2", "picture", "prediction", "attention", "status", "known")
-    return dict(zip(names, values))
+    picker = laid_out.classifying.picker
+
+    def opened(owned: dict | None = None, **query) -> dict:
+        values = laid_out.open(owned or {}, SimpleNamespace(query_params=query))
+        assert values.keys() >= set(laid_out.shown), "a tab that was never opened is given all that it shows"
+        return {
+            "model": values[picker.model],
+            "gallery": values[picker.gallery],
+            "prediction": values[laid_out.classifying.result],
+            "attention": values[laid_out.attending.view],
+            "status": values[laid_out.status],
+            "known": values[laid_out.known],
+        }
+
+    return opened
 
 
 @pytest.mark.parametrize("name", DAMAGED)
@@ -176,7 +195,7 @@ def test_a_damaged_checkpoint_is_named_once_and_left_out_and_the_intact_one_step
 
 
 @pytest.mark.parametrize("name", ["truncated weights", "mean a word", "other shapes", "finite weights that overflow"])
-def test_the_page_opens_beside_a_damaged_checkpoint(name):
+def test_the_page_opens_beside_a_damaged_checkpoint(name, visit):
     DAMAGED[name](models.CHECKPOINTS / "cifar10")
     for query in ({}, {"model": "cifar10"}):
         opened = visit(**query)
@@ -194,7 +213,7 @@ def test_a_checkpoint_that_is_damaged_or_mended_meanwhile_is_noticed():
     assert models.shipped() == ["cifar10", "shapes"]
 
 
-def test_with_nothing_but_damaged_checkpoints_the_page_opens_without_a_model():
+def test_with_nothing_but_damaged_checkpoints_the_page_opens_without_a_model(visit):
     for name in ("cifar10", "shapes"):
         DAMAGED["truncated weights"](models.CHECKPOINTS / name)
     opened = visit()
@@ -267,17 +286,22 @@ RECORDS = {
 }
 
 
-def watched(run_id: str, owned: dict) -> list:
-    """All that the Train tab shows of a run until it ends."""
+@pytest.fixture
+def watched(laid_out):
+    """The Train tab, and a function of all that it shows of a run until that ends."""
+    tab = laid_out.training
 
-    async def all_of_it():
-        return [views async for views in train.watch(run_id, owned)]
+    def views(run_id: str, owned: dict) -> list[dict]:
+        async def all_of_it():
+            return [shown async for shown in tab.watch(run_id, owned)]
 
-    return asyncio.run(asyncio.wait_for(all_of_it(), 20))
+        return asyncio.run(asyncio.wait_for(all_of_it(), 20))
+
+    return tab, views
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_a_damaged_run_is_said_to_be_so_and_named_once_in_the_log(name, ended, caplog):
+def test_a_damaged_run_is_said_to_be_so_and_named_once_in_the_log(name, ended, caplog, watched):
     RECORDS[name](on_disk(ended))
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
@@ -285,14 +309,15 @@ def test_a_damaged_run_is_said_to_be_so_and_named_once_in_the_log(name, ended, c
                 runs.find(ended.id)
     assert [ended.id in line.getMessage() for line in caplog.records] == [True]
     assert not models.ended(ended.id) and ended.id not in runs.RUNS
-    views = watched(ended.id, {ended.id: ended.owner})
-    assert len(views) == 1 and "This run can&#x27;t be read" in views[0][0] and len(views[0]) == 3 + train.REST
+    tab, views = watched
+    [shown] = views(ended.id, {ended.id: ended.owner})
+    assert "This run can&#x27;t be read" in shown[tab.progress] and shown.keys() <= set(tab.views)
     with pytest.raises(errors.BadInput, match="damaged"):
         outcome.archive(ended.id)
 
 
 @pytest.mark.parametrize("name", ["truncated", "history short", "loss NaN"])
-def test_the_page_opens_for_the_owner_and_the_link_of_a_damaged_run(name, ended):
+def test_the_page_opens_for_the_owner_and_the_link_of_a_damaged_run(name, ended, visit):
     RECORDS[name](on_disk(ended))
     for owned, query in (({ended.id: ended.owner}, {}), ({}, {"run": ended.id}), ({}, {"model": ended.id})):
         opened = visit(owned, **query)
@@ -302,7 +327,7 @@ def test_the_page_opens_for_the_owner_and_the_link_of_a_damaged_run(name, ended)
 
 @pytest.mark.parametrize("name", ["truncated weights", "mean NaN", "NaN weights", "no weights", "no JSON"])
 @pytest.mark.parametrize("restarted", [True, False])
-def test_a_run_whose_weights_are_damaged_shows_its_curves_and_offers_no_model(name, restarted, ended):
+def test_a_run_whose_weights_are_damaged_shows_its_curves_and_offers_no_model(name, restarted, ended, visit, watched):
     if not restarted:
         ended.model = None
         runs.RUNS[ended.id] = ended
@@ -310,8 +335,9 @@ def test_a_run_whose_weights_are_damaged_shows_its_curves_and_offers_no_model(na
     for owned, query in (({ended.id: ended.owner}, {}), ({}, {"run": ended.id}), ({}, {"model": ended.id})):
         opened = visit(owned, **query)
         assert opened["model"].value == models.default() and opened["known"] == {}
-    head, charts, *_ = watched(ended.id, {ended.id: ended.owner})[-1]
-    assert "can&#x27;t be read" in head and "polyline" in charts
+    tab, views = watched
+    shown = views(ended.id, {ended.id: ended.owner})[-1]
+    assert "can&#x27;t be read" in shown[tab.progress] and "polyline" in shown[tab.charts]
     with pytest.raises(ValueError, match="weights of this run were damaged"):
         models.find(ended.id)
     with pytest.raises(errors.BadInput, match="nothing to download"):
@@ -413,7 +439,7 @@ def test_no_file_but_one_makes_notices_of_its_own():
         assert [name for name in code if call in code[name]] in (["errors.py"], [])
 
 
-def test_a_checkpoint_whose_names_are_html_is_shown_as_text():
+def test_a_checkpoint_whose_names_are_html_is_shown_as_text(visit):
     folder = models.CHECKPOINTS / "cifar10"
     config(classes=[f"{HTML}{i}" for i in range(10)])(folder)
     config("trained", model=HTML)(folder)

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vit import data
 from vit.cli.flags import CHECKPOINT, JSON, Command, print_report
 from vit.cli.inputs import model_and_images
 from vit.interpret.attention import attention_maps, early_against_late, head_statistics, rollout
@@ -96,7 +95,7 @@ def _attention_grid(arguments, model: ViT, images, maps, layer: int) -> tuple[to
 
 def _save_attention(out: Path, model: ViT, images, maps, grid, title: str) -> None:
     """A figure; or with .npz raw maps (L, heads, N, N), rollout (L, N, N), the grid asked for, position similarity."""
-    picture = data.denormalize(images, model.mean, model.std)[0].permute(1, 2, 0).numpy()
+    picture = model.denormalize(images)[0].permute(1, 2, 0).numpy()
     if out.suffix == ".npz":
         arrays = {"maps": maps[0].numpy(), "rollout": rollout(maps)[0].numpy(), "grid": grid.numpy()}
         arrays["position_similarity"] = position_similarity(model).numpy()

@@ -25,4 +25,4 @@ def model_and_images(arguments: argparse.Namespace) -> tuple[ViT, torch.Tensor]:
     """The checkpoint, and its normalised images (B, C, H, W)."""
     model = ViT.from_pretrained(arguments.folder)
     images = torch.stack([read_picture(path, model.config["img_size"]) for path in arguments.images])
-    return model, data.normalize(images, model.mean, model.std)
+    return model, model.normalize(images)

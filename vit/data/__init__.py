@@ -2,18 +2,16 @@
 
 from vit.data.cifar10 import DatasetUnavailable
 from vit.data.dataset import (
-    DATASETS,
     Dataset,
-    Progress,
     Splits,
     batches,
-    denormalize,
     load,
-    normalize,
     random_crop,
     random_flip,
     select_classes,
 )
+from vit.data.registry import DATASETS, Progress
+from vit.model import denormalize, normalize
 
 __all__ = [
     "DATASETS",

@@ -1,4 +1,4 @@
-"""Pictures as uint8 tensors: CIFAR-10, the built-in Shapes, and batched augmentation."""
+"""Labelled pictures as uint8 tensors: loaded by name, split, and handed out in shuffled, augmented batches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,19 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vit.data import cifar10, shapes
-from vit.data.cifar10 import DatasetUnavailable as DatasetUnavailable
-
-DATASETS = ("cifar10", "shapes")
-
-Progress = Callable[..., object]  # progress(fraction in [0, 1], desc="..."), the way gradio.Progress is called
+from vit.data.registry import DATASETS, Entry, Progress
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled pictures: images (n, 3, H, W) uint8, labels (n,) int64, mean and std of pixels in [0, 1].
+    """Labelled pictures: images (n, C, H, W) uint8, labels (n,) int64, mean and std of pixels in [0, 1].
 
-    masks: (n, H, W) bool, True on the object; only Shapes knows them.
+    masks: (n, H, W) bool, True on the object; None where nobody knows them.
     """
 
     name: str
@@ -28,8 +23,8 @@ class Dataset:
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     masks: Tensor | None = None
 
     def __len__(self) -> int:
@@ -73,11 +68,13 @@ def load(name: str, *, validation_size: int | None = None, progress: Progress | 
     validation_size: pictures held out of train, balanced over the classes and the same for everybody; None holds out
         a tenth, 0 trains on everything.
     progress: called as progress(fraction, desc=...) while downloading, decoding or drawing.
-    Raises DatasetUnavailable where CIFAR-10 is neither on this machine nor within reach.
+    Raises DatasetUnavailable where it is neither on this machine nor within reach, ValueError on an unknown name or
+    where what was loaded is not what the registry says of it.
     """
     if name not in DATASETS:
         raise ValueError(f"unknown dataset {name!r}: expected one of {', '.join(DATASETS)}")
-    train, test = (_cifar10 if name == "cifar10" else _shapes)(progress or (lambda fraction, desc: None))
+    tensors = DATASETS[name].loader(progress or (lambda fraction, desc: None))
+    train, test = (_split(DATASETS[name], split, tensors) for split in ("train", "test"))
     size = len(train) // 10 if validation_size is None else validation_size
     if not 0 <= size < len(train):
         raise ValueError(f"validation_size {size}: expected 0 to {len(train) - 1}, fewer than {name} has for training")
@@ -98,35 +95,15 @@ def hold_out(labels: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return dealt[:size].sort().values, dealt[size:].sort().values
 
 
-def _shapes(progress: Progress) -> tuple[Dataset, Dataset]:
-    def draw(split: str, count: int, seed: int, done: float) -> Dataset:
-        progress(done, desc="Drawing Shapes")
-        images, labels, masks = shapes.draw(count, seed)
-        return Dataset("shapes", split, images, labels, shapes.CLASSES, shapes.MEAN, shapes.STD, masks)
-
-    return draw("train", 10_000, 0, 0.0), draw("test", 2_000, 1, 10 / 12)
-
-
-def _cifar10(progress: Progress) -> tuple[Dataset, Dataset]:
-    tensors = cifar10.read(progress)
-
-    def dataset(split: str) -> Dataset:
-        images, labels = tensors[f"{split}.images"], tensors[f"{split}.labels"]
-        return Dataset("cifar10", split, images, labels, cifar10.CLASSES, cifar10.MEAN, cifar10.STD)
-
-    return dataset("train"), dataset("test")
-
-
-def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """uint8 pixels (..., 3, H, W) to float32 with the dataset's mean 0 and standard deviation 1."""
-    mean, std = (images.new_tensor(values, dtype=torch.float32).view(3, 1, 1) for values in (mean, std))
-    return (images.float() / 255 - mean) / std
-
-
-def denormalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Back from `normalize` to uint8 pixels, rounded and clamped to [0, 255]."""
-    mean, std = (images.new_tensor(values, dtype=torch.float32).view(3, 1, 1) for values in (mean, std))
-    return ((images.float() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+def _split(entry: Entry, split: str, tensors: dict[str, Tensor]) -> Dataset:
+    images, labels = tensors[f"{split}.images"], tensors[f"{split}.labels"]
+    expected = (len(labels), entry.channels, entry.size, entry.size)
+    if images.shape != expected or images.dtype != torch.uint8:
+        raise ValueError(f"{entry.name}: expected uint8 images {expected}, got {images.dtype} {tuple(images.shape)}")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(entry.classes):
+        raise ValueError(f"{entry.name}: expected labels from 0 to {len(entry.classes) - 1}, got others")
+    masks = tensors.get(f"{split}.masks")
+    return Dataset(entry.name, split, images, labels, entry.classes, entry.mean, entry.std, masks)
 
 
 def random_crop(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
@@ -153,7 +130,7 @@ def random_flip(images: Tensor, flips: Tensor) -> Tensor:
 def batches(
     dataset: Dataset, batch_size: int, *, seed: int, epoch: int, crop: int = 4, flip: bool = True, start: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of shuffled, augmented (images (B, 3, H, W) uint8, labels (B,)), on the dataset's device.
+    """One epoch of shuffled, augmented (images (B, C, H, W) uint8, labels (B,)), on the dataset's device.
 
     All of the epoch's draws are made up front on the CPU from (seed, epoch): they are the same on every device, and
     a run resumed at batch `start` sees the batches it would have seen. An incomplete last batch is dropped.

@@ -5,6 +5,7 @@ in units of the object's radius. One call draws a class for a whole batch of sce
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -94,6 +95,18 @@ OUTLINES = {
 CLASSES = tuple(OUTLINES)
 
 
+def read(progress: Callable[..., object]) -> dict[str, Tensor]:
+    """10,000 scenes to learn from and 2,000 to test on: images, labels and masks under "train.images" and so on.
+
+    progress: called as progress(fraction, desc=...).
+    """
+    tensors = {}
+    for split, count, seed, done in (("train", 10_000, 0, 0.0), ("test", 2_000, 1, 10 / 12)):
+        progress(done, desc="Drawing Shapes")
+        tensors |= zip((f"{split}.{part}" for part in ("images", "labels", "masks")), draw(count, seed), strict=True)
+    return tensors
+
+
 def draw(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Draw `count` scenes, as many of each class as of any other, in random order.
 
@@ -128,7 +141,7 @@ def _draw_class(name: str, count: int, generator: torch.Generator) -> tuple[Tens
     distance = outline(local_x / radius, local_y / radius) * radius  # in pixels
     cover = (0.5 - distance).clamp(0, 1)
 
-    # Lit objects on dark ground, in any two hues: colour tells where the object is, never what.
+    # Lit objects on dark ground, in any two hues: color tells where the object is, never what.
     foreground = _texture(local_x, local_y, uniform(0.6, 0.85), uniform)
     background = _texture(x, y, uniform(0.15, 0.35), uniform)
     scene = torch.lerp(background, foreground, cover[:, None])
@@ -140,7 +153,7 @@ def _rotate(x: Tensor, y: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _texture(x: Tensor, y: Tensor, lightness: Tensor, uniform) -> Tensor:
-    """Stripes, checks, dots or soft waves in two neighbouring colours: (n, 3, 32, 32) in [0, 1]."""
+    """Stripes, checks, dots or soft waves in two neighboring colors: (n, 3, 32, 32) in [0, 1]."""
     u, v = _rotate(x, y, uniform(0, math.pi))
     frequency = uniform(0.15, 1.1)
     crossed = uniform(0, 1) < 0.5
@@ -149,12 +162,12 @@ def _texture(x: Tensor, y: Tensor, lightness: Tensor, uniform) -> Tensor:
     wave = (wave * uniform(0.5, 4)).clamp(-1, 1)
 
     hue, saturation, contrast = uniform(0, 1), uniform(0.3, 0.9), uniform(0.0, 0.06)
-    low = _colour(hue, saturation, lightness - contrast)
-    high = _colour(hue + uniform(-0.1, 0.1), saturation, lightness + contrast)
+    low = _color(hue, saturation, lightness - contrast)
+    high = _color(hue + uniform(-0.1, 0.1), saturation, lightness + contrast)
     return torch.lerp(low, high, (wave[:, None] + 1) / 2)
 
 
-def _colour(hue: Tensor, saturation: Tensor, lightness: Tensor) -> Tensor:
+def _color(hue: Tensor, saturation: Tensor, lightness: Tensor) -> Tensor:
     """(n, 1, 1) each -> (n, 3, 1, 1) RGB; hue in turns, a smooth cousin of HSL."""
     phase = 2 * math.pi * (hue[:, None] - torch.arange(3).view(1, 3, 1, 1) / 3)
     swing = saturation * torch.minimum(lightness, 1 - lightness)

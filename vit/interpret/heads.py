@@ -215,9 +215,7 @@ def _cls_to_patches(model: nn.Module, images: Tensor) -> Tensor:
 def _batch(model: nn.Module, dataset, part: slice) -> tuple[Tensor, Tensor]:
     """Normalised images and labels of a part of the dataset, on the model's device."""
     device = next(model.parameters()).device
-    pixels = dataset.images[part].to(device).float() / 255
-    mean, std = (pixels.new_tensor(values).view(-1, 1, 1) for values in (model.mean, model.std))
-    return (pixels - mean) / std, dataset.labels[part].to(device)
+    return model.normalize(dataset.images[part].to(device)), dataset.labels[part].to(device)
 
 
 def _interval(samples: Tensor) -> Tensor:

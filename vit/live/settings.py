@@ -2,7 +2,6 @@
 
 import math
 import shlex
-import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
 from os import getenv
@@ -12,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vit import data
 from vit.data import cifar10, shapes
+from vit.data.registry import DATASETS
 from vit.live.zerogpu import ON_ZERO
 from vit.model import ViT
 from vit.training.config import TrainConfig
@@ -32,7 +32,6 @@ CLASSES = {"cifar10": cifar10.CLASSES, "shapes": shapes.CLASSES}
 SHAPE = ("patch_size", "embed_dim", "depth", "num_heads", "stem")  # what of a variant may be changed
 LEARNING = ("batch_size", "learning_rate", "weight_decay", "warmup", "crop", "flip", "seed")
 DEFAULTS = TrainConfig(minutes=2)
-BUILDING = threading.Lock()  # all threads draw from the same random numbers
 
 
 class WrongSetting(ValueError):
@@ -55,9 +54,10 @@ class Settings:
 
     def build(self) -> ViT:
         """The model at its start, as the command line builds it: the same for the same seed."""
-        with BUILDING:
-            torch.manual_seed(self.config.seed)
-            return create_model(self.variant, img_size=IMG_SIZE, num_classes=len(self.classes), **self.shape)
+        generator = torch.Generator().manual_seed(self.config.seed)
+        model = create_model(self.variant, generator, img_size=IMG_SIZE, num_classes=len(self.classes), **self.shape)
+        model.classes, model.mean, model.std = self.classes, DATASETS[self.dataset].mean, DATASETS[self.dataset].std
+        return model
 
     @property
     def title(self) -> str:

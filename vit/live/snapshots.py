@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vit.data import Dataset, normalize
+from vit.data import Dataset
 from vit.interpret.attention import attention_maps
 from vit.interpret.probing import patch_filters, position_similarity
 from vit.model import ViT
@@ -59,7 +59,7 @@ def probe(dataset: Dataset) -> Dataset:
 def take(model: ViT, pictures: Dataset, step: int = 0) -> Snapshot:
     """Looks at the model as it is; the model and the random numbers stay as they were."""
     device = next(model.parameters()).device
-    images = normalize(pictures.images.to(device), pictures.mean, pictures.std)
+    images = model.normalize(pictures.images.to(device))
     logits, maps = attention_maps(model, images)
     h, w = model.grid_size
     own = maps[:, :, :, 0, model.num_prefix_tokens :].unflatten(-1, (h, w))

@@ -4,7 +4,7 @@ import threading
 from functools import lru_cache
 
 from vit.live import worker
-from vit.live.settings import BUILDING, DEFAULTS, IMG_SIZE, Settings
+from vit.live.settings import DEFAULTS, IMG_SIZE, Settings
 from vit.training import presets
 from vit.training.config import TrainConfig
 from vit.variants import create_model
@@ -21,12 +21,11 @@ def images_per_second(settings: Settings) -> float:
 
 @lru_cache(maxsize=64)
 def _try(variant: str, classes: int, shape: tuple, batch_size: int) -> float:
-    with BUILDING:
-        model = create_model(variant, img_size=IMG_SIZE, num_classes=classes, **dict(shape)).to(worker.device())
-        return presets.images_per_second(model, TrainConfig(minutes=1, batch_size=batch_size))
+    model = create_model(variant, img_size=IMG_SIZE, num_classes=classes, **dict(shape)).to(worker.device())
+    return presets.images_per_second(model, TrainConfig(minutes=1, batch_size=batch_size))
 
 
 def find_width() -> None:
     """Finds, in two to four seconds, the width with which the live preset learns most here in the proposed time."""
-    with _one_at_a_time, BUILDING:
+    with _one_at_a_time:
         widths.append(presets.fitting_width("vit_live", DEFAULTS, worker.device()))

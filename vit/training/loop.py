@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from vit.data import Dataset, batches, normalize
+from vit.data import Dataset, batches
 from vit.data.augment import colour_jitter, cutmix, mixup, random_erasing
 from vit.device import keeping_memory, precision
 from vit.evaluation import check_fit, evaluate
+from vit.model import Dropout
 from vit.training.config import TrainConfig
 from vit.training.optim import schedule
 from vit.training.state import TrainState
@@ -142,16 +143,17 @@ def _step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor
     the batch. The model's batch norms, which only a conv stem has, see their own process's part alone.
     """
     model = state.model
-    # (0, 1) and (1, 0) have nothing in common; dropout and drop-path draw from torch's global generator.
-    seed = np.random.SeedSequence((config.seed, state.step)).generate_state(1).item()
-    torch.manual_seed(seed)
-    images = normalize(images, model.mean, model.std)
+    # (0, 1) and (1, 0) have nothing in common, nor have a step's augmentation and its dropout.
+    augmenting, dropping = np.random.SeedSequence((config.seed, state.step)).generate_state(2).tolist()
+    images = model.normalize(images)
     targets = F.one_hot(labels, len(model.classes)).float()
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(augmenting)
     images, targets = _augment(images, targets, config, state.done, generator)
     keep = _kept_patches(model, len(images), config, state.done, generator)
     mine = slice(_rank(), None, processes())
-    sums = _gradients(state, config, images[mine], targets[mine], labels[mine], None if keep is None else keep[mine])
+    with _dropping(model, torch.Generator(images.device).manual_seed(dropping)):
+        kept = None if keep is None else keep[mine]
+        sums = _gradients(state, config, images[mine], targets[mine], labels[mine], kept)
     nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
     for optimizer in state.optimizers:
         for group in optimizer.param_groups:
@@ -164,6 +166,19 @@ def _step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor
         distributed.all_reduce(sums)
     loss, accuracy = (sums / len(images)).tolist()
     return loss, accuracy
+
+
+@contextlib.contextmanager
+def _dropping(model: nn.Module, generator: torch.Generator) -> Iterator[None]:
+    """Has the model's dropout and drop-path draw from a generator: torch's global one is other threads', too."""
+    layers = [module for module in model.modules() if isinstance(module, Dropout)]
+    for layer in layers:
+        layer.generator = generator
+    try:
+        yield
+    finally:  # a model with a generator in it could not be saved or copied
+        for layer in layers:
+            layer.generator = None
 
 
 def _gradients(

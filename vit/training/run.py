@@ -36,8 +36,8 @@ class Run:
     def __init__(self, folder: Path, settings: dict, splits: Splits, device: torch.device):
         self.folder, self.settings, self.splits, self.device = folder, settings, splits, device
         self.config = TrainConfig(**settings["config"])
-        torch.manual_seed(self.config.seed)
-        self.model = create_model(settings["model"], **settings["shape"]).to(device)
+        generator = torch.Generator().manual_seed(self.config.seed)
+        self.model = create_model(settings["model"], generator, **settings["shape"]).to(device)
         self.state = TrainState(self.model, self.config)
         self.accuracy: float | None = None  # the latest on held-out images
         self.progress: Progress | None = None

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from vit.data import Dataset, normalize
+from vit.data import Dataset
 from vit.data.pictures import read_picture
 from vit.interpret.attention import attention_maps
 from vit.live import models
@@ -49,7 +49,7 @@ def look(key: str | None, picture: Picture) -> Look:
         pixels, truth, mask = _pixels(picture, model.config["img_size"])
     except ValueError as error:
         raise BadInput(error) from error
-    logits, maps = attention_maps(model, normalize(pixels, model.mean, model.std)[None])
+    logits, maps = attention_maps(model, model.normalize(pixels)[None])
     if not (logits.isfinite().all() and maps.isfinite().all()):
         raise BadInput("This model's numbers overflow on this picture, so it says nothing of it; choose another model.")
     return Look(model, pixels, logits[0].softmax(0), maps, truth, mask)
@@ -108,12 +108,6 @@ def gallery(key: str | None, page: int, picked: Picture) -> dict:
     pictures = [{"src": data_uri(test.images[i]), "label": test.classes[test.labels[i]]} for i in places]
     index = places.index(picked[1]) if picked[0] == source and picked[1] in places else -1
     return {"pictures": pictures, "note": note, "picked": index}
-
-
-def examples(dataset: Dataset) -> list[tuple[str, str]]:
-    """One picture of each class, as (class, data URI)."""
-    first = [(dataset.labels == label).nonzero()[0].item() for label in range(len(dataset.classes))]
-    return [(name, data_uri(dataset.images[i])) for name, i in zip(dataset.classes, first, strict=True)]
 
 
 def data_uri(pixels: Tensor) -> str:

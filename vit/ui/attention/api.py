@@ -6,7 +6,6 @@ import gradio as gr
 import torch
 from PIL import Image
 
-from vit.data import normalize
 from vit.figures import attention_figure
 from vit.interpret import probing
 from vit.interpret.attention import early_against_late, rollout
@@ -64,7 +63,7 @@ def relevance(image: str, model: str, class_name: str) -> tuple[dict, Image.Imag
     seen = _look(image, model)
     if class_name not in seen.model.classes:
         raise BadInput(f"This model knows no class {class_name!r}; choose one of {', '.join(seen.model.classes)}.")
-    images = normalize(seen.pixels, seen.model.mean, seen.model.std)[None]
+    images = seen.model.normalize(seen.pixels)[None]
     grid = probing.relevance(seen.model, images, [seen.model.classes.index(class_name)])[0, 0]
     title, name = f"{models.name(seen.model)}: why {class_name}", f"relevance for {class_name}"
     figure = attention_figure(seen.pixels.permute(1, 2, 0).numpy(), grid.numpy(), title, name=name)
@@ -74,7 +73,7 @@ def relevance(image: str, model: str, class_name: str) -> tuple[dict, Image.Imag
 def logit_lens(image: str, model: str) -> dict:
     """What the classifier would say after the embedding and each layer, of the class token and of each patch."""
     seen = _look(image, model)
-    cls, patches = probing.logit_lens(seen.model, normalize(seen.pixels, seen.model.mean, seen.model.std)[None])
+    cls, patches = probing.logit_lens(seen.model, seen.model.normalize(seen.pixels)[None])
     names = seen.model.classes
     best = patches[0].argmax(-1).unflatten(1, tuple(seen.model.grid_size)).tolist()
     return {
@@ -97,7 +96,7 @@ def without_heads(image: str, model: str, off: str) -> dict[str, float]:
         layer, _, head = pair.partition(".")
         mask[_whole(layer, "layer", 1, mask.shape[0]) - 1, _whole(head, "head", 1, mask.shape[1]) - 1] = 0
     with torch.inference_mode():
-        images = normalize(seen.pixels, seen.model.mean, seen.model.std)[None]
+        images = seen.model.normalize(seen.pixels)[None]
         probabilities = seen.model(images, head_mask=mask)[0].softmax(0)
     return dict(zip(seen.model.classes, probabilities.tolist()))
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from vit.data import normalize
 from vit.figures import attention_figure
 from vit.interpret import probing
 from vit.live import models
@@ -137,7 +136,7 @@ def _file(name: str, content: bytes) -> dict:
 
 
 def _images(seen: Look) -> torch.Tensor:
-    return normalize(seen.pixels, seen.model.mean, seen.model.std)[None]
+    return seen.model.normalize(seen.pixels)[None]
 
 
 PROBES = [without_heads, relevance, lens, weights, export]

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vit.data import normalize
 from vit.interpret.attention import HeadStatistics, describe_view, early_against_late, head_statistics, rollout
 from vit.interpret.probing import central_region
 from vit.live import models
@@ -120,7 +119,7 @@ def object_of(seen: Look) -> tuple[Tensor, str]:
     """
     if seen.mask is not None:
         return F.adaptive_avg_pool2d(seen.mask[None].float(), seen.model.grid_size), "the object"
-    images = normalize(seen.pixels, seen.model.mean, seen.model.std)[None]
+    images = seen.model.normalize(seen.pixels)[None]
     return central_region(seen.model, images), "the central region"
 
 
