@@ -51,6 +51,7 @@ def test_the_usual_loop_sees_augmented_normalised_pictures_of_the_set(shapes):
     assert sum(image.numpy().tobytes() in originals for image in images) < 8
 
 
+@pytest.mark.slow
 def test_benchmark_measures_every_row_and_writes_table_json_and_figure(small, monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "timm", None)
     monkeypatch.setitem(sys.modules, "timm.models.vision_transformer", None)

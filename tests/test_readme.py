@@ -14,7 +14,7 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys, shapes):
     (code,) = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
     assert "minutes=1)" in code
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(data, "load", lambda _: data.Splits(*(split.take(slice(100)) for split in shapes)))
+    monkeypatch.setattr(data, "load", lambda _: data.Splits(*(split.take(slice(200)) for split in shapes)))
     names = {}
     exec(code.replace("minutes=1)", "minutes=0.001)"), names)
     assert names["logits"].shape == (4, 10) and len(names["maps"]) == 3
