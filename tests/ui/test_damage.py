@@ -17,12 +17,12 @@ from safetensors.torch import load_file, save_file
 
 from vit.data import DatasetUnavailable, Splits
 from vit.evaluation import Evaluation
-from vit.live import datasets, models, runs, settings, storage
+from vit.live import datasets, models, runs, storage
 from vit.live.datasets import SOURCES
 from vit.live.run import Run
 from vit.live.snapshots import Snapshot
 from vit.training import Progress
-from vit.training.config import TrainConfig
+from vit.training.config import RunSpec, TrainConfig
 from vit.ui import errors, page, pictures
 from vit.ui.train import outcome
 from vit.ui.train import tab as train
@@ -238,7 +238,7 @@ def test_what_overflows_on_a_picture_alone_never_becomes_a_probability(monkeypat
 @pytest.fixture
 def ended(small_vit) -> Run:
     """A run that has ended and is on disk, as a server finds it that was restarted."""
-    chosen = settings.Settings("shapes", "vit_live_patch", TrainConfig(minutes=1), settings.CLASSES["shapes"])
+    chosen = RunSpec("shapes", "vit_live_patch", TrainConfig(minutes=1))
     run = Run(chosen, status="stopped", model=small_vit)
     for step in range(1, 4):
         run.progress = Progress(step, 9, 0.1, step / 9, 2.0, 0.2, 1e-3, 50.0, 0.5 * step, 3.0, 2.1, 0.3)

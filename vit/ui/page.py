@@ -11,6 +11,7 @@ import gradio as gr
 import torch
 
 from vit import data
+from vit.data.registry import fallback
 from vit.device import precision
 from vit.live import datasets, models, speed, worker
 from vit.live.models import Known
@@ -120,7 +121,7 @@ def open_page(owned: dict[str, str], request: gr.Request) -> tuple:
         key = run_id
     if key and models.ended(key):
         known = models.get_to_know(known, key, own=False)
-    dataset = "shapes" if datasets.SOURCES["cifar10"].error else "cifar10"
+    dataset = datasets.usable()
     idle = train.SKIP if run_id else train.opened(dataset)
     return *show(key, 0, picture, known), known, dataset, train_form.fill_classes(dataset), *idle
 
@@ -178,7 +179,7 @@ def adopt(run_id: str, owned: dict[str, str], known: Known, page: int, picture: 
 
 
 async def watch_data() -> AsyncIterator[str]:
-    """What there is to say about CIFAR-10, until it is loaded or known to be out of reach."""
+    """What there is to say about the preferred dataset, until it is loaded or known to be out of reach."""
     said = None
     while True:
         settled, notice = datasets.settled(), datasets.notice()
@@ -192,7 +193,7 @@ async def watch_data() -> AsyncIterator[str]:
 
 def status_line(key: str | None, known: Known) -> str:
     """Where one is: model, data, device."""
-    where = models.title(key, known) if key else "no model yet · Shapes"
+    where = models.title(key, known) if key else f"no model yet · {fallback().label}"
     return f"<b>Vision Transformer, live</b><span>{escape(where)} · {device()}</span>"
 
 

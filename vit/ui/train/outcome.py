@@ -5,9 +5,9 @@ from html import escape
 
 import gradio as gr
 
+from vit.data.registry import label
 from vit.evaluation import Evaluation
 from vit.live import runs, settings, storage
-from vit.live.datasets import LABELS
 from vit.live.history import thin
 from vit.live.run import UNWATCHED_MINUTES, Run
 from vit.ui import pictures
@@ -69,7 +69,7 @@ def settings_of(run: Run) -> str:
     """What is being trained, in a few lines."""
     config = run.settings.config
     rows = {
-        "Data": f"{LABELS[run.settings.dataset]}, {len(run.settings.classes)} classes",
+        "Data": f"{label(run.settings.dataset)}, {len(run.settings.classes)} classes",
         "Model": run.settings.title,
         "Minutes": f"{config.minutes:g}",
         "Batch": f"{config.batch_size} images",
@@ -101,7 +101,7 @@ def push_run(run_id: str, name: str, token: str, private: bool) -> tuple[str, st
 
 
 def _file_name(run: Run) -> str:
-    return f"{run.settings.variant.replace('_', '-')}-{run.settings.dataset}"
+    return f"{run.settings.model.replace('_', '-')}-{run.settings.dataset}"
 
 
 def _confusion(evaluation: Evaluation, classes: tuple[str, ...]) -> str:
@@ -139,7 +139,7 @@ def comparison(owned: list[str]) -> str:
         lines += f'<polyline style="stroke:{colour}" points="{drawn}"/>'
         test = f"{run.evaluation.accuracy:.1%}" if run.evaluation else "–"
         rate = " → ".join(f"{lr:g}" for lr in [config.lr, *(lr for _, lr in history.changes)])
-        cells = [LABELS[run.settings.dataset], run.settings.title, rate, config.batch_size, f"{config.weight_decay:g}"]
+        cells = [label(run.settings.dataset), run.settings.title, rate, config.batch_size, f"{config.weight_decay:g}"]
         cells += [clock(history.seconds[-1]), f"{run.accuracy:.1%}", test]
         rows += f'<tr><th><i style="background:{colour}"></i>{i + 1}</th>'
         rows += "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>"

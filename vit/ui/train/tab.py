@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from vit.live import runs, settings, storage
+from vit.data.registry import fallback
+from vit.live import datasets, runs, settings, storage
 from vit.live.datasets import SOURCES
 from vit.live.run import Run
+from vit.training.setting import WrongSetting
 from vit.ui import pictures
 from vit.ui.errors import BadInput, alert
 from vit.ui.train import api as train_api
@@ -141,18 +143,18 @@ def _idle(values: dict) -> tuple:
     """Head, charts and moments for a form with these values."""
     try:
         return train_view.idle(settings.read(values))
-    except settings.WrongSetting as error:
+    except WrongSetting as error:
         return train_view.head("Not ready yet", str(error), kind="error"), gr.skip(), gr.skip()
 
 
 def wire_settled(tab: Tab, settled: gr.events.Dependency) -> None:
-    """Once CIFAR-10 is there or out of reach: its pictures, or Shapes in its place; and the width that suits here."""
+    """Once the data are there or out of reach: their pictures, or the built-in ones; and the width that suits here."""
     names = ("dataset", "classes", "embed_dim")
 
     def settle(given):
         values = train_form.values(tab.form, given)
         if SOURCES[values["dataset"]].error:
-            values |= {"dataset": "shapes", "classes": list(settings.CLASSES["shapes"])}
+            values |= {"dataset": fallback().name, "classes": list(fallback().classes)}
         values["embed_dim"] = train_form.fitting_width(values)
         choices = {"classes": train_form.fill_classes(values["dataset"], values["classes"])}
         return *(({**values, **choices})[name] for name in names), *(SKIP if given[tab.run_id] else _idle(values))
@@ -239,7 +241,7 @@ def _controls_of(run: Run, own: bool, owned: list[str], first: bool) -> tuple:
 
 def _gone(title: str, text: str) -> tuple:
     columns = gr.Column(visible=True), gr.Column(visible=False), gr.Column(visible=False)
-    _, charts, forming = opened("shapes" if SOURCES["cifar10"].error else "cifar10")
+    _, charts, forming = opened(datasets.usable())
     nothing = (gr.skip(),) * (REST - 3)
     return train_view.head(title, text, kind="error"), charts, forming, *columns, *nothing
 

@@ -9,13 +9,15 @@ import numpy as np
 from matplotlib import colormaps
 
 from vit.data import Dataset, select_classes
+from vit.data.registry import DATASETS, fallback, label
 from vit.figures import COLORMAP
 from vit.live import models, runs
-from vit.live.datasets import LABELS, SOURCES
+from vit.live.datasets import SOURCES
 from vit.live.history import History
 from vit.live.run import Run
-from vit.live.settings import CLASSES, DEFAULTS, Settings, size
+from vit.live.settings import DEFAULTS, size
 from vit.live.snapshots import TOP, Moment, Snapshot, probe, take
+from vit.training.config import RunSpec
 from vit.ui import charts, pictures, theme
 from vit.ui.charts import clock
 from vit.ui.errors import alert
@@ -45,11 +47,11 @@ def fetch(wanted: list) -> list[dict]:
     return [{"id": moment.id, **_packed(moment.snapshot)} for moment in runs.find(run_id).album.get(ids)]
 
 
-def untrained(settings: Settings) -> dict | None:
+def untrained(settings: RunSpec) -> dict | None:
     """The same before a run: one moment, of the model at its random start."""
     if SOURCES[settings.dataset].splits is None:
         return None
-    start = _start(settings.dataset, settings.variant, settings.classes, tuple(settings.shape.items()))
+    start = _start(settings.dataset, settings.model, settings.classes, tuple(settings.shape.items()))
     moments = [{"id": 0, "step": 0, "seconds": 0.0, "epoch": 0.0, "lr": 0.0}]
     own = {"run": "", "moments": moments, "live": False, "inline": [{"id": 0, **_packed(start)}]}
     return {**_frame(settings.dataset, settings.classes), **own}
@@ -57,7 +59,7 @@ def untrained(settings: Settings) -> dict | None:
 
 @lru_cache(maxsize=16)
 def _start(dataset: str, variant: str, classes: tuple[str, ...], shape: tuple) -> Snapshot:
-    settings = Settings(dataset, variant, DEFAULTS, classes, dict(shape))
+    settings = RunSpec(dataset, variant, DEFAULTS, classes, dict(shape))
     return take(settings.build(), _probes(dataset, classes))
 
 
@@ -73,7 +75,7 @@ def _frame(dataset: str, classes: tuple[str, ...]) -> dict:
         "pictures": [pictures.data_uri(picture) for picture in probes.images],
         "labels": probes.labels.tolist(),
         "classes": list(classes),
-        "colours": [theme.class_colour(CLASSES[dataset].index(name)) for name in classes],
+        "colours": [theme.class_colour(DATASETS[dataset].classes.index(name)) for name in classes],
         "top": TOP,
     }
 
@@ -82,15 +84,15 @@ def _packed(snapshot: Snapshot) -> dict:
     return {"data": base64.b64encode(snapshot.data).decode(), "shapes": snapshot.shapes}
 
 
-def idle(settings: Settings) -> tuple[str, str, dict | None]:
+def idle(settings: RunSpec) -> tuple[str, str, dict | None]:
     """Head, charts and moments before a run: what would be trained on what, and the frame that the run will fill."""
     source = SOURCES[settings.dataset]
-    parameters = size(settings.variant, len(settings.classes), tuple(settings.shape.items())).parameters
+    parameters = size(settings).parameters
     text = f"{parameters:,} parameters start at random and learn from "
-    share = len(settings.classes) / len(CLASSES[settings.dataset])
+    share = len(settings.classes) / len(DATASETS[settings.dataset].classes)
     text += f"{len(source.splits.train) * share:,.0f} pictures of {source.label}." if source.splits else source.label
     if source.error:
-        text = f"{source.label} {source.state}. Start tries once more; Shapes is built in."
+        text = f"{source.label} {source.state}. Start tries once more; {fallback().label} is built in."
     shipped = [key for key in models.shipped() if models.dataset(models.find(key)) == settings.dataset]
     known = [accuracy for key in shipped if (accuracy := models.accuracy(models.find(key))) is not None]
     reference = ("shipped model", known[0]) if known else None
@@ -101,7 +103,7 @@ def idle(settings: Settings) -> tuple[str, str, dict | None]:
 
 def panel(run: Run) -> str:
     """Headline, bar and figures of a run."""
-    what = f"{run.settings.title} on {LABELS[run.settings.dataset]}"
+    what = f"{run.settings.title} on {label(run.settings.dataset)}"
     progress, source = run.progress, SOURCES[run.settings.dataset]
     warning = alert(run.warning) if run.warning else ""
     if run.status == "queued":
