@@ -43,7 +43,13 @@ def test_the_usual_loop_sees_augmented_normalised_pictures_of_the_set(shapes):
     images, labels = next(usual_batches(part, 64))
     assert sorted(labels.tolist()) == sorted(part.labels.tolist())
     assert images.dtype == torch.float32
-    assert abs(images.mean().item()) < 1
+    mean, std = (torch.tensor(values)[:, None, None] for values in (part.mean, part.std))
+    pixels = images * std + mean
+    assert (
+        pixels.min() >= -1e-5
+        and pixels.max() <= 1 + 1e-5
+        and pixels.mean() == pytest.approx(part.images.float().mean().item() / 255, abs=0.05)
+    )
     originals = {image.numpy().tobytes() for image in data.normalize(part.images, part.mean, part.std)}
     assert sum(image.numpy().tobytes() in originals for image in images) < 8
 

@@ -7,6 +7,11 @@ from matplotlib.figure import Figure
 COLORMAP = "inferno"  # perceptually uniform: equal steps in attention look like equal steps
 
 
+def color_table(name: str = COLORMAP) -> bytes:
+    """256 RGB triples of a color map, from weight 0 to the top of the scale: what the page's scripts draw with."""
+    return np.round(colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8).tobytes()
+
+
 def attention_figure(
     image: np.ndarray,
     attention: np.ndarray,

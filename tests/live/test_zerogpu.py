@@ -6,8 +6,7 @@ import pytest
 import torch
 from gradio_client import Client
 
-from tests.conftest import ROOT, serving
-from tests.ui.test_app import SETTINGS, ended
+from tests.conftest import ROOT, SETTINGS, await_end, serving
 from vit.live import settings, worker, zerogpu
 from vit.live.datasets import SOURCES
 from vit.training import TrainingDiverged
@@ -43,6 +42,7 @@ def status_when(client: Client, run: dict, holds) -> dict:
     return status
 
 
+@pytest.mark.slow
 def test_a_run_in_the_fork_is_followed_steered_stopped_and_used(lent):
     client, calls = lent
     run = start(client)
@@ -64,7 +64,7 @@ def test_a_run_in_the_fork_is_followed_steered_stopped_and_used(lent):
     status_when(client, run, lambda status: status["step"] > paused["step"] + 3)
 
     client.predict(run["run_id"], run["owner_token"], api_name="/stop")
-    status = ended(client, run["run_id"])
+    status = await_end(client, run["run_id"])
     assert status["status"] == "stopped"
     assert 0 <= status["test_accuracy"] <= 1
     assert client.predict(run["run_id"], 10**6, api_name="/snapshot")["step"] > 0
@@ -83,11 +83,14 @@ def test_a_run_that_diverges_says_what_to_try_on_this_side_of_the_fork(tmp_path)
         list(worker.begin(model, chosen, splits, Elsewhere()))
 
 
-def test_limits_are_those_of_a_lent_gpu_and_the_form_keeps_them(lent, monkeypatch):
-    client, _ = lent
-    assert client.predict(api_name="/about")["max_minutes"] == 1.5
+@pytest.mark.slow
+def test_limits_are_those_of_a_lent_gpu(lent):
+    assert lent[0].predict(api_name="/about")["max_minutes"] == 1.5
+
+
+def test_the_form_keeps_to_the_limit(monkeypatch):
     monkeypatch.setattr(settings, "MAX_MINUTES", 1.5)
-    assert "Ready to train" in train.opened("shapes")[0]
+    assert train.proposed("shapes").config.minutes == 1.5
 
 
 def test_a_pause_ends_the_run_before_the_quota_does(tmp_path, monkeypatch):

@@ -5,38 +5,16 @@ import sys
 import time
 
 import pytest
-from gradio_client import Client, handle_file
+from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SETTINGS, await_end
 
 ENDPOINTS = {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
 ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads", "/head_importance"}
 ENDPOINTS |= {"/head_regions", "/logit_lens", "/position_similarity"}
 ENDPOINTS |= {"/pause", "/resume", "/set_learning_rate", "/snapshot", "/download"}
-SETTINGS = {"batch_size": 32, "learning_rate": 3e-3, "weight_decay": 0.05, "seed": 0}
-
-
-@pytest.fixture(scope="module")
-def client(app_url) -> Client:
-    return Client(app_url, verbose=False)
-
-
-@pytest.fixture(scope="module")
-def picture(tmp_path_factory, shapes):
-    """A heart, enlarged, as a visitor might have it."""
-    index = (shapes.test.labels == shapes.test.classes.index("heart")).nonzero()[0].item()
-    path = tmp_path_factory.mktemp("pictures") / "heart.png"
-    Image.fromarray(shapes.test.images[index].permute(1, 2, 0).numpy()).resize((300, 200)).save(path)
-    return handle_file(path)
-
-
-def ended(client: Client, run_id: str) -> dict:
-    """The run's status once it has ended."""
-    while (status := client.predict(run_id, api_name="/status"))["status"] not in ("finished", "stopped", "failed"):
-        time.sleep(0.2)
-    return status
 
 
 def test_importing_app_builds_and_opens_nothing():
@@ -103,7 +81,7 @@ def test_a_program_trains_a_model_and_uses_it(client, picture):
     assert run["owner_token"] != run["run_id"]
     with pytest.raises(AppError, match="still being trained"):
         client.predict(picture, run["run_id"], api_name="/classify")
-    status = ended(client, run["run_id"])
+    status = await_end(client, run["run_id"])
     assert status["status"] == "finished", status["message"]
     assert status["step"] > 0 and status["images_per_second"] > 0
     assert 0 <= status["validation_accuracy"] <= 1
@@ -133,7 +111,7 @@ def test_a_program_pauses_changes_the_rate_and_resumes(client):
     while client.predict(who[0], api_name="/status")["step"] < paused["step"] + 2:
         time.sleep(0.1)
     client.predict(*who, api_name="/stop")
-    rates = ended(client, who[0])["curve"]["lr"]
+    rates = await_end(client, who[0])["curve"]["lr"]
     assert rates[-1] <= 1e-6 < rates[0]
 
 
@@ -142,19 +120,21 @@ def test_only_the_owner_stops_a_run(client):
     with pytest.raises(AppError, match="Only the page or program that started"):
         client.predict(run["run_id"], run["run_id"], api_name="/stop")
     assert client.predict(run["run_id"], run["owner_token"], api_name="/stop")["stopping"]
-    assert ended(client, run["run_id"])["status"] == "stopped"
+    assert await_end(client, run["run_id"])["status"] == "stopped"
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"minutes": 0}, "more than 0 and at most 10 minutes"),
-        ({"minutes": 1000}, "at most 10 minutes"),
-        ({"dataset": "mnist"}, "choose cifar10 or shapes"),
-        ({"model": "vit_base"}, "choose one of vit_live"),
-        ({"batch_size": 0}, "batch_size must be a positive number"),
-        ({"learning_rate": -1}, "lr must be a positive number"),
-        ({"seed": None}, "seed is empty"),
+        ({"minutes": 0}, "Minutes must be a positive number, at most 10, got 0"),
+        ({"minutes": 1000}, "at most 10, got 1000"),
+        ({"dataset": "mnist"}, "one of cifar10, shapes, got 'mnist'"),
+        ({"model": "vit_base"}, "one of vit_live, .*got 'vit_base'"),
+        ({"batch_size": 0}, "Batch size must be a whole number from 1 to 1,024"),
+        ({"learning_rate": -1}, "Learning rate must be a positive number"),
+        ({"seed": None}, "Seed is empty"),
+        ({"advanced": {"depth": 2.7}}, "Depth must be a whole number from 1 to 24, got 2.7"),
+        ({"advanced": {"flip": "maybe"}}, "Flip must be true or false"),
         ({"advanced": {"embed_dim": 98}}, "choose a width of 96 or 100"),
         ({"advanced": {"classes": ["heart"]}}, "choose at least 2"),
     ],
@@ -167,7 +147,7 @@ def test_settings_that_cannot_work_are_refused_at_once(client, change, words):
 
 def test_cifar10_without_network_fails_with_a_remedy(client):
     run = client.predict("cifar10", "vit_live", 1, *SETTINGS.values(), api_name="/start")
-    status = ended(client, run["run_id"])
+    status = await_end(client, run["run_id"])
     assert status["status"] == "failed" and "Shapes" in status["message"]
 
 

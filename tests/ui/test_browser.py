@@ -1,25 +1,11 @@
 """The page as a visitor meets it, in a real Chromium. Any console or page error fails a test."""
 
-import os
 import re
-from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-
-CHROMIUM = Path(os.getenv("CHROMIUM", "/usr/bin/chromium"))
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"There is no Chromium at {CHROMIUM}")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
+from tests.ui.conftest import open_tab
 
 
 @pytest.fixture(params=[{"width": 1440, "height": 900}], ids=["wide"])
@@ -37,14 +23,10 @@ def page(browser, app_url, request):
     assert not errors
 
 
-def open_tab(page, name: str) -> None:
-    page.get_by_role("tab", name=name, exact=True).click()
-
-
 def test_the_page_says_where_one_is(page):
-    sync_api.expect(page.locator("#status")).to_contain_text("vit-live-patch · Shapes")
-    sync_api.expect(page.locator("#status")).to_contain_text("CPU core")
-    sync_api.expect(page.locator("#notice")).to_have_text(
+    expect(page.locator("#status")).to_contain_text("vit-live-patch · Shapes")
+    expect(page.locator("#status")).to_contain_text("CPU core")
+    expect(page.locator("#notice")).to_have_text(
         "CIFAR-10 can't be reached (offline, and not cached); using the built-in Shapes"
     )
 
@@ -54,35 +36,31 @@ def test_training_draws_curves_and_the_model_is_chosen_everywhere(page):
     minutes.fill("0.1")
     minutes.press("Tab")
     page.get_by_role("button", name="Start training", exact=True).click()
-    sync_api.expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
     page.wait_for_function("document.querySelector('#charts polyline.v-train').points.length >= 1")
     page.wait_for_selector("#progress .done")
     done = re.compile(r"^Done: vit-live( \(width \d+\))? on Shapes$")  # as wide as this machine is fast
-    sync_api.expect(page.locator("#progress h2")).to_have_text(done)
+    expect(page.locator("#progress h2")).to_have_text(done)
     assert page.locator("#charts .v-dot.v-val").count() == 2
-    sync_api.expect(page.get_by_role("button", name="Start training", exact=True)).to_be_visible()
-    sync_api.expect(page.locator("#status")).to_contain_text("Your run 1")
+    expect(page.get_by_role("button", name="Start training", exact=True)).to_be_visible()
+    expect(page.locator("#status")).to_contain_text("Your run 1")
     for tab in ("Classify", "Attention"):
         open_tab(page, tab)
-        sync_api.expect(page.locator(".v-model:visible input")).to_have_value(
-            re.compile("Your run 1: vit-live · Shapes")
-        )
+        expect(page.locator(".v-model:visible input")).to_have_value(re.compile("Your run 1: vit-live · Shapes"))
 
 
 def test_a_click_in_the_gallery_classifies_that_picture(page):
     open_tab(page, "Classify")
-    sync_api.expect(page.locator("#prediction .v-bars li")).to_have_count(5)
+    expect(page.locator("#prediction .v-bars li")).to_have_count(5)
     before = page.locator("#prediction .v-seen img").get_attribute("src")
     heart = page.locator(".v-gallery:visible button[title=heart]").first
     heart.click()
-    sync_api.expect(page.locator("#prediction .v-seen img")).not_to_have_attribute("src", before)
-    sync_api.expect(page.locator("#prediction .v-seen img")).to_have_attribute(
-        "src", heart.locator("img").get_attribute("src")
-    )
+    expect(page.locator("#prediction .v-seen img")).not_to_have_attribute("src", before)
+    expect(page.locator("#prediction .v-seen img")).to_have_attribute("src", heart.locator("img").get_attribute("src"))
     picked = page.locator(".v-gallery:visible [aria-pressed=true]")
-    sync_api.expect(picked).to_have_attribute("title", "heart")
+    expect(picked).to_have_attribute("title", "heart")
     open_tab(page, "Attention")
-    sync_api.expect(picked).to_have_attribute("title", "heart")
+    expect(picked).to_have_attribute("title", "heart")
 
 
 @pytest.mark.parametrize("page", [{"width": 390, "height": 844}], ids=["phone"], indirect=True)
@@ -96,6 +74,6 @@ def test_a_file_that_is_no_picture_is_refused_in_words(page, tmp_path):
     torn = tmp_path / "torn.png"
     torn.write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 50)
     open_tab(page, "Classify")
-    sync_api.expect(page.locator("#prediction .v-bars li")).to_have_count(5)
+    expect(page.locator("#prediction .v-bars li")).to_have_count(5)
     page.locator("input[type=file]").first.set_input_files(torn)
-    sync_api.expect(page.get_by_text("expected a picture")).to_be_visible()
+    expect(page.get_by_text("expected a picture")).to_be_visible()

@@ -1,20 +1,19 @@
 """Names from a link, from a checkpoint and of a damaged run on the page, in a real Chromium: they are shown as text."""
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.ui.test_browser import browser, open_tab, pytestmark, sync_api  # noqa: F401
-from tests.ui.test_damage import RECORDS, config, ended, here, on_disk  # noqa: F401
+from tests.ui.conftest import open_tab
+from tests.ui.test_damage import RECORDS, config, on_disk
 from vit.live import datasets, models
 from vit.ui import page as vit_page
-
-expect = sync_api.expect
 
 IMAGE = "<img src=/stolen>"
 FOLDER = "<img src=stolen>"  # no folder's name has a slash
 
 
 @pytest.fixture
-def open_page(browser, here, monkeypatch):  # noqa: F811
+def open_page(browser, here, monkeypatch):
     """Opens a path of a page of our own; afterwards nothing may have been fetched from where a name points to."""
     monkeypatch.setattr(datasets, "load_in_background", lambda then: None)
     demo = vit_page.build()
@@ -57,7 +56,7 @@ def test_a_checkpoints_names_are_text_everywhere_and_in_the_error_once_it_is_gon
     assert not page.locator("[src*=stolen]").count()
 
 
-def test_the_link_of_a_damaged_run_says_so_and_the_rest_works(open_page, ended):  # noqa: F811
+def test_the_link_of_a_damaged_run_says_so_and_the_rest_works(open_page, ended):
     RECORDS["truncated"](on_disk(ended))
     page = open_page(f"?run={ended.id}")
     expect(page.locator("#progress h2")).to_have_text("This run can't be read")

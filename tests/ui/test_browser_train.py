@@ -4,11 +4,10 @@ import re
 import socket
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.conftest import HUB_BESIDE_THE_PROJECT, serving
-from tests.ui.test_browser import browser, open_tab, pytestmark, sync_api  # noqa: F401
-
-expect = sync_api.expect
+from tests.ui.conftest import open_tab
 
 # Gradio says this of its own event stream when a page is left while it is open.
 LEAVING = re.compile("AbortError|Connection errored out")
@@ -19,7 +18,7 @@ KINK = """() => [...document.querySelectorAll('#charts figure')[2].querySelector
 
 
 @pytest.fixture
-def visitor(browser):  # noqa: F811
+def visitor(browser):
     """Opens pages, each in a browser of its own that remembers nothing; nothing may go wrong on any."""
     contexts, errors = [], []
 

@@ -15,35 +15,17 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from vit.data import DatasetUnavailable, Splits
-from vit.evaluation import Evaluation
 from vit.live import datasets, models, runs, storage
-from vit.live.datasets import SOURCES
 from vit.live.run import Run
-from vit.live.snapshots import Snapshot
-from vit.training import Progress
-from vit.training.config import RunSpec, TrainConfig
 from vit.ui import errors, page, pictures
 from vit.ui.train import outcome
-from vit.ui.train import tab as train
 from vit.ui.train import view as train_view
 from vit.weights.checkpoint import CheckpointError, from_pretrained
 
 NAN, INF = float("nan"), float("inf")
+pytestmark = pytest.mark.usefixtures("here")
+
 HTML = '<img src="http://127.0.0.1:9/stolen">'
-
-
-@pytest.fixture(autouse=True)
-def here(monkeypatch, tmp_path, shapes, small_vit):
-    """An intact Shapes checkpoint and one that a test damages and that would come first; no runs; few pictures."""
-    small_vit.classes, small_vit.trained = shapes.test.classes, {"dataset": "shapes", "model": "vit_live"}
-    for name in ("cifar10", "shapes"):
-        small_vit.save_pretrained(tmp_path / "checkpoints" / name)
-    monkeypatch.setattr(models, "CHECKPOINTS", tmp_path / "checkpoints")
-    monkeypatch.setattr(storage, "FOLDER", tmp_path / "runs")
-    monkeypatch.setattr(runs, "RUNS", {})
-    monkeypatch.setattr(SOURCES["shapes"], "splits", Splits(*(part.take(slice(200)) for part in shapes)))
-    monkeypatch.setattr(SOURCES["cifar10"], "error", DatasetUnavailable("no connection"))
 
 
 def config(*path, **changes):
@@ -166,11 +148,31 @@ DAMAGED = {
 }
 
 
-def visit(owned: dict | None = None, **query) -> dict:
+@pytest.fixture(scope="module")
+def laid_out() -> page.Page:
+    """The page's components and handlers, served to nobody."""
+    with gr.Blocks():
+        return page.lay_out()
+
+
+@pytest.fixture
+def visit(laid_out):
     """What the handler of a page load fills in: the components' names and values."""
-    values = page.open_page(owned or {}, SimpleNamespace(query_params=query))
-    names = ("model", "model2", "gallery", "gallery2", "picture", "prediction", "attention", "status", "known")
-    return dict(zip(names, values))
+    picker = laid_out.classifying.picker
+
+    def opened(owned: dict | None = None, **query) -> dict:
+        values = laid_out.open(owned or {}, SimpleNamespace(query_params=query))
+        assert values.keys() >= set(laid_out.shown), "a tab that was never opened is given all that it shows"
+        return {
+            "model": values[picker.model],
+            "gallery": values[picker.gallery],
+            "prediction": values[laid_out.classifying.result],
+            "attention": values[laid_out.attending.view],
+            "status": values[laid_out.status],
+            "known": values[laid_out.known],
+        }
+
+    return opened
 
 
 @pytest.mark.parametrize("name", DAMAGED)
@@ -193,7 +195,7 @@ def test_a_damaged_checkpoint_is_named_once_and_left_out_and_the_intact_one_step
 
 
 @pytest.mark.parametrize("name", ["truncated weights", "mean a word", "other shapes", "finite weights that overflow"])
-def test_the_page_opens_beside_a_damaged_checkpoint(name):
+def test_the_page_opens_beside_a_damaged_checkpoint(name, visit):
     DAMAGED[name](models.CHECKPOINTS / "cifar10")
     for query in ({}, {"model": "cifar10"}):
         opened = visit(**query)
@@ -211,7 +213,7 @@ def test_a_checkpoint_that_is_damaged_or_mended_meanwhile_is_noticed():
     assert models.shipped() == ["cifar10", "shapes"]
 
 
-def test_with_nothing_but_damaged_checkpoints_the_page_opens_without_a_model():
+def test_with_nothing_but_damaged_checkpoints_the_page_opens_without_a_model(visit):
     for name in ("cifar10", "shapes"):
         DAMAGED["truncated weights"](models.CHECKPOINTS / name)
     opened = visit()
@@ -233,22 +235,6 @@ def test_what_overflows_on_a_picture_alone_never_becomes_a_probability(monkeypat
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def ended(small_vit) -> Run:
-    """A run that has ended and is on disk, as a server finds it that was restarted."""
-    chosen = RunSpec("shapes", "vit_live_patch", TrainConfig(minutes=1))
-    run = Run(chosen, status="stopped", model=small_vit)
-    for step in range(1, 4):
-        run.progress = Progress(step, 9, 0.1, step / 9, 2.0, 0.2, 1e-3, 50.0, 0.5 * step, 3.0, 2.1, 0.3)
-        run.history.add(run.progress)
-    figures = {"step": 3, "seconds": 1.5, "epoch": 0.1, "lr": 1e-3, "loss": 2.0, "accuracy": 0.2, "validation": None}
-    shapes = {"maps": (6, 3, 3, 8, 8), "probabilities": (6, 10), "positions": (8, 8, 8, 8), "filters": (24, 3, 4, 4)}
-    run.album.add(Snapshot(3, bytes(6 * 9 * 64 + 60 + 4096 + 1152), shapes), figures)
-    run.evaluation = Evaluation(0.3, 2.1, 200, 900.0, torch.full((10, 10), 2))
-    run.save("stopped")
-    return run
 
 
 def on_disk(run: Run):
@@ -300,17 +286,22 @@ RECORDS = {
 }
 
 
-def watched(run_id: str, owned: dict) -> list:
-    """All that the Train tab shows of a run until it ends."""
+@pytest.fixture
+def watched(laid_out):
+    """The Train tab, and a function of all that it shows of a run until that ends."""
+    tab = laid_out.training
 
-    async def all_of_it():
-        return [views async for views in train.watch(run_id, owned)]
+    def views(run_id: str, owned: dict) -> list[dict]:
+        async def all_of_it():
+            return [shown async for shown in tab.watch(run_id, owned)]
 
-    return asyncio.run(asyncio.wait_for(all_of_it(), 20))
+        return asyncio.run(asyncio.wait_for(all_of_it(), 20))
+
+    return tab, views
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_a_damaged_run_is_said_to_be_so_and_named_once_in_the_log(name, ended, caplog):
+def test_a_damaged_run_is_said_to_be_so_and_named_once_in_the_log(name, ended, caplog, watched):
     RECORDS[name](on_disk(ended))
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
@@ -318,14 +309,15 @@ def test_a_damaged_run_is_said_to_be_so_and_named_once_in_the_log(name, ended, c
                 runs.find(ended.id)
     assert [ended.id in line.getMessage() for line in caplog.records] == [True]
     assert not models.ended(ended.id) and ended.id not in runs.RUNS
-    views = watched(ended.id, {ended.id: ended.owner})
-    assert len(views) == 1 and "This run can&#x27;t be read" in views[0][0] and len(views[0]) == 3 + train.REST
+    tab, views = watched
+    [shown] = views(ended.id, {ended.id: ended.owner})
+    assert "This run can&#x27;t be read" in shown[tab.progress] and shown.keys() <= set(tab.views)
     with pytest.raises(errors.BadInput, match="damaged"):
         outcome.archive(ended.id)
 
 
 @pytest.mark.parametrize("name", ["truncated", "history short", "loss NaN"])
-def test_the_page_opens_for_the_owner_and_the_link_of_a_damaged_run(name, ended):
+def test_the_page_opens_for_the_owner_and_the_link_of_a_damaged_run(name, ended, visit):
     RECORDS[name](on_disk(ended))
     for owned, query in (({ended.id: ended.owner}, {}), ({}, {"run": ended.id}), ({}, {"model": ended.id})):
         opened = visit(owned, **query)
@@ -335,7 +327,7 @@ def test_the_page_opens_for_the_owner_and_the_link_of_a_damaged_run(name, ended)
 
 @pytest.mark.parametrize("name", ["truncated weights", "mean NaN", "NaN weights", "no weights", "no JSON"])
 @pytest.mark.parametrize("restarted", [True, False])
-def test_a_run_whose_weights_are_damaged_shows_its_curves_and_offers_no_model(name, restarted, ended):
+def test_a_run_whose_weights_are_damaged_shows_its_curves_and_offers_no_model(name, restarted, ended, visit, watched):
     if not restarted:
         ended.model = None
         runs.RUNS[ended.id] = ended
@@ -343,8 +335,9 @@ def test_a_run_whose_weights_are_damaged_shows_its_curves_and_offers_no_model(na
     for owned, query in (({ended.id: ended.owner}, {}), ({}, {"run": ended.id}), ({}, {"model": ended.id})):
         opened = visit(owned, **query)
         assert opened["model"].value == models.default() and opened["known"] == {}
-    head, charts, *_ = watched(ended.id, {ended.id: ended.owner})[-1]
-    assert "can&#x27;t be read" in head and "polyline" in charts
+    tab, views = watched
+    shown = views(ended.id, {ended.id: ended.owner})[-1]
+    assert "can&#x27;t be read" in shown[tab.progress] and "polyline" in shown[tab.charts]
     with pytest.raises(ValueError, match="weights of this run were damaged"):
         models.find(ended.id)
     with pytest.raises(errors.BadInput, match="nothing to download"):
@@ -446,7 +439,7 @@ def test_no_file_but_one_makes_notices_of_its_own():
         assert [name for name in code if call in code[name]] in (["errors.py"], [])
 
 
-def test_a_checkpoint_whose_names_are_html_is_shown_as_text():
+def test_a_checkpoint_whose_names_are_html_is_shown_as_text(visit):
     folder = models.CHECKPOINTS / "cifar10"
     config(classes=[f"{HTML}{i}" for i in range(10)])(folder)
     config("trained", model=HTML)(folder)

@@ -5,22 +5,15 @@ import re
 import numpy as np
 import pytest
 import torch
-from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from tests.ui.test_app import picture  # noqa: F401
 from vit.interpret import heads
 from vit.live import models
 from vit.ui.attention import studies
 from vit.weights.checkpoint import from_pretrained
 
 
-@pytest.fixture(scope="module")
-def client(app_url) -> Client:
-    return Client(app_url, verbose=False)
-
-
-def test_attention_of_a_patch_and_rollout(client, picture):  # noqa: F811
+def test_attention_of_a_patch_and_rollout(client, picture):
     by_patch, _ = client.predict(picture, "shapes", 2, 1, "3,4", "heads", api_name="/attention")
     of_class, _ = client.predict(picture, "shapes", 2, 1, api_name="/attention")
     through, _ = client.predict(picture, "shapes", 2, 1, "", "rollout", api_name="/attention")
@@ -30,13 +23,13 @@ def test_attention_of_a_patch_and_rollout(client, picture):  # noqa: F811
             client.predict(picture, "shapes", 2, 1, query, "heads", api_name="/attention")
 
 
-def test_statistics_of_all_heads(client, picture):  # noqa: F811
+def test_statistics_of_all_heads(client, picture):
     said = client.predict(picture, "shapes", api_name="/attention_statistics")
     assert [len(row) for row in said["distance"]] == [4, 4, 4] and "Later heads" in said["sentence"]
     assert max(map(max, said["entropy"])) <= said["max_entropy"] and said["object"] == "the central region"
 
 
-def test_relevance_of_two_classes(client, picture):  # noqa: F811
+def test_relevance_of_two_classes(client, picture):
     heart, _ = client.predict(picture, "shapes", "heart", api_name="/relevance")
     ring, _ = client.predict(picture, "shapes", "ring", api_name="/relevance")
     assert heart["grid"] != ring["grid"] and min(map(min, heart["grid"])) >= 0
@@ -44,7 +37,7 @@ def test_relevance_of_two_classes(client, picture):  # noqa: F811
         client.predict(picture, "shapes", "dog", api_name="/relevance")
 
 
-def test_heads_off_by_name(client, picture):  # noqa: F811
+def test_heads_off_by_name(client, picture):
     whole = client.predict(picture, "shapes", "", api_name="/without_heads")
     without = client.predict(picture, "shapes", "1.1, 2.3", api_name="/without_heads")
     assert whole != without and sum(without.values()) == pytest.approx(1, abs=1e-4)
@@ -87,7 +80,7 @@ def test_heads_of_no_worth_are_counted():
     assert "For 1 of 2 heads the interval includes 0" in studies.importance_table(found)
 
 
-def test_what_it_would_say_after_each_layer(client, picture):  # noqa: F811
+def test_what_it_would_say_after_each_layer(client, picture):
     said = client.predict(picture, "shapes", api_name="/logit_lens")
     assert [len(said["class_token"]), len(said["patches"])] == [4, 4]  # the embedding and three layers
     assert all(sum(row.values()) == pytest.approx(1, abs=1e-4) for row in said["class_token"])

@@ -1,11 +1,15 @@
-"""The command line, a module a command: python -m vit train | evaluate | predict | attention | benchmark."""
+"""The command line, a module a command: vit train | evaluate | predict | attention | benchmark."""
 
 import argparse
 import sys
+from importlib import import_module
+from pathlib import Path
 
-from vit.cli import attention, benchmark, evaluate, predict, train
 from vit.data import DatasetUnavailable
 from vit.training import TrainingDiverged
+
+PROGRAM = "vit" if Path(sys.argv[0]).stem == "vit" else "python -m vit"  # as installed, or from a clone
+COMMANDS = ("train", "evaluate", "benchmark", "predict", "attention")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -16,6 +20,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError, DatasetUnavailable, TrainingDiverged) as error:
         print(f"{arguments.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        print(f"{arguments.command}: {_lacking(error)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     return 0
@@ -23,9 +30,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m vit",
+        prog=PROGRAM,
         description="Train a Vision Transformer from scratch, test it, use it, and look at its attention.",
-        epilog="Start with: python -m vit train --dataset shapes --minutes 1 --out runs/first",
+        epilog=f"Start with: {PROGRAM} train --dataset shapes --minutes 1 --out runs/first",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -36,6 +43,16 @@ def build_parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    for module in (train, evaluate, benchmark, predict, attention):
-        module.add(command)
+    for name in COMMANDS:
+        try:
+            import_module(f"vit.cli.{name}").add(command)
+        except ModuleNotFoundError as error:  # the package without its extras
+            # No flag is a flag to this one: whatever they are, what is lacking is the answer.
+            sub = commands.add_parser(name, help=_lacking(error), add_help=False, prefix_chars="\0")
+            sub.add_argument("flags", nargs="*")
+            sub.set_defaults(run=lambda _, name=name: import_module(f"vit.cli.{name}"))
     return parser
+
+
+def _lacking(error: ModuleNotFoundError) -> str:
+    return f"needs {error.name}, which is not installed; it comes with the extra vit-live[data]"

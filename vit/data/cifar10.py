@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -65,6 +64,7 @@ def _read_batch(file: Path) -> tuple[Tensor, Tensor]:
 def _read_hub(progress: Callable[..., object]) -> dict[str, Tensor]:
     """Download the pinned revision's parquet files where the Hub's cache lacks them, decode them, keep the pixels."""
     import pyarrow.parquet as parquet
+    from PIL import Image
 
     files = {split: _download(split, progress) for split in ("train", "test")}
     tensors, decoded = {}, 0

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
 import torch
@@ -15,19 +16,17 @@ from vit.data.registry import fallback
 from vit.device import precision
 from vit.live import datasets, models, speed, worker
 from vit.live.models import Known
-from vit.ui import classify, pictures, theme
+from vit.ui import classify, pictures, scripts, theme
 from vit.ui.attention import tab as attention
+from vit.ui.attention.view import payload
 from vit.ui.errors import warn
-from vit.ui.pictures import Picture
-from vit.ui.train import form as train_form
+from vit.ui.pictures import Picker, Picture
 from vit.ui.train import outcome
 from vit.ui.train import tab as train
 
 HERE = Path(__file__).parent
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-
-UNMARK = "(...inputs) => { dispatchEvent(new CustomEvent('vit-pick', { detail: -1 })); return inputs; }"
 
 
 def launch(demo: gr.Blocks, **options) -> tuple:
@@ -48,82 +47,138 @@ def build() -> gr.Blocks:
     models.shipped()
     datasets.load_in_background(then=speed.find_width)
     with gr.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
-        with gr.Row(elem_id="top"):
-            status, notice = pictures.html("status"), pictures.html("notice")
-        with gr.Tabs() as tabs:
-            with gr.Tab("Train", id="train"):
-                training = train.build()
-            with gr.Tab("Classify", id="classify"):
-                classifying = classify.build()
-            with gr.Tab("Attention", id="attention"):
-                attending = attention.build()
-        _wire(demo, training, classifying, attending, status, notice)
-        demo.load(open_tab, None, tabs, **QUIET)
+        page = lay_out()
+        page.wire(demo)
+        gr.api(about, api_name="about", concurrency_limit=None)
     return demo.queue(default_concurrency_limit=4, max_size=100)
 
 
-def _wire(demo, training: train.Tab, classifying: classify.Tab, attending: attention.Tab, status, notice) -> None:
-    picture, page, known = gr.State(None), gr.State(0), gr.State({})
-    pickers = [classifying.picker, attending.picker]
-    drawn = [classifying.result, attending.view]
-    chosen = [picker.model for picker in pickers]
-    everything = [*chosen, *(picker.gallery for picker in pickers), picture, *drawn, status]
+class Page(NamedTuple):
+    """The components of the page, and one model and one picture for all tabs; handlers return {component: value}.
 
-    for picker in pickers:
-        picker.model.input(choose_model, [picker.model, page, picture, known], everything, **QUIET)
-        picker.gallery.pick(pick, [picker.model, page], [picture, *drawn], trigger_mode="always_last", **QUIET)
-        picker.other.click(
-            turn_page, [picker.model, page, known], [page, *everything], trigger_mode="always_last", **QUIET
-        )
-        picker.upload.upload(upload, [picker.upload, picker.model], [picture, *drawn], js=UNMARK, **QUIET)
+    number: how often other pictures were asked for. known: what the page calls the runs whose models it offers.
 
-    data_chosen, run = [training.form["dataset"], training.form["classes"]], [training.run_id, training.owned]
-    adopted = [training.run_id, training.owned, known, page, picture, chosen[0]], [known, *everything]
-    train.wire_start(training).success(train.watch, run, training.views, **QUIET).success(adopt, *adopted, **QUIET)
+    Classify and Attention are always given all that they show: what is left out costs a tab that was never opened its
+    properties.
+    """
 
-    opened = [*everything, known, *data_chosen, *training.idle]
-    # One after the other: what follows reads the model, picture and data that the page was opened with.
-    reopened = demo.load(open_page, training.owned, opened, **QUIET).success(
-        train.reopen, training.owned, training.run_id, **QUIET
-    )
-    reopened.success(train.watch, run, training.views, **QUIET).success(adopt, *adopted, **QUIET)
-    settled = reopened.success(watch_data, None, notice, **QUIET)
-    train.wire_settled(training, settled)
-    gr.api(about, api_name="about", concurrency_limit=None)
+    tabs: gr.Tabs
+    status: gr.HTML
+    notice: gr.HTML
+    training: train.Tab
+    classifying: classify.Tab
+    attending: attention.Tab
+    picture: gr.State
+    number: gr.State
+    known: gr.State
+
+    @property
+    def pickers(self) -> list[Picker]:
+        return [self.classifying.picker, self.attending.picker]
+
+    @property
+    def drawn(self) -> list:
+        """What changes with the picture."""
+        return [self.picture, self.classifying.result, self.attending.view]
+
+    @property
+    def shown(self) -> list:
+        """What changes with the model."""
+        both = (component for picker in self.pickers for component in (picker.model, picker.gallery))
+        return [self.status, self.number, self.known, *both, *self.drawn]
+
+    def wire(self, demo: gr.Blocks) -> None:
+        """Opening the page sets the run's id, and so does Start; whatever set it, one chain follows the run."""
+        training, latest = self.training, {**QUIET, "trigger_mode": "always_last"}
+        chosen = [self.number, self.picture, self.known]
+        gallery = scripts.load(HERE / "script" / "gallery.js")
+        unmark = f"async (...inputs) => {{ (await {gallery}).mark(-1); return inputs; }}"
+        for picker in self.pickers:
+            picker.model.input(self.show, [picker.model, *chosen], self.shown, **QUIET)
+            picker.gallery.pick(self.pick, [picker.model, self.number], self.drawn, **latest)
+            picker.other.click(self.turn_page, [picker.model, self.number, self.known], self.shown, **latest)
+            picker.upload.upload(self.upload, [picker.model, picker.upload], self.drawn, js=unmark, **QUIET)
+
+        run, model = [training.run_id, training.owned], self.classifying.picker.model
+        followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
+        followed.success(self.adopt, [*run, model, *chosen], self.shown, **QUIET)
+
+        demo.load(open_tab, None, self.tabs, **QUIET)
+        opened = demo.load(self.open, training.owned, [*self.shown, *training.opened], **QUIET)
+        data = opened.success(watch_data, None, self.notice, **QUIET)
+        data.success(training.settle, {*training.form.values(), training.run_id}, training.settled, **QUIET)
+
+    def open(self, owned: dict[str, str], request: gr.Request) -> dict:
+        """What a visitor meets: a model, a picture, both drawn, and the Train tab ready or on the address's run."""
+        run_id = request.query_params.get("run") or train.own_run(owned)
+        known: Known = {}
+        for owned_id in filter(models.ended, owned):
+            known = models.get_to_know(known, owned_id, own=True)
+        key, picture = linked(request.query_params)
+        if models.ended(run_id) and "model" not in request.query_params:
+            key = run_id
+        if key and models.ended(key):
+            known = models.get_to_know(known, key, own=False)
+        return {**self.show(key, 0, picture, known), **self.training.open(run_id)}
+
+    def show(self, key: str | None, number: int, picture: Picture | None, known: Known) -> dict:
+        """Everything that depends on model and picture; without a picture, the gallery's first."""
+        source = pictures.gallery_source(key)
+        if picture is None or picture[0] not in ("upload", source):
+            picture = (source, pictures.chosen(source, number)[0])
+        model, gallery = gr.Dropdown(models.choices(known), value=key), pictures.gallery(key, number, picture)
+        return {
+            self.status: status_line(key, known),
+            self.number: number,
+            self.known: known,
+            **{picker.model: model for picker in self.pickers},
+            **{picker.gallery: gallery for picker in self.pickers},
+            **self.draw(key, picture),
+        }
+
+    def draw(self, key: str | None, picture: Picture) -> dict:
+        """The prediction and the attention view of one picture."""
+        if key is None:
+            result, view = classify.no_model(), attention.no_model()
+        else:
+            seen = pictures.look(key, picture)
+            result, view = classify.draw(seen), payload(seen, key, picture)
+        return {self.picture: picture, self.classifying.result: result, self.attending.view: view}
+
+    def pick(self, key: str | None, number: int, event: gr.EventData) -> dict:
+        """A click in a gallery."""
+        source = pictures.gallery_source(key)
+        places = pictures.chosen(source, number)
+        return self.draw(key, (source, places[min(max(int(event.index), 0), len(places) - 1)]))
+
+    def turn_page(self, key: str | None, number: int, known: Known) -> dict:
+        return self.show(key, number + 1, None, known)
+
+    def upload(self, key: str | None, path: str) -> dict:
+        return self.draw(key, ("upload", path))
+
+    def adopt(
+        self, run_id: str, owned: dict[str, str], key: str | None, number: int, picture: Picture, known: Known
+    ) -> dict:
+        """Makes a run's model the chosen one everywhere, if it left one; else that stays the chosen one."""
+        if models.ended(run_id):
+            key, known = run_id, models.get_to_know(known, run_id, run_id in owned)
+        return self.show(key, number, picture, known)
 
 
-def show(key: str | None, page: int, picture: Picture | None, known: Known) -> tuple:
-    """Everything that depends on model and picture; without a picture, the gallery's first."""
-    source = pictures.gallery_source(key)
-    if picture is None or picture[0] not in ("upload", source):
-        picture = (source, pictures.chosen(source, page)[0])
-    dropdown = gr.Dropdown(models.choices(known), value=key)
-    gallery = pictures.gallery(key, page, picture)
-    return dropdown, dropdown, gallery, gallery, picture, *draw(key, picture), status_line(key, known)
-
-
-def draw(key: str | None, picture: Picture) -> tuple[str, dict]:
-    """The prediction and the attention view of one picture."""
-    if key is None:
-        return classify.no_model(), attention.no_model()
-    seen = pictures.look(key, picture)
-    return classify.draw(seen), attention.payload(seen, key, picture)
-
-
-def open_page(owned: dict[str, str], request: gr.Request) -> tuple:
-    """What a visitor meets: a model, a picture, both drawn, and the Train tab ready, or on the run of the address."""
-    run_id = train.reopen(owned, request)
-    known: Known = {}
-    for owned_id in filter(models.ended, owned):
-        known = models.get_to_know(known, owned_id, own=True)
-    key, picture = linked(request.query_params)
-    if models.ended(run_id) and "model" not in request.query_params:
-        key = run_id
-    if key and models.ended(key):
-        known = models.get_to_know(known, key, own=False)
-    dataset = datasets.usable()
-    idle = train.SKIP if run_id else train.opened(dataset)
-    return *show(key, 0, picture, known), known, dataset, train_form.fill_classes(dataset), *idle
+def lay_out() -> Page:
+    """Everything that there is to see, within a gr.Blocks."""
+    with gr.Row(elem_id="top"):
+        status, notice = pictures.html("status"), pictures.html("notice")
+    with gr.Tabs() as tabs:
+        with gr.Tab("Train", id="train"):
+            training = train.build()
+        with gr.Tab("Classify", id="classify"):
+            classifying = classify.build()
+        with gr.Tab("Attention", id="attention"):
+            attending = attention.build()
+    picture, number, known = gr.State(None), gr.State(0), gr.State({})
+    return Page(tabs, status, notice, training, classifying, attending, picture, number, known)
 
 
 def open_tab(request: gr.Request) -> gr.Tabs:
@@ -147,35 +202,6 @@ def linked(query) -> tuple[str | None, Picture | None]:
             warn("The link's picture is not here; this is another.")
             picture = None
     return key or models.default(), picture
-
-
-def choose_model(key: str, page: int, picture: Picture, known: Known) -> tuple:
-    return show(key, page, picture, known)
-
-
-def turn_page(key: str | None, page: int, known: Known) -> tuple:
-    return page + 1, *show(key, page + 1, None, known)
-
-
-def pick(key: str | None, page: int, event: gr.EventData) -> tuple:
-    """A click in a gallery."""
-    source = pictures.gallery_source(key)
-    places = pictures.chosen(source, page)
-    picture = (source, places[min(max(int(event.index), 0), len(places) - 1)])
-    return picture, *draw(key, picture)
-
-
-def upload(path: str, key: str | None) -> tuple:
-    picture = ("upload", path)
-    return picture, *draw(key, picture)
-
-
-def adopt(run_id: str, owned: dict[str, str], known: Known, page: int, picture: Picture, key: str | None) -> tuple:
-    """Makes a run's model the chosen one everywhere, once the run has ended; until then that stays the chosen one."""
-    if not models.ended(run_id):  # not gr.skip(): it would cost a tab that was never opened its properties
-        return known, *show(key, page, picture, known)
-    known = models.get_to_know(known, run_id, run_id in owned)
-    return known, *show(run_id, page, picture, known)
 
 
 async def watch_data() -> AsyncIterator[str]:

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from vit.interpret.attention import attention_maps
 from vit.live import models
 from vit.live.datasets import SOURCES
 from vit.model import ViT
+from vit.ui import scripts
 from vit.ui.errors import BadInput
 
 PER_CLASS = 3
@@ -111,12 +111,6 @@ def gallery(key: str | None, page: int, picked: Picture) -> dict:
     return {"pictures": pictures, "note": note, "picked": index}
 
 
-def examples(dataset: Dataset) -> list[tuple[str, str]]:
-    """One picture of each class, as (class, data URI)."""
-    first = [(dataset.labels == label).nonzero()[0].item() for label in range(len(dataset.classes))]
-    return [(name, data_uri(dataset.images[i])) for name, i in zip(dataset.classes, first, strict=True)]
-
-
 def data_uri(pixels: Tensor) -> str:
     """(3, H, W) uint8 -> a PNG that a page can show without a request."""
     buffer = io.BytesIO()
@@ -125,20 +119,16 @@ def data_uri(pixels: Tensor) -> str:
 
 
 def html(elem_id: str | None = None, template: Path | None = None, constants: dict | None = None, **props) -> gr.HTML:
-    """A place for our own markup: what a handler returns, or a static template that its JavaScript fills.
+    """A place for our own markup: what a handler returns, or a static template that its script fills.
 
-    template: without suffix; .html and .js lie there.
+    template: without suffix; its .html lies there, and its .js in the folder "script" beside it.
 
-    constants: what the JavaScript knows as GIVEN. As a property of the component it could come after the script ran.
+    constants: what the script is told, its events among them: Gradio knows those that stand there.
     """
-    drawn = {"html_template": template.with_suffix(".html").read_text()} if template else {}
-    script = given(constants) + template.with_suffix(".js").read_text() if template else None
-    return gr.HTML(**drawn, js_on_load=script, apply_default_css=False, elem_id=elem_id, **props)
-
-
-def given(constants: dict | None) -> str:
-    """JavaScript that declares GIVEN."""
-    return f"const GIVEN = {json.dumps(constants or {})};\n"
+    if template:
+        props["html_template"] = template.with_suffix(".html").read_text(encoding="utf-8")
+        props["js_on_load"] = scripts.mount(template.parent / "script" / f"{template.name}.js", constants or {})
+    return gr.HTML(apply_default_css=False, elem_id=elem_id, **props)
 
 
 class Picker(NamedTuple):
@@ -155,7 +145,7 @@ def picker() -> Picker:
     model = gr.Dropdown(
         [], label="Model", elem_classes="v-model", info="Models that you train appear here when they are done."
     )
-    gallery = html(template=HERE / "gallery")
+    gallery = html(template=HERE / "gallery", constants={"event": "pick"})
     with gr.Row(elem_classes="v-buttons"):
         other = gr.Button("Other pictures", size="md")
         upload = gr.UploadButton("Upload a picture", file_types=["image"], size="md")

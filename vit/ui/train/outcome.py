@@ -2,26 +2,49 @@
 
 import contextlib
 from html import escape
+from typing import NamedTuple
 
 import gradio as gr
 
 from vit.data.registry import label
 from vit.evaluation import Evaluation
 from vit.live import runs, settings, storage
-from vit.live.history import thin
 from vit.live.run import UNWATCHED_MINUTES, Run
 from vit.ui import pictures
 from vit.ui.charts import clock
 from vit.ui.errors import BadInput, alert
-from vit.ui.theme import CLASS_COLOURS
+from vit.ui.theme import class_colour
+from vit.ui.train import curves
 from vit.weights import hub
 
-VIEWS = 5  # what show() returns
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def build(run_id: gr.State) -> list:
-    """Lays out what show() fills."""
+class Outcome(NamedTuple):
+    """The components that show fills."""
+
+    column: gr.Column
+    confusion: gr.HTML
+    command: gr.Textbox
+    download: gr.DownloadButton
+    table: gr.HTML
+
+    def show(self, run: Run, owned: list[str]) -> dict:
+        """What there is of the run by now; owned: ids of this browser's runs, for the comparison."""
+        compared = {self.table: comparison(owned)}
+        if run.live or not run.usable:
+            return {self.column: gr.Column(visible=False), **compared}
+        return {
+            self.column: gr.Column(visible=True),
+            self.confusion: _confusion(run.evaluation, run.settings.classes) if run.evaluation else "",
+            self.command: run.settings.command,
+            self.download: _download(run),
+            **compared,
+        }
+
+
+def build(run_id: gr.State) -> Outcome:
+    """Lays out the outcome and names its endpoint."""
     with gr.Column(visible=False, elem_id="after") as column:
         confusion = pictures.html("confusion")
         command = gr.Textbox(label="The same from the command line", buttons=["copy"], interactive=False, max_lines=4)
@@ -37,7 +60,11 @@ def build(run_id: gr.State) -> list:
             push = gr.Button("Push", size="md")
             pushed = pictures.html("pushed")
     table = pictures.html("runs")
-    push.click(push_run, [run_id, name, token, private], [pushed, token], trigger_mode="once", **QUIET)
+
+    def push_it(given: dict) -> dict:
+        return {pushed: push_run(*(given[field] for field in (run_id, name, token, private))), token: ""}
+
+    push.click(push_it, {run_id, name, token, private}, {pushed, token}, trigger_mode="once", **QUIET)
     with gr.Column(visible=False):
         asked = gr.Textbox(label="run_id")
         gr.Button().click(
@@ -47,15 +74,7 @@ def build(run_id: gr.State) -> list:
             api_name="download",
             api_description="A zip of weights, config and card of a run that has ended, by the run's id.",
         )
-    return [column, confusion, command, download, table]
-
-
-def show(run: Run, owned: list[str]) -> tuple:
-    """Everything of an ended run; owned: ids of this browser's runs, for the comparison."""
-    if run.live or not run.usable:
-        return gr.Column(visible=False), gr.skip(), gr.skip(), gr.skip(), comparison(owned)
-    confusion = _confusion(run.evaluation, run.settings.classes) if run.evaluation else ""
-    return gr.Column(visible=True), confusion, run.settings.command, _download(run), comparison(owned)
+    return Outcome(column, confusion, command, download, table)
 
 
 def _download(run: Run) -> gr.DownloadButton:
@@ -63,22 +82,6 @@ def _download(run: Run) -> gr.DownloadButton:
     with contextlib.suppress(OSError):  # a full disk, which the run's own warning speaks of
         archived = str(storage.archive(run.id, _file_name(run))) if storage.folder(run.id) else None
     return gr.DownloadButton(value=archived)
-
-
-def settings_of(run: Run) -> str:
-    """What is being trained, in a few lines."""
-    config = run.settings.config
-    rows = {
-        "Data": f"{label(run.settings.dataset)}, {len(run.settings.classes)} classes",
-        "Model": run.settings.title,
-        "Minutes": f"{config.minutes:g}",
-        "Batch": f"{config.batch_size} images",
-        "Weight decay": f"{config.weight_decay:g}",
-        "Warm-up": f"{config.warmup:.0%} of the run",
-        "Seed": f"{config.seed}",
-    }
-    cells = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in rows.items())
-    return f'<dl class="t-settings">{cells}</dl>'
 
 
 def archive(run_id: str) -> str:
@@ -89,15 +92,15 @@ def archive(run_id: str) -> str:
         raise BadInput(error) from error
 
 
-def push_run(run_id: str, name: str, token: str, private: bool) -> tuple[str, str]:
-    """What came of it, beside the button; the token's field is emptied."""
+def push_run(run_id: str, name: str, token: str, private: bool) -> str:
+    """What came of it."""
     try:
         if (folder := storage.folder(run_id)) is None:
             raise ValueError("Nothing of this run is saved, so there is nothing to push; train another.")
         address = hub.push(folder, name, token, private)
     except ValueError as error:
-        return alert(error), ""
-    return f'<p class="v-right">Pushed: <a href="{escape(address)}" target="_blank">{escape(address)}</a></p>', ""
+        return alert(error)
+    return f'<p class="v-right">Pushed: <a href="{escape(address)}" target="_blank">{escape(address)}</a></p>'
 
 
 def _file_name(run: Run) -> str:
@@ -125,37 +128,34 @@ def _confusion(evaluation: Evaluation, classes: tuple[str, ...]) -> str:
 
 
 def comparison(owned: list[str]) -> str:
-    """This browser's runs that have curves: a table of what they were given and came to, and their curves overlaid."""
+    """This browser's runs that have curves: the curves overlaid, and a table of what they were given and came to."""
     kept = [run for run_id in owned if (run := runs.RUNS.get(run_id)) and run.history.validation_accuracy]
     if len(kept) < 2:
         return ""
-    end = max(run.history.seconds[-1] for run in kept)
-    lines, rows = "", ""
-    for i, run in enumerate(kept):
-        config, history, colour = run.settings.config, run.history, CLASS_COLOURS[i % len(CLASS_COLOURS)]
-        m = len(history.validation_seconds)
-        points = zip(thin(history.validation_seconds, m, 100), thin(history.validation_accuracy, m, 100))
-        drawn = " ".join(f"{100 * x / end:.2f},{100 * (1 - y):.2f}" for x, y in points)
-        lines += f'<polyline style="stroke:{colour}" points="{drawn}"/>'
-        test = f"{run.evaluation.accuracy:.1%}" if run.evaluation else "–"
-        rate = " → ".join(f"{lr:g}" for lr in [config.lr, *(lr for _, lr in history.changes)])
-        cells = [label(run.settings.dataset), run.settings.title, rate, config.batch_size, f"{config.weight_decay:g}"]
-        cells += [clock(history.seconds[-1]), f"{run.accuracy:.1%}", test]
-        rows += f'<tr><th><i style="background:{colour}"></i>{i + 1}</th>'
-        rows += "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>"
-    names = "".join(
-        f"<th>{name}</th>"
-        for name in ("Run", "Data", "Model", "Rate", "Batch", "Decay", "Time, min", "Validation", "Test")
-    )
+    compared = [(f"Run {i + 1}", class_colour(i), run) for i, run in enumerate(kept)]
+    names = ("Run", "Data", "Model", "Rate", "Batch", "Decay", "Time, min", "Validation", "Test")
+    header = "".join(f"<th>{name}</th>" for name in names)
     return (
-        f'<p class="v-label">Your runs <span class="v-quiet">validation accuracy, 0 to {clock(end)} min</span></p>'
-        '<div class="v-plot t-overlaid"><svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" '
-        'aria-label="Validation accuracy of your runs over time"><path class="v-grid" d="M0 0H100"/>'
-        f'<path class="v-grid" d="M0 50H100"/><path class="v-grid" d="M0 100H100"/>{lines}</svg>'
-        '<span class="v-y" style="top:0">100%</span><span class="v-y" style="top:50%">50%</span>'
-        '<span class="v-y" style="top:100%">0%</span></div>'
-        f'<div class="t-scroll"><table class="t-runs"><tr>{names}</tr>{rows}</table></div>'
+        f'<p class="v-label">Your runs</p>{curves.overlaid(compared)}<div class="t-scroll"><table class="t-runs">'
+        f"<tr>{header}</tr>{''.join(_compared(*row) for row in compared)}</table></div>"
     )
+
+
+def _compared(name: str, color: str, run: Run) -> str:
+    """A row of the comparison."""
+    config, history = run.settings.config, run.history
+    cells = [
+        label(run.settings.dataset),
+        run.settings.title,
+        " → ".join(f"{lr:g}" for lr in [config.lr, *(lr for _, lr in history.changes)]),
+        f"{config.batch_size}",
+        f"{config.weight_decay:g}",
+        clock(history.seconds[-1]),
+        f"{run.accuracy:.1%}",
+        f"{run.evaluation.accuracy:.1%}" if run.evaluation else "–",
+    ]
+    row = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    return f'<tr><th><i style="background:{color}"></i>{name}</th>{row}</tr>'
 
 
 def limits() -> dict:

@@ -6,11 +6,9 @@ from functools import lru_cache
 from html import escape
 
 import numpy as np
-from matplotlib import colormaps
 
 from vit.data import Dataset, select_classes
 from vit.data.registry import DATASETS, fallback, label
-from vit.figures import COLORMAP
 from vit.live import models, runs
 from vit.live.datasets import SOURCES
 from vit.live.history import History
@@ -18,18 +16,15 @@ from vit.live.run import Run
 from vit.live.settings import DEFAULTS, size
 from vit.live.snapshots import TOP, Moment, Snapshot, probe, take
 from vit.training.config import RunSpec
-from vit.ui import charts, pictures, theme
+from vit.ui import pictures, theme
 from vit.ui.charts import clock
 from vit.ui.errors import alert
-
-COLOURS = base64.b64encode(
-    np.round(colormaps[COLORMAP](np.arange(256))[:, :3] * 255).astype(np.uint8).tobytes()
-).decode()  # 256 RGB triples
+from vit.ui.train import curves
 
 
-def curves(run: Run) -> str:
+def charts(run: Run) -> str:
     config = run.settings.config
-    return charts.draw(run.history, 60 * config.minutes, len(run.settings.classes), config.lr)
+    return curves.draw(run.history, 60 * config.minutes, len(run.settings.classes), config.lr)
 
 
 def forming(run: Run) -> dict:
@@ -42,13 +37,13 @@ def forming(run: Run) -> dict:
 
 
 def fetch(wanted: list) -> list[dict]:
-    """[run's id, moments' ids] -> those of them that are kept; called by the page's script."""
+    """[run's id, moments' ids] -> those of them that are kept; the page's script asks."""
     run_id, ids = wanted
     return [{"id": moment.id, **_packed(moment.snapshot)} for moment in runs.find(run_id).album.get(ids)]
 
 
 def untrained(settings: RunSpec) -> dict | None:
-    """The same before a run: one moment, of the model at its random start."""
+    """As forming, before a run: one moment, of the model at its random start; None while the pictures are missing."""
     if SOURCES[settings.dataset].splits is None:
         return None
     start = _start(settings.dataset, settings.model, settings.classes, tuple(settings.shape.items()))
@@ -60,20 +55,20 @@ def untrained(settings: RunSpec) -> dict | None:
 @lru_cache(maxsize=16)
 def _start(dataset: str, variant: str, classes: tuple[str, ...], shape: tuple) -> Snapshot:
     settings = RunSpec(dataset, variant, DEFAULTS, classes, dict(shape))
-    return take(settings.build(), _probes(dataset, classes))
+    return take(settings.build(), _fixed_pictures(dataset, classes))
 
 
 @lru_cache(maxsize=16)
-def _probes(dataset: str, classes: tuple[str, ...]) -> Dataset:
+def _fixed_pictures(dataset: str, classes: tuple[str, ...]) -> Dataset:
     return probe(select_classes(SOURCES[dataset].splits, classes).validation)
 
 
 @lru_cache(maxsize=16)
 def _frame(dataset: str, classes: tuple[str, ...]) -> dict:
-    probes = _probes(dataset, classes)
+    fixed = _fixed_pictures(dataset, classes)
     return {
-        "pictures": [pictures.data_uri(picture) for picture in probes.images],
-        "labels": probes.labels.tolist(),
+        "pictures": [pictures.data_uri(picture) for picture in fixed.images],
+        "labels": fixed.labels.tolist(),
         "classes": list(classes),
         "colours": [theme.class_colour(DATASETS[dataset].classes.index(name)) for name in classes],
         "top": TOP,
@@ -84,8 +79,8 @@ def _packed(snapshot: Snapshot) -> dict:
     return {"data": base64.b64encode(snapshot.data).decode(), "shapes": snapshot.shapes}
 
 
-def idle(settings: RunSpec) -> tuple[str, str, dict | None]:
-    """Head, charts and moments before a run: what would be trained on what, and the frame that the run will fill."""
+def ready(settings: RunSpec) -> str:
+    """The head before a run: what would be trained on what."""
     source = SOURCES[settings.dataset]
     parameters = size(settings).parameters
     text = f"{parameters:,} parameters start at random and learn from "
@@ -93,12 +88,16 @@ def idle(settings: RunSpec) -> tuple[str, str, dict | None]:
     text += f"{len(source.splits.train) * share:,.0f} pictures of {source.label}." if source.splits else source.label
     if source.error:
         text = f"{source.label} {source.state}. Start tries once more; {fallback().label} is built in."
-    shipped = [key for key in models.shipped() if models.dataset(models.find(key)) == settings.dataset]
-    known = [accuracy for key in shipped if (accuracy := models.accuracy(models.find(key))) is not None]
-    reference = ("shipped model", known[0]) if known else None
+    return head("Ready to train", text)
+
+
+def empty_charts(settings: RunSpec) -> str:
+    """The frame that the run will fill, and how accurate the shipped model of the same data is."""
+    shipped = [model for key in models.shipped() if models.dataset(model := models.find(key)) == settings.dataset]
+    accuracies = [accuracy for model in shipped if (accuracy := models.accuracy(model)) is not None]
+    reference = ("shipped model", accuracies[0]) if accuracies else None
     config = settings.config
-    drawn = charts.draw(History(), 60 * config.minutes, len(settings.classes), config.lr, reference)
-    return head("Ready to train", text), drawn, untrained(settings)
+    return curves.draw(History(), 60 * config.minutes, len(settings.classes), config.lr, reference)
 
 
 def panel(run: Run) -> str:
@@ -173,11 +172,11 @@ def readable(run: Run, moment: Moment) -> dict:
         length = math.prod(shape)
         parts[name] = np.frombuffer(moment.snapshot.data, np.uint8, length, start).reshape(shape) / 255
         start += length
-    probes = _probes(run.settings.dataset, run.settings.classes)
+    fixed = _fixed_pictures(run.settings.dataset, run.settings.classes)
     return {
         **moment.figures,
-        "classes": list(probes.classes),
-        "truth": [probes.classes[label] for label in probes.labels.tolist()],
+        "classes": list(fixed.classes),
+        "truth": [fixed.classes[label] for label in fixed.labels.tolist()],
         "probabilities": parts["probabilities"].round(4).tolist(),
         "attention": (TOP * parts["maps"]).round(3).tolist(),
     }

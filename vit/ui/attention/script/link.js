@@ -1,5 +1,5 @@
-// The link to exactly this view, and files of it.
-function linkOf() {
+// The link to exactly this view.
+function linkOf({ $, $$, answers, state, view }) {
   if (!view.picture) return null;
   const link = new URL(location.href.split(/[?#]/)[0]), { layer, head, source, query, direction, off } = state;
   const said = {
@@ -15,7 +15,7 @@ function linkOf() {
 }
 
 // Takes the view from the address, if it speaks of the picture and model that are shown.
-function followLink() {
+export function followLink({ $, $$, state, tables, view }) {
   const said = new URLSearchParams(location.search), number = (name, end) => {
     const value = parseInt(said.get(name), 10) - 1;
     return value >= 0 && value < end ? value : undefined;
@@ -31,7 +31,7 @@ function followLink() {
     const [layer, head] = name.split(".").map((n) => n - 1);
     if (layer >= 0 && layer < view.L && head >= 0 && head < view.heads) state.off.add(`${layer}.${head}`);
   }
-  if (said.get("colours") in COLOURS) $(".colormap").value = said.get("colours");
+  if (said.get("colours") in tables) $(".colormap").value = said.get("colours");
   $(".own").checked = said.get("scale") === "own";
   const why = (said.get("why") || "").split(",").map((name) => view.classes.indexOf(name));
   if (why.length === 2 && !why.includes(-1)) state.why = why;
@@ -41,8 +41,8 @@ function followLink() {
   }
 }
 
-async function copyLink() {
-  const note = $(".x-file-note"), link = linkOf();
+export async function copyLink(tab) {
+  const note = tab.$(".x-file-note"), link = linkOf(tab);
   if (!link) { note.textContent = "An uploaded picture stays with you: there is no link to it. The figure can be saved."; return; }
   try {
     await navigator.clipboard.writeText(link);
@@ -53,19 +53,4 @@ async function copyLink() {
     note.replaceChildren(field);
     field.select();
   }
-}
-
-async function saveFile(format) {
-  const map = chosenMap(), note = $(".x-file-note");
-  note.textContent = "Drawing …";
-  const answer = await ask("export", {
-    format, grid: [...map], top: topOf(map, state.source), colormap: $(".colormap").value,
-    opacity: $(".opacity").value / 100, title: `${view.title}, layer ${state.layer + 1} of ${view.L}, ${sourceName()}`,
-    name: `${directionName()}: ${nameOf(state.query)}`,
-  });
-  note.textContent = answer ? `Saved as ${answer.name}` : "";
-  if (!answer) return;
-  const url = URL.createObjectURL(new Blob([bytes(answer.content)]));
-  Object.assign(document.createElement("a"), { href: url, download: answer.name }).click();
-  URL.revokeObjectURL(url);
 }

@@ -1,32 +1,27 @@
 // The folded sections: each asks the server once for a picture, when it is opened.
-let answers = {};
+import { bytes } from "../../script/bytes.js";
+import { fromHex } from "../../script/color.js";
+import { percent } from "../../script/format.js";
+import { ask } from "./ask.js";
+import { paintMap, paintOver, paintOverlay } from "./draw.js";
+import { largest } from "./maps.js";
+import { middleOf, nameOf, patchAt } from "./patches.js";
 
-async function ask(probe, question = {}) {
-  const token = view.token;
-  // Gradio answers undefined where the request failed.
-  const answer = await server[probe]({ token, ...question }).catch(() => null)
-    ?? { error: "The server can't be reached; what is drawn here stays usable. Try again, or reload the page." };
-  if (view.token !== token) return null;
-  $(".x-error").textContent = answer.error || "";
-  $(".x-error").hidden = !answer.error;
-  return answer.error ? null : answer;
-}
-
-async function openSection(details) {
-  const name = details.dataset.opens, token = view.token;
+export async function openSection(tab, details) {
+  const name = details.dataset.opens, { answers, view } = tab;
   if (!details.open || !name || answers[name]) return;
   details.classList.add("busy");
   const question = name === "relevance" ? { classes: view.best.slice(0, 2).map(([i]) => i) } : {};
-  const answer = await ask(name, question);
+  const answer = await ask(tab, name, question);
   details.classList.remove("busy");
-  if (!answer || view.token !== token) return;
+  if (!answer) return;
   answers[name] = answer;
-  ({ relevance: buildRelevance, lens: buildLens, weights: buildWeights })[name]();
+  ({ relevance: buildRelevance, lens: buildLens, weights: buildWeights })[name](tab);
 }
 
-function buildRelevance() {
-  const grids = answers.relevance.grids;
-  answers.relevance.byClass = Object.fromEntries(answers.relevance.classes.map((c, i) => [c, grids[i]]));
+function buildRelevance(tab) {
+  const { $, answers: { relevance }, state, view } = tab;
+  relevance.byClass = Object.fromEntries(relevance.classes.map((c, i) => [c, relevance.grids[i]]));
   const chosen = [state.why?.[0] ?? view.best[0][0], state.why?.[1] ?? view.best[1]?.[0] ?? view.best[0][0]];
   $(".x-why").replaceChildren(...chosen.map((chosenClass) => {
     const figure = document.createElement("figure");
@@ -34,32 +29,30 @@ function buildRelevance() {
     const select = figure.querySelector("select");
     select.append(...view.classes.map((name, i) => new Option(name, i)));
     select.value = chosenClass;
-    select.addEventListener("change", drawRelevance);
+    select.addEventListener("change", () => drawRelevance(tab));
     return figure;
   }));
-  drawRelevance();
+  drawRelevance(tab);
 }
 
-async function drawRelevance() {
-  const figures = [...$(".x-why").children], known = answers.relevance.byClass;
+export async function drawRelevance(tab) {
+  if (!tab.answers.relevance) return;
+  const figures = [...tab.$(".x-why").children], known = tab.answers.relevance.byClass;
   const wanted = figures.map((figure) => +figure.querySelector("select").value);
   const missing = wanted.filter((c) => !(c in known));
   if (missing.length) {
-    const answer = await ask("relevance", { classes: missing });
+    const answer = await ask(tab, "relevance", { classes: missing });
     if (!answer) return;
     answer.classes.forEach((c, i) => { known[c] = answer.grids[i]; });
   }
-  state.why = wanted;
+  tab.state.why = wanted;
   const top = Math.max(...wanted.map((c) => largest(known[c])));
-  figures.forEach((figure, i) => paintOverlay(figure.querySelector("canvas"), known[wanted[i]], top, $(".opacity").value / 100));
+  figures.forEach((figure, i) => paintOverlay(tab, figure.querySelector("canvas"), known[wanted[i]], top));
 }
 
-function buildLens() {
-  const { cls, patches, probabilities } = answers.lens;
-  const packed = view.colours.map((hex) => {
-    const [r, g, b] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-    return b << 16 | g << 8 | r;
-  });
+function buildLens(tab) {
+  const { $, view, answers: { lens: { cls, patches, probabilities } } } = tab;
+  const packed = view.colours.map(fromHex);
   $(".x-layers").replaceChildren(...cls.map((best, layer) => {
     const figure = document.createElement("figure"), canvas = document.createElement("canvas");
     const [[first, share]] = best;
@@ -68,9 +61,9 @@ function buildLens() {
     figure.querySelector("b").style.borderColor = view.colours[first];
     figure.querySelectorAll("span")[1].textContent = percent(share);
     figure.title = best.map(([i, p]) => `${view.classes[i]} ${percent(p)}`).join(", ");
-    paintOver(canvas, (patch) => packed[patches[layer][patch] % packed.length], (patch) => 0.85 * probabilities[layer][patch]);
+    paintOver(tab, canvas, (patch) => packed[patches[layer][patch] % packed.length], (patch) => 0.85 * probabilities[layer][patch]);
     canvas.addEventListener("pointermove", (event) => {
-      const patch = patchAt(canvas, event);
+      const patch = patchAt(view, canvas, event);
       canvas.title = `${view.classes[patches[layer][patch]]} ${percent(probabilities[layer][patch])}`;
     });
     figure.prepend(canvas);
@@ -78,24 +71,25 @@ function buildLens() {
   }));
 }
 
-function buildWeights() {
-  const { filters, stem } = answers.weights;
+function buildWeights(tab) {
+  const { $, answers: { weights } } = tab, { filters, stem } = weights;
   $(".x-own").innerHTML = `<figure><canvas class="positions"></canvas><figcaption></figcaption></figure>
     <figure><div class="x-filters"></div><figcaption></figcaption></figure>`;
   $(".x-filters").replaceChildren(...filters.map((src) => Object.assign(new Image(), { src, alt: "" })));
   $(".x-filters").nextElementSibling.textContent = stem === "conv"
     ? `The ${filters.length} filters of the stem's first convolution, each scaled to itself`
     : `The first ${filters.length} filters of the patch projection, each scaled to itself`;
-  answers.weights.cosines = bytes(answers.weights.positions);
-  drawPositions();
+  weights.cosines = bytes(weights.positions);
+  drawPositions(tab);
 }
 
 // Cosine of the query patch's position embedding with every other's; of the middle patch's while the query is CLS.
-function drawPositions() {
-  if (!answers.weights || !$("canvas.positions")) return;
-  const patch = state.query >= 0 ? state.query : Math.floor(view.h / 2) * view.w + Math.floor(view.w / 2);
-  const map = Array.from({ length: view.P }, (_, i) => Math.max(0, answers.weights.cosines[patch * view.P + i] / 127.5 - 1));
-  paintMap($("canvas.positions"), map, 1);
+export function drawPositions(tab) {
+  const { $, answers: { weights }, state, view } = tab;
+  if (!weights || !$("canvas.positions")) return;
+  const patch = state.query >= 0 ? state.query : middleOf(view);
+  const map = Array.from({ length: view.P }, (_, i) => Math.max(0, weights.cosines[patch * view.P + i] / 127.5 - 1));
+  paintMap(tab, $("canvas.positions"), map, 1);
   $("canvas.positions").nextElementSibling.textContent = `Cosine of each position embedding to that of the patch in ${
-    nameOf(patch)}, from 0 or less to 1` + (state.query < 0 ? "; click a patch of the picture for another" : "");
+    nameOf(view, patch)}, from 0 or less to 1` + (state.query < 0 ? "; click a patch of the picture for another" : "");
 }

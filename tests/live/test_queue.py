@@ -1,0 +1,82 @@
+"""Who trains when: the queue, runs that nobody watches, and those that wait for their data."""
+
+import pytest
+
+from tests.live.conftest import start, steps, stopped, until
+from vit.live import models, runs
+from vit.live.datasets import SOURCES, Source
+
+pytestmark = pytest.mark.usefixtures("registry")
+
+
+def test_five_visitors_one_trains_and_four_wait_in_order():
+    five = [start() for _ in range(5)]
+    until(lambda: steps(five[0]))
+    assert [runs.place(run) for run in five] == [0, 1, 2, 3, 4]
+    assert len({run.id for run in five} | {run.owner for run in five}) == 10
+    runs.stop(five[2].id, five[2].owner)
+    until(lambda: not five[2].live)
+    assert [runs.place(run) for run in five] == [0, 1, 0, 2, 3] and five[2].status == "stopped" and not five[2].usable
+    runs.stop(five[0].id, five[0].owner)
+    until(lambda: steps(five[1]))
+    assert [runs.place(run) for run in five[3:]] == [1, 2]
+
+
+def test_a_full_queue_refuses_and_old_runs_are_forgotten(monkeypatch):
+    monkeypatch.setattr(runs, "MAX_QUEUE", 1)
+    monkeypatch.setattr(runs, "KEEP_RUNS", 1)
+    first = start()
+    until(lambda: steps(first))
+    second = start()
+    with pytest.raises(ValueError, match="waiting already"):
+        start()
+    stopped(first)
+    stopped(second)
+    start()
+    assert first.id not in runs.RUNS and second.id in runs.RUNS
+
+
+def test_a_run_nobody_watches_ends_and_keeps_its_result(monkeypatch):
+    watched, left = start(), None
+    until(lambda: steps(watched) >= 3)
+    monkeypatch.setattr("vit.live.run.UNWATCHED_MINUTES", 5.0)
+    assert runs.watch(watched.id) is watched and watched.live
+    left = watched
+    left.watched_at -= 5 * 60 + 1
+    until(lambda: not left.live)
+    assert "nobody had watched it for 5 minutes" in left.message
+    assert left.usable and models.find(left.id).classes
+    queued = [start(), start()][1]
+    queued.watched_at -= 5 * 60 + 1
+    until(lambda: queued.status == "stopped")
+
+
+def test_a_run_whose_data_is_on_the_way_holds_nobody_up_and_can_be_stopped(monkeypatch):
+    coming = Source("cifar10")
+    monkeypatch.setitem(SOURCES, "cifar10", coming)
+    with coming._lock:  # as while it loads
+        first = start(dataset="cifar10")
+        until(lambda: first.status == "loading")
+        second = start()
+        until(lambda: steps(second))
+        runs.stop(first.id, first.owner)
+        until(lambda: first.status == "stopped")
+        assert not first.usable and not steps(first)
+
+
+def test_a_long_pause_ends_when_somebody_waits():
+    paused = start()
+    until(lambda: steps(paused) >= 2)
+    runs.pause(paused.id, paused.owner)
+    until(lambda: paused.status == "paused")
+    paused.paused_at -= 5 * 60 + 1
+    assert paused.live
+    waiting = start()
+    until(lambda: steps(waiting))
+    assert paused.status == "stopped" and "paused for 5 minutes while others waited" in paused.message
+
+
+@pytest.mark.parametrize("name", ["", "guess", "../../etc/passwd", "a" * 16, "..", "x" * 4000])
+def test_an_unknown_run_is_named_as_such(name):
+    with pytest.raises(ValueError, match="no such run"):
+        runs.find(name)

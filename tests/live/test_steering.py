@@ -1,0 +1,110 @@
+"""A run under way: paused, resumed, changed and stopped by its owner alone, and what training hands over."""
+
+import math
+import pickle
+import time
+
+import pytest
+import torch
+
+from tests.live.conftest import TINY, start, steps, stopped, until
+from vit.live import models, runs, settings, worker
+from vit.live.datasets import SOURCES
+from vit.live.worker import Frame
+from vit.training import Progress, TrainingDiverged
+
+pytestmark = pytest.mark.usefixtures("registry")
+
+
+def test_a_paused_run_takes_no_step_until_it_is_resumed():
+    run = start()
+    until(lambda: steps(run) >= 2)
+    runs.pause(run.id, run.owner)
+    until(lambda: run.status == "paused")
+    before = steps(run)
+    time.sleep(0.2)  # nothing must happen, so there is nothing to await
+    assert steps(run) == before
+    runs.resume(run.id, run.owner)
+    until(lambda: steps(run) > before and run.status == "running")
+    runs.pause(run.id, run.owner)
+    until(lambda: run.status == "paused")
+    stopped(run)
+    assert run.status == "stopped" and run.usable
+
+
+def test_a_new_rate_holds_from_the_next_step_and_its_kink_is_recorded():
+    run = start(warmup=0.0)
+    until(lambda: steps(run) >= 3)
+    runs.set_lr(run.id, run.owner, 2e-5)
+    until(lambda: run.history.changes)
+    stopped(run, after=steps(run) + 3)
+    rates = run.history.lr
+    kink = next(i for i, rate in enumerate(rates) if rate < 1e-4)
+    assert all(rate > 1e-3 for rate in rates[:kink]) and all(rate <= 2e-5 for rate in rates[kink:])
+    assert run.history.changes[0][1] == 2e-5
+    assert run.settings.config.lr == settings.DEFAULTS.lr, "the command says how it was started"
+    trained = models.find(run.id).trained
+    assert list(trained["learning_rate_changes"].values()) == [2e-5]
+
+
+@pytest.mark.parametrize("rate", [0, -1, math.nan, math.inf, 50, None])
+def test_absurd_rates_are_refused(rate):
+    run = start()
+    with pytest.raises(ValueError, match=r"positive number, at most 1"):
+        runs.set_lr(run.id, run.owner, rate)
+
+
+def test_nobody_but_the_owner_steers():
+    run = start()
+    for act in (runs.stop, runs.pause, runs.resume, lambda *who: runs.set_lr(*who, 1e-3)):
+        for token in ("", run.id, "x" * 32, None):
+            with pytest.raises(PermissionError, match="you can watch it"):
+                act(run.id, token)
+    assert run.live and not run.stopping and not run.pausing
+
+
+def test_a_diverged_run_keeps_its_history_and_its_last_good_state(monkeypatch):
+    def breaks(model, chosen, splits, steering):
+        weights = model.state_dict()
+        for step in range(1, 6):
+            progress = Progress(step, 100, 0.1 * step, 0.01 * step, 2.0, 0.1, 1e-3, 100.0, 6.0 * step, 1.0)
+            yield Frame(progress, weights=weights if step == 2 else None)
+        raise TrainingDiverged("The loss became nan at step 6. Try a rate of 0.0003.")
+
+    monkeypatch.setattr(runs, "begin", breaks)
+    run = start()
+    until(lambda: not run.live)
+    assert run.status == "failed" and "Try a rate" in run.message
+    assert len(run.history.loss) == 5
+    assert all(p.isfinite().all() for p in models.find(run.id).parameters())
+
+
+def test_a_pause_that_comes_after_the_last_step_leaves_the_run_finished(monkeypatch):
+    def ends(model, chosen, splits, steering):
+        done = Progress(1, 1, 0.1, 1.0, 2.0, 0.1, 1e-3, 100.0, 6.0, 0.0)
+        yield Frame(done, weights=model.state_dict())
+        steering.pausing = True
+
+    monkeypatch.setattr(runs, "begin", ends)
+    run = start()
+    until(lambda: not run.live)
+    assert (run.status, run.message) == ("finished", "")
+
+
+def test_on_zero_gpu_what_is_not_lent_the_gpu_computes_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(worker, "ON_ZERO", True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert worker.device() == torch.device("cpu")
+
+
+def test_what_training_hands_over_can_cross_a_process_border():
+    class Straight:
+        def steer(self, config):
+            return False
+
+    chosen = settings.read(TINY)
+    frames = list(worker.learn(chosen.build(), chosen, SOURCES["shapes"].splits, Straight(), torch.device("cpu")))
+    there_and_back = pickle.loads(pickle.dumps(frames))
+    assert there_and_back[0].progress is None and there_and_back[0].snapshot == frames[0].snapshot
+    assert there_and_back[-1].progress == frames[-1].progress
+    assert all(value.device.type == "cpu" for value in there_and_back[-1].weights.values())

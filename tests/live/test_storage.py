@@ -1,0 +1,112 @@
+"""What is kept of a run, and where: on disk, after a restart, in an archive, and when the disk is full."""
+
+import zipfile
+
+import pytest
+import torch
+
+from tests.live.conftest import start, steps, stopped, until
+from vit.data import select_classes
+from vit.live import models, runs, storage, worker
+from vit.live.datasets import SOURCES
+from vit.live.snapshots import Album
+from vit.ui.train import view as train_view
+from vit.weights.checkpoint import from_pretrained
+
+pytestmark = pytest.mark.usefixtures("registry")
+
+
+def test_an_ended_run_is_on_disk_and_no_longer_in_memory():
+    run = stopped(start(classes=["heart", "moon"]))
+    assert run.model is None and run.usable
+    model = models.find(run.id)
+    assert model.classes == ("heart", "moon") and model.trained["test_accuracy"] == run.evaluation.accuracy
+    assert model.trained["command"] == run.settings.command
+    assert (
+        int(run.evaluation.confusion.sum())
+        == run.evaluation.n
+        == len(select_classes(SOURCES["shapes"].splits, ("heart", "moon")).test)
+    )
+
+
+def test_after_a_restart_the_last_saved_weights_are_there(monkeypatch):
+    monkeypatch.setattr(worker, "WEIGHTS_EVERY", 0.0)
+    run = start()
+    until(lambda: storage.folder(run.id))
+    record = (storage.FOLDER / run.id / storage.RECORD).read_text()
+    weights = from_pretrained(storage.folder(run.id)).state_dict()
+    stopped(run)
+    (storage.folder(run.id) / storage.RECORD).write_text(record)  # as if it had been killed then
+    runs.RUNS.clear()
+    found = runs.find(run.id)
+    assert found.status == "interrupted" and "server was restarted" in found.message
+    assert found.usable and found.owner != run.owner
+    assert found.history.loss and found.settings == run.settings
+    assert weights.keys() == models.find(run.id).state_dict().keys()
+
+
+def test_an_ended_run_can_be_chosen_by_whoever_has_its_id():
+    run = stopped(start())
+    assert models.available(run.id) and not models.available("a" * 16)
+    own = models.get_to_know(models.get_to_know({}, run.id, own=True), run.id, own=False)
+    label = f"Your run 1: vit-live-patch · Shapes · 1 × 4 heads · {run.evaluation.accuracy:.1%}"
+    assert models.choices(own)[0] == (label, run.id)
+    others = models.get_to_know({}, run.id, own=False)
+    assert models.choices(others)[0][0].startswith("Another's run: ")
+    runs.RUNS.clear()
+    assert models.available(run.id)
+
+
+def test_the_moments_of_a_run_found_on_disk_wait_for_their_pictures(monkeypatch):
+    run = stopped(start())
+    assert train_view.forming(run)["moments"]
+    monkeypatch.setattr(SOURCES["shapes"], "splits", None)
+    assert not train_view.forming(run)["moments"]
+
+
+def test_a_run_found_on_disk_is_whole():
+    run = stopped(start(classes=["heart", "moon"]))
+    runs.RUNS.clear()
+    found = runs.find(run.id)
+    assert (found.status, found.progress, found.settings) == (run.status, run.progress, run.settings)
+    assert found.album.moments == run.album.moments and len(found.album.moments) >= 2
+    assert torch.equal(found.evaluation.confusion, run.evaluation.confusion)
+    assert found.evaluation.accuracy == run.evaluation.accuracy
+    (storage.folder(run.id) / storage.MOMENTS).write_bytes(b"damaged")
+    runs.RUNS.clear()
+    assert runs.find(run.id).usable and not runs.find(run.id).album.moments
+
+
+def test_a_full_disk_is_said_and_training_goes_on(monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(worker, "WEIGHTS_EVERY", 0.0)
+    monkeypatch.setattr(storage, "save_pretrained", full)
+    run = start()
+    until(lambda: run.warning)
+    assert "No space left on device" in run.warning and "training goes on" in run.warning
+    stopped(run, after=steps(run) + 2)
+    assert run.usable and models.find(run.id) is run.model
+
+
+def test_the_archive_holds_weights_config_and_card():
+    run = stopped(start())
+    with zipfile.ZipFile(storage.archive(run.id, "vit-live-shapes")) as file:
+        assert sorted(file.namelist()) == [
+            f"vit-live-shapes/{name}" for name in ("README.md", "config.json", "model.safetensors")
+        ]
+    made = storage.archive(run.id, "vit-live-shapes").stat().st_mtime_ns
+    assert storage.archive(run.id, "vit-live-shapes").stat().st_mtime_ns == made, "it is not made again"
+    with pytest.raises(ValueError, match="nothing to download"):
+        storage.archive("a" * 16, "name")
+
+
+def test_only_so_many_runs_stay_on_disk(monkeypatch, small_vit):
+    small_vit.classes = tuple("abcdefghij")
+    monkeypatch.setattr(storage, "KEEP_ON_DISK", 2)
+    (storage.FOLDER / "somebody's").mkdir(parents=True)
+    for i in range(4):
+        storage.save(f"{i}" * 16, small_vit, {}, Album())
+    kept = sorted(path.name for path in storage.FOLDER.iterdir())
+    assert kept == ["2" * 16, "3" * 16, "somebody's"]

@@ -1,0 +1,15 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { x, y } from "../../vit/ui/attention/script/charts.js";
+
+test("layers stand from left to right at even distances, and a single one in the middle", () => {
+  const places = [0, 1, 2, 3].map((layer) => x(layer, 4));
+  places.slice(1).forEach((place, i) => assert.ok(Math.abs(place - places[i] - (places[3] - places[0]) / 3) < 1e-9 && place > places[i]));
+  assert.equal(x(0, 1), (places[0] + places[3]) / 2);
+});
+
+test("values stand the higher the larger, and no further than the scale", () => {
+  assert.ok(y(0, 5) > y(1, 5) && y(1, 5) > y(5, 5));
+  assert.equal(y(9, 5), y(5, 5));
+  assert.equal(y(-1, 5), y(0, 5));
+});

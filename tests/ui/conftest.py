@@ -1,0 +1,82 @@
+"""What the tests of the page share: a real Chromium, a client and a picture, and folders for a test to damage."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from gradio_client import Client, handle_file
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from vit.data import DatasetUnavailable, Splits
+from vit.evaluation import Evaluation
+from vit.live import models, runs, storage
+from vit.live.datasets import SOURCES
+from vit.live.run import Run
+from vit.live.snapshots import Snapshot
+from vit.training import Progress
+from vit.training.config import RunSpec, TrainConfig
+
+CHROMIUM = Path(os.getenv("CHROMIUM", "/usr/bin/chromium"))
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium. Without one the test is skipped; in CI, where the variable CI is set, it fails."""
+    if not CHROMIUM.exists():
+        (pytest.fail if os.getenv("CI") else pytest.skip)(f"There is no Chromium at {CHROMIUM}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+@pytest.fixture(scope="module")
+def client(app_url) -> Client:
+    return Client(app_url, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory, shapes):
+    """A heart, enlarged, as a visitor might have it."""
+    index = (shapes.test.labels == shapes.test.classes.index("heart")).nonzero()[0].item()
+    path = tmp_path_factory.mktemp("pictures") / "heart.png"
+    Image.fromarray(shapes.test.images[index].permute(1, 2, 0).numpy()).resize((300, 200)).save(path)
+    return handle_file(path)
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path, shapes, small_vit):
+    """An intact Shapes checkpoint and one that a test damages and that would come first; no runs; few pictures."""
+    small_vit.classes, small_vit.trained = shapes.test.classes, {"dataset": "shapes", "model": "vit_live"}
+    for name in ("cifar10", "shapes"):
+        small_vit.save_pretrained(tmp_path / "checkpoints" / name)
+    monkeypatch.setattr(models, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(storage, "FOLDER", tmp_path / "runs")
+    monkeypatch.setattr(runs, "RUNS", {})
+    monkeypatch.setattr(SOURCES["shapes"], "splits", Splits(*(part.take(slice(200)) for part in shapes)))
+    monkeypatch.setattr(SOURCES["cifar10"], "error", DatasetUnavailable("no connection"))
+
+
+@pytest.fixture
+def ended(small_vit) -> Run:
+    """A run that has ended and is on disk, as a server finds it that was restarted."""
+    chosen = RunSpec("shapes", "vit_live_patch", TrainConfig(minutes=1))
+    run = Run(chosen, status="stopped", model=small_vit)
+    for step in range(1, 4):
+        run.progress = Progress(step, 9, 0.1, step / 9, 2.0, 0.2, 1e-3, 50.0, 0.5 * step, 3.0, 2.1, 0.3)
+        run.history.add(run.progress)
+    figures = {"step": 3, "seconds": 1.5, "epoch": 0.1, "lr": 1e-3, "loss": 2.0, "accuracy": 0.2, "validation": None}
+    shapes = {"maps": (6, 3, 3, 8, 8), "probabilities": (6, 10), "positions": (8, 8, 8, 8), "filters": (24, 3, 4, 4)}
+    run.album.add(Snapshot(3, bytes(6 * 9 * 64 + 60 + 4096 + 1152), shapes), figures)
+    run.evaluation = Evaluation(0.3, 2.1, 200, 900.0, torch.full((10, 10), 2))
+    run.save("stopped")
+    return run

@@ -1,0 +1,49 @@
+"""What opening the page costs the server, counted in a real Chromium: each thing is done once."""
+
+import re
+
+import pytest
+
+from tests.ui.test_browser import browser, open_tab, pytestmark, sync_api  # noqa: F401
+from tests.ui.test_browser_damage import open_page  # noqa: F401
+from tests.ui.test_damage import ended, here  # noqa: F401
+from vit.live import runs
+from vit.ui import page as vit_page
+
+expect = sync_api.expect
+
+
+@pytest.fixture
+def calls(monkeypatch) -> list[str]:
+    """Names of what the server did, in order."""
+    made = []
+
+    def count(module, name):
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *values: made.append(name) or original(*values))
+
+    count(vit_page.pictures, "look")
+    count(runs, "watch")
+    return made
+
+
+def test_a_page_without_a_run_draws_its_picture_once_and_watches_nothing(calls, open_page):  # noqa: F811
+    page = open_page("")
+    open_tab(page, "Classify")
+    expect(page.locator("#prediction .v-bars li")).to_have_count(5)
+    expect(page.locator("#progress h2")).to_have_text("Ready to train")
+    page.locator(".v-gallery:visible button").nth(3).click()
+    open_tab(page, "Attention")
+    expect(page.locator("#attention canvas.overlay")).to_be_visible()
+    expect(page.locator(".v-gallery:visible [aria-pressed=true]")).to_have_count(1)
+    assert calls == ["look", "look"]
+
+
+def test_a_runs_link_is_followed_by_one_watch_and_its_model_is_chosen(calls, open_page, ended):  # noqa: F811
+    page = open_page(f"?run={ended.id}")
+    expect(page.locator("#progress h2")).to_contain_text("Stopped: vit-live-patch on Shapes")
+    expect(page.locator("#status")).to_contain_text("Another's run")
+    for tab in ("Attention", "Classify"):
+        open_tab(page, tab)
+        expect(page.locator(".v-model:visible input")).to_have_value(re.compile("Another's run"))
+    assert calls.count("watch") == 1

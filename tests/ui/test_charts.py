@@ -1,0 +1,94 @@
+"""Charts: lines where the numbers are, gaps where there are none, the same drawing for one run and for several."""
+
+import math
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from matplotlib import colormaps
+
+from vit.figures import color_table
+from vit.live import runs
+from vit.live.history import History
+from vit.ui.charts import Axis, Series, chart
+from vit.ui.train import curves, outcome
+
+NAN, INF = float("nan"), float("inf")
+PERCENT = Axis(1, [0, 0.5, 1], "{:.0%}".format)
+
+
+def points(html: str) -> list[list[tuple[float, float]]]:
+    """Those of each line, in percent from the left and from the top."""
+    lines = re.findall(r'points="([^"]*)"', html)
+    return [[tuple(map(float, place.split(","))) for place in line.split()] for line in lines]
+
+
+def history(losses: list[float]) -> History:
+    """A step a second, with these validation losses."""
+    n = len(losses)
+    seconds = [float(i + 1) for i in range(n)]
+    return History(seconds, [2.0] * n, [0.4] * n, [1e-3] * n, seconds, losses, [0.5] * n)
+
+
+def test_values_stand_where_the_axes_say():
+    drawn = chart(
+        "Share", [Series("one", [0, 5, 10], [0, 0.25, 1], "v-train")], Axis(10, [0, 5, 10], str, " s"), PERCENT
+    )
+    assert points(drawn) == [[(0, 100), (50, 75), (100, 0)]]
+    assert re.findall(r'<span class="v-y" style="top:([\d.]+)%">(\d+%)', drawn) == [
+        ("100.0", "0%"),
+        ("50.0", "50%"),
+        ("0.0", "100%"),
+    ]
+    assert "<span>0</span><span>5</span><span>10 s</span>" in drawn and "one<b> 100%</b>" in drawn
+
+
+def test_what_is_above_the_top_lies_on_it_and_names_are_text():
+    drawn = chart("<b>", [Series("<i>", [1], [7], color="#123456")], Axis(1, [0, 1], str), PERCENT, [("<u>", 0.5)])
+    assert points(drawn) == [[(100, 0)]]
+    assert all(name in drawn for name in ("<b>&lt;b&gt;</b>", "&lt;i&gt;<b> 700%</b>", "&lt;u&gt; 50%"))
+    assert "<i>" not in drawn and "<u>" not in drawn
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+@pytest.mark.parametrize("at", [0, 2, 4])
+def test_a_loss_that_is_no_number_leaves_a_gap_and_the_rest_is_drawn(value, at):
+    losses = [2.0, 1.5, 1.2, 1.1, 1.0]
+    losses[at] = value
+    drawn = curves.draw(history(losses), 10, 10, 1e-3)
+    assert all(math.isfinite(number) for line in points(drawn) for place in line for number in place)
+    assert [len(line) for line in points(drawn)[1:-3]] == {0: [4], 2: [2, 2], 4: [4]}[at]
+    assert ("not a number" in drawn) == (at == 4)
+
+
+def test_losses_of_which_none_is_a_number_are_an_empty_line():
+    drawn = curves.draw(history([NAN, NAN]), 10, 10, 1e-3)
+    assert [len(line) for line in points(drawn)] == [2, 0, 2, 2, 2]
+
+
+def test_before_a_run_there_are_axes_and_levels_and_no_lines():
+    drawn = curves.draw(History(), 120, 10, 1e-3, ("shipped model", 0.8))
+    assert not any(points(drawn)) and drawn.count("<figure") == 3
+    assert "chance 10%" in drawn and "shipped model 80%" in drawn and "2:00 min" in drawn
+
+
+def test_runs_are_compared_in_the_same_chart_and_a_table(monkeypatch):
+    def run(accuracy: float):
+        config = SimpleNamespace(lr=1e-3, batch_size=32, weight_decay=0.05)
+        settings = SimpleNamespace(config=config, dataset="shapes", title="<b>mine")
+        return SimpleNamespace(history=history([1.0, NAN]), settings=settings, accuracy=accuracy, evaluation=None)
+
+    monkeypatch.setattr(runs, "RUNS", {"a": run(0.5), "b": run(0.75)})
+    assert outcome.comparison(["a"]) == "" == outcome.comparison(["a", "gone"])
+    html = outcome.comparison(["a", "gone", "b"])
+    assert [len(line) for line in points(html)] == [2, 2] and "Run 2" in html and "75.0%" in html
+    assert html.count("<tr>") == 3 and "&lt;b&gt;mine" in html
+    colors = re.findall(r'polyline class="" style="--line:(#\w+);"', html)
+    assert len(set(colors)) == 2 and all(f"background:{color}" in html for color in colors)
+
+
+@pytest.mark.parametrize("name", ["inferno", "gray"])
+def test_the_scripts_colors_are_matplotlibs(name):
+    table = np.frombuffer(color_table(name), np.uint8).reshape(256, 3)
+    assert (abs(table / 255 - colormaps[name](np.arange(256))[:, :3]) <= 1 / 509).all()

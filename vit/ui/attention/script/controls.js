@@ -1,0 +1,83 @@
+// Hands on the controls.
+import { drawBar, drawComparison, drawStage } from "./draw.js";
+import { saveFile } from "./files.js";
+import { copyLink } from "./link.js";
+import { switchAllOn, switchHead } from "./prediction.js";
+import { change, drawAll } from "./redraw.js";
+import { drawRelevance, openSection } from "./sections.js";
+import { listenToStage } from "./stage.js";
+
+export function listen(tab) {
+  const { $, $$, element, tables } = tab;
+  $(".colormap").append(...Object.keys(tables).map((name) => new Option(name, name)));
+  $(".layer").addEventListener("input", (event) => change(tab, { layer: event.target.value - 1 }));
+  $(".head").addEventListener("input", (event) => change(tab, { head: event.target.value - 1, source: "head" }));
+  $(".opacity").addEventListener("input", () => {
+    showOpacity(tab);
+    drawStage(tab);
+    drawComparison(tab);
+    drawRelevance(tab);
+  });
+  showOpacity(tab);
+  for (const name of [".own", ".colormap"]) $(name).addEventListener("input", () => {
+    drawBar(tab);
+    drawAll(tab);
+    drawRelevance(tab);
+  });
+  for (const name of ["source", "direction"]) for (const button of $$(`[data-${name}]`)) {
+    button.addEventListener("click", () => change(tab, { [name]: button.dataset[name] }));
+  }
+  element.addEventListener("keydown", onRadioKey);
+  listenToStage(tab);
+  listenToGrid(tab);
+  for (const details of $$("details[data-opens]")) {
+    details.addEventListener("toggle", () => tab.view && openSection(tab, details));
+  }
+  $(".x-link").addEventListener("click", () => copyLink(tab));
+  for (const button of $$("[data-format]")) button.addEventListener("click", () => saveFile(tab, button.dataset.format));
+}
+
+function showOpacity({ $ }) {
+  $(".opacity-out").textContent = `${$(".opacity").value}%`;
+}
+
+// Arrow keys move between the buttons of a radio group.
+function onRadioKey(event) {
+  const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  if (!by || !event.target.matches("[role=radio]")) return;
+  event.preventDefault();
+  const group = [...event.target.parentElement.children];
+  const next = group[(group.indexOf(event.target) + by + group.length) % group.length];
+  next.click();
+  next.focus();
+}
+
+function listenToGrid(tab) {
+  const { $ } = tab, grid = $(".x-grid"), off = $(".x-off");
+  grid.addEventListener("click", (event) => {
+    const cell = event.target.closest(".x-cell");
+    if (!cell) return;
+    const layer = +cell.dataset.layer, head = +cell.dataset.head;
+    if (off.getAttribute("aria-pressed") === "true") switchHead(tab, layer, head);
+    else change(tab, { layer, head, source: "head" });
+  });
+  grid.addEventListener("keydown", (event) => onGridKey(tab, event));
+  off.addEventListener("click", () => {
+    const on = off.getAttribute("aria-pressed") !== "true";
+    off.setAttribute("aria-pressed", on);
+    grid.classList.toggle("switching", on);
+  });
+  $(".x-all-on").addEventListener("click", () => switchAllOn(tab));
+}
+
+function onGridKey(tab, event) {
+  const { $, state, view } = tab, moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  if (event.key.toLowerCase() === "o" && !event.ctrlKey && !event.metaKey) return switchHead(tab, state.layer, state.head);
+  if (!(event.key in moves)) return;
+  event.preventDefault();
+  const [right, down] = moves[event.key];
+  const layer = Math.max(0, Math.min(view.L - 1, state.layer + right));
+  const head = Math.max(0, Math.min(view.heads - 1, state.head + down));
+  change(tab, { layer, head, source: "head" });
+  $(`.x-cell[data-layer="${layer}"][data-head="${head}"]`).focus();
+}

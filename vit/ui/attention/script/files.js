@@ -1,0 +1,22 @@
+// Figures and maps of the view, saved as files.
+import { bytes } from "../../script/bytes.js";
+import { ask } from "./ask.js";
+import { topOf } from "./draw.js";
+import { chosenMap } from "./maps.js";
+import { nameOf } from "./patches.js";
+import { directionName, sourceName } from "./words.js";
+
+export async function saveFile(tab, format) {
+  const { $, state, view } = tab, map = chosenMap(tab), note = $(".x-file-note");
+  note.textContent = "Drawing …";
+  const answer = await ask(tab, "export", {
+    format, grid: [...map], top: topOf(tab, map, state.source), colormap: $(".colormap").value,
+    opacity: $(".opacity").value / 100, title: `${view.title}, layer ${state.layer + 1} of ${view.L}, ${sourceName(state)}`,
+    name: `${directionName(state)}: ${nameOf(view, state.query)}`,
+  });
+  note.textContent = answer ? `Saved as ${answer.name}` : "";
+  if (!answer) return;
+  const url = URL.createObjectURL(new Blob([bytes(answer.content)]));
+  Object.assign(document.createElement("a"), { href: url, download: answer.name }).click();
+  URL.revokeObjectURL(url);
+}

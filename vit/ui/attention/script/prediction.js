@@ -1,0 +1,51 @@
+// What the model says, and what it would say with heads switched off.
+import { percent } from "../../script/format.js";
+import { ask } from "./ask.js";
+import { markGrid } from "./heads.js";
+
+export function switchHead(tab, layer, head) {
+  const name = `${layer}.${head}`, { off } = tab.state;
+  if (!off.delete(name)) off.add(name);
+  markGrid(tab);
+  predictWithout(tab);
+}
+
+export function switchAllOn(tab) {
+  tab.state.off.clear();
+  markGrid(tab);
+  predictWithout(tab);
+}
+
+export async function predictWithout(tab) {
+  const turn = ++tab.asked, off = [...tab.state.off];
+  if (!off.length) { drawPrediction(tab, null); return; }
+  const answer = await ask(tab, "without_heads", { off: off.map((name) => name.split(".").map(Number)) });
+  if (turn === tab.asked && answer) drawPrediction(tab, answer.probabilities);
+}
+
+// The likeliest classes; with heads off, what they have become, and a thin line where they were.
+export function drawPrediction({ $, view, state }, now) {
+  const before = new Map(view.best), order = (now || []).map((p, i) => [i, p]).sort((a, b) => b[1] - a[1]);
+  const ids = [...new Set([...(now ? order.slice(0, 2).map(([i]) => i) : []), ...before.keys()])].slice(0, 4);
+  const first = now ? order[0][0] : view.best[0][0], n = state.off.size;
+  const truth = view.truth && (view.truth === view.classes[first] ? ", which is right" : `; it is a ${view.truth}`);
+  $(".x-says-title").textContent = (now ? `With ${n} head${n > 1 ? "s" : ""} off it says ` : "It says ")
+    + view.classes[first] + (truth || "");
+  $(".x-all-on").hidden = !now;
+  const share = (i) => now ? now[i] : before.get(i);
+  $(".x-bars").replaceChildren(...ids.sort((a, b) => share(b) - share(a)).map((i) =>
+    bar(view.classes[i], view.colours[i], share(i), now ? before.get(i) : undefined)));
+}
+
+// was: the share with all heads, if that is another and known.
+function bar(name, color, share, was) {
+  const item = document.createElement("li");
+  item.innerHTML = `<span class="v-name"></span><span class="v-bar"><i></i></span><span class="v-percent"></span>`;
+  item.querySelector(".v-name").textContent = name;
+  Object.assign(item.querySelector("i").style, { width: `${100 * share}%`, background: color });
+  item.querySelector(".v-percent").textContent = percent(share);
+  if (was === undefined) return item;
+  item.querySelector(".v-bar").append(Object.assign(document.createElement("s"), { style: `left:${100 * was}%` }));
+  item.title = `${percent(was)} with all heads`;
+  return item;
+}

@@ -1,0 +1,52 @@
+// What follows from a change of what is chosen. Nothing here asks the server.
+import { drawComparison, drawGrid, drawStage } from "./draw.js";
+import { drawCharts } from "./charts.js";
+import { markGrid } from "./heads.js";
+import { nameOf } from "./patches.js";
+import { drawPositions } from "./sections.js";
+import { sentence, sourceName } from "./words.js";
+
+export function change(tab, changes) {
+  const everyMap = "query" in changes || "direction" in changes;
+  Object.assign(tab.state, changes);
+  if (everyMap) drawAll(tab);
+  else drawView(tab);
+}
+
+// After a change of query, direction, colors or scale.
+export function drawAll(tab) {
+  const { $, $$, state, view } = tab, { direction, query } = state;
+  drawGrid(tab);
+  drawComparison(tab);
+  drawPositions(tab);
+  for (const button of $$("[data-direction]")) check(button, button.dataset.direction === direction);
+  const marker = $(".x-query");
+  marker.hidden = $(".x-reset").hidden = query < 0;
+  if (query >= 0) Object.assign(marker.style, {
+    left: `${100 * (query % view.w) / view.w}%`, top: `${100 * Math.floor(query / view.w) / view.h}%`,
+    width: `${100 / view.w}%`, height: `${100 / view.h}%`,
+  });
+  const pooled = view.pool > 1 && query >= 0 ? `, ${view.pool} × ${view.pool} patches` : "";
+  $(".x-query-name").textContent = nameOf(view, query) + pooled;
+  drawView(tab);
+}
+
+// After a change of layer, head or source.
+function drawView(tab) {
+  const { $, $$, state, view } = tab;
+  drawStage(tab);
+  markGrid(tab);
+  drawCharts(tab);
+  $(".layer").value = state.layer + 1;
+  $(".head").value = state.head + 1;
+  $(".head").disabled = state.source === "rollout";
+  $(".layer-out").textContent = `${state.layer + 1} of ${view.L}`;
+  $(".head-out").textContent = state.source === "head" ? `${state.head + 1} of ${view.heads}` : sourceName(state);
+  for (const button of $$("[data-source]")) check(button, button.dataset.source === state.source);
+  $(".x-sentence").textContent = sentence(tab);
+}
+
+function check(button, on) {
+  button.setAttribute("aria-checked", on);
+  button.tabIndex = on ? 0 : -1;
+}

@@ -1,0 +1,30 @@
+// Pointer and keys on the picture choose the query.
+import { percent } from "../../script/format.js";
+import { chosenMap } from "./maps.js";
+import { nameOf, patchAt, patchBeside } from "./patches.js";
+import { change } from "./redraw.js";
+
+export function listenToStage(tab) {
+  const { $, state } = tab, stage = $(".x-stage");
+  stage.addEventListener("pointerdown", (event) => {
+    change(tab, { query: patchAt(tab.view, $("canvas.overlay"), event) });
+    hover(tab, event);
+  });
+  stage.addEventListener("pointermove", (event) => hover(tab, event));
+  stage.addEventListener("pointerleave", () => { $(".x-hover").hidden = true; });
+  stage.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") return change(tab, { query: -1 });
+    const query = patchBeside(tab.view, state.query, event.key);
+    if (query === undefined) return;
+    event.preventDefault();
+    if (query !== state.query) change(tab, { query });
+  });
+  $(".x-reset").addEventListener("click", () => { change(tab, { query: -1 }); stage.focus(); });
+}
+
+function hover(tab, event) {
+  const { $, state, view } = tab, patch = patchAt(view, $("canvas.overlay"), event), output = $(".x-hover");
+  output.hidden = false;
+  output.textContent = `${percent(chosenMap(tab)[patch])} · ${nameOf(view, patch)}`;
+  if (event.buttons & 1 && patch !== state.query) change(tab, { query: patch });
+}

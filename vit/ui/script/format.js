@@ -1,0 +1,2 @@
+// Numbers as they stand on the page.
+export const percent = (share, digits = share < 0.0995 ? 1 : 0) => `${(100 * share).toFixed(digits)}%`;

@@ -1,0 +1,61 @@
+// The strip: the pictures in a row, what the model says of each, and each head's map.
+import { paint } from "../../script/canvas.js";
+
+function make(tag, props, ...children) {
+  const node = Object.assign(document.createElement(tag), props);
+  node.append(...children);
+  return node;
+}
+
+// The cells for these pictures and this many heads; drawMaps and drawPredictions fill them.
+export function buildStrip(forming) {
+  const { $, held, view } = forming, strip = $(".t-strip"), [newest] = [...held.values()].filter(Boolean).slice(-1);
+  if (!newest) { strip.replaceChildren(); return; }
+  const [P, L, heads] = newest.shapes.maps;
+  strip.style.setProperty("--pictures", P);
+  const cells = [make("span", { className: "t-row" })];
+  view.pictures.forEach((src, p) => cells.push(make("img", { src, alt: view.classes[view.labels[p]] })));
+  cells.push(make("span", { className: "t-row", textContent: "Says" }));
+  view.pictures.forEach((_, p) => {
+    const bars = view.classes.map((name, c) => make("i", {
+      title: name, className: c === view.labels[p] ? "true" : "", style: `--color:${view.colours[c]}`,
+    }));
+    cells.push(make("div", { className: "t-says" }, make("div", { className: "t-bars" }, ...bars), make("small", {})));
+  });
+  for (let k = 0; k < heads; k++) {
+    cells.push(make("span", { className: "t-row", textContent: `Head ${k + 1}` }));
+    for (let p = 0; p < P; p++) cells.push(make("canvas", { className: "map" }));
+  }
+  strip.replaceChildren(...cells);
+  strip.dataset.heads = heads;
+  $(".layer").max = L;
+  if (!forming.layer || forming.layer > L) forming.layer = L;
+  $(".layer").value = forming.layer;
+  $(".t-layer").hidden = L < 2;
+}
+
+export function drawMaps(forming, { maps, shapes }) {
+  const { $, $$, table } = forming, [P, L, heads, h, w] = shapes.maps;
+  if ($(".t-strip").dataset.heads !== String(heads) || !$(".t-strip img")) buildStrip(forming);
+  const canvases = $$("canvas.map");
+  for (let k = 0; k < heads; k++) for (let p = 0; p < P; p++) {
+    const start = ((p * L + forming.layer - 1) * heads + k) * h * w;
+    paint(canvases[k * P + p], w, h, Uint32Array.from(maps.subarray(start, start + h * w), (weight) => table[weight]));
+  }
+}
+
+export function drawPredictions({ $$, view }, { probabilities }) {
+  const C = view.classes.length;
+  $$(".t-says").forEach((cell, p) => {
+    const shares = probabilities.subarray(p * C, (p + 1) * C);
+    let best = 0;
+    [...cell.querySelectorAll("i")].forEach((bar, c) => {
+      bar.style.height = `${Math.max(3, shares[c] / 2.55)}%`;
+      if (shares[c] > shares[best]) best = c;
+    });
+    const words = cell.querySelector("small");
+    words.textContent = `${Math.round(shares[best] / 2.55)}% ${view.classes[best]}`;
+    words.className = best === view.labels[p] ? "right" : "wrong";
+    words.title = best === view.labels[p] ? "right" : `wrong: it is ${view.classes[view.labels[p]]}`;
+  });
+}
