@@ -250,6 +250,7 @@ class ViT(Classifier):
 
     trained: dict[str, Any]
     patch_embed: PatchEmbedding | ConvStem
+    blocks: Sequence[TransformerBlock]  # an nn.ModuleList, which says nothing of what is in it
 
     def __init__(
         self,
@@ -305,7 +306,7 @@ class ViT(Classifier):
         self.pos_embed = nn.Parameter(torch.empty(1, num_tokens, embed_dim))
         self.pos_drop = Dropout(drop_rate)
         rates = [drop_path_rate * i / max(1, depth - 1) for i in range(depth)]
-        self.blocks = nn.ModuleList(
+        self.blocks = nn.ModuleList(  # type: ignore[assignment]
             TransformerBlock(embed_dim, num_heads, mlp_ratio, qkv_bias, drop_rate, rate, norm_eps) for rate in rates
         )
         self.norm = nn.LayerNorm(embed_dim, eps=norm_eps)
