@@ -52,7 +52,7 @@ def measure(model: ViT, test: Dataset, foreign: Dataset, progress: Callable[[str
     evaluation = evaluate(model, test, autocast=False)
     probabilities = _probabilities(model, test)
     mirrored = _probabilities(model, replace(test, images=test.images.flip(3)))
-    corrupted = {}
+    corrupted: dict[str, list[float]] = {}
     for name, corrupt in CORRUPTIONS.items():
         progress(name)
         corrupted[name] = []

@@ -214,10 +214,11 @@ def _files(source: str | os.PathLike, revision: str | None) -> tuple[Path, Path]
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return tuple(Path(hf_hub_download(str(source), name, revision=revision)) for name in (CONFIG, WEIGHTS))
+        config, weights = (Path(hf_hub_download(str(source), name, revision=revision)) for name in (CONFIG, WEIGHTS))
+        return config, weights
     except LocalEntryNotFoundError as error:
         reason = "the Hub can't be reached and nothing of it is cached"
-        cause = error
+        cause: Exception = error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         cause = error

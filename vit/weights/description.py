@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
+from typing import Any
 
 from vit.model import ViT
 
@@ -52,7 +53,7 @@ def read(file: Path) -> Description:
     return Description(architecture, classes, tuple(saved["mean"]), tuple(saved["std"]), trained, float(temperature))
 
 
-def _architecture(given: object) -> dict:
+def _architecture(given: Any) -> dict:
     _demand(isinstance(given, dict), "'architecture'", "an object of the constructor's arguments", given)
     arguments = inspect.signature(ViT).parameters
     unknown, missing = [repr(k) for k in given if k not in arguments], [repr(k) for k in arguments if k not in given]
@@ -66,14 +67,14 @@ def _architecture(given: object) -> dict:
     return given
 
 
-def _classes(given: object, outputs: int) -> tuple[str, ...]:
+def _classes(given: Any, outputs: int) -> tuple[str, ...]:
     _demand(all(isinstance(name, str) for name in _list(given, [None])), "'classes'", "a list of strings", given)
     if given and len(given) != outputs:
         raise ValueError(f"'classes' has {len(given)} classes, and {outputs} outputs need {outputs} or none")
     return tuple(given) or tuple(f"class {i}" for i in range(outputs))
 
 
-def _trained(given: object) -> dict:
+def _trained(given: Any) -> dict:
     _demand(isinstance(given, dict), "'trained'", "an object", given)
     for name in ("dataset", "model"):
         _demand(isinstance(given.get(name, ""), str), f"{name!r} of 'trained'", "a string", given.get(name))
@@ -83,7 +84,7 @@ def _trained(given: object) -> dict:
     return given
 
 
-def _number(value: object) -> bool:
+def _number(value: Any) -> bool:
     return type(value) in (int, float) and -LARGEST < value < LARGEST
 
 
