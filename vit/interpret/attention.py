@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vit.interpret.trace import evaluating
+
 
 @torch.no_grad()
 def attention_maps(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -17,13 +19,8 @@ def attention_maps(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     images: normalised, (B, C, H, W), on the model's device. Returns logits (B, classes) and maps (B, L, heads, N, N);
     every row sums to 1. The model, with the mode of each of its modules, stays as it was.
     """
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
+    with evaluating(model):
         logits, maps = model(images, return_attention=True)
-    finally:
-        for module in training:
-            module.training = True
     return logits, torch.stack(maps, dim=1)
 
 

@@ -4,12 +4,13 @@ The model is a `vit.model.ViT` and comes as an argument; nothing but torch is im
 not its weights, their .grad, nor the mode of any module.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from vit.interpret.trace import evaluating
 
 
 def relevance(model: nn.Module, images: Tensor, classes: Sequence[int]) -> Tensor:
@@ -141,18 +142,6 @@ def patch_filters(model: nn.Module) -> Tensor:
     """
     convs = [module for module in model.patch_embed.modules() if isinstance(module, nn.Conv2d)]
     return convs[0].weight.detach().clone()
-
-
-@contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode, and afterwards each module in the mode it was in. Never held across a yield to the caller."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _check_classes(classes: Sequence[int], num_classes: int) -> None:
