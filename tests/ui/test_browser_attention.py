@@ -237,7 +237,7 @@ def test_sections_are_filled_when_they_are_opened(open_view):
         arg=json.dumps(before.flatten().tolist(), separators=(",", ":")),
     )
     page.get_by_text("What it would say after each layer").click()
-    expect(page.locator("#attention .x-layers figure")).to_have_count(4)
+    expect(page.locator("#attention .x-layers figure")).to_have_count(3)
     page.get_by_text("Position embedding and first filters").click()
     expect(page.locator("#attention .x-filters img")).not_to_have_count(0)
     with page.expect_download() as download:
@@ -287,5 +287,5 @@ def test_a_server_that_cannot_be_reached_is_named_and_the_view_stays(open_view):
 def test_a_phone_shows_it_without_scrolling_sideways(open_view):
     page = open_view(width=390, height=844)
     page.evaluate("document.querySelectorAll('#attention details').forEach((details) => { details.open = true; })")
-    expect(page.locator("#attention .x-layers figure")).to_have_count(4)
+    expect(page.locator("#attention .x-layers figure")).to_have_count(3)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

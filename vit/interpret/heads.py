@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vit.interpret.probing import evaluating
+from vit.interpret.statistics import middle_of_picture
 
 FEW_PICTURES = 10  # a mean over fewer is an anecdote, and left out where heads are ranked
 
@@ -197,7 +198,7 @@ def _fixed_regions(grid_size: tuple[int, int]) -> Tensor:
     def box(margin: float) -> Tensor:
         return torch.outer(middle(grid_size[0], margin), middle(grid_size[1], margin))
 
-    return torch.stack([box(1 / 4), 1 - box(1 / 8)])
+    return torch.stack([middle_of_picture(grid_size), 1 - box(1 / 8)])
 
 
 @torch.no_grad()
