@@ -143,3 +143,35 @@ def test_flags_that_would_do_nothing_are_refused_by_name(picture, capsys, flags,
     assert main(["attention", str(models.CHECKPOINTS / "shapes"), picture, "--json", *flags]) == 2
     said = capsys.readouterr().err
     assert all(name in said for name in [*named, "would do nothing"]) and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda p: api.attention(p, "shapes", float("inf"), 0), "layers 1 to 3, got inf"),
+        (lambda p: api.attention(p, "shapes", 1, 1e999), "heads 1 to 4, got inf"),
+        (lambda p: api.attention(p, "shapes", float("nan"), 0), "got nan"),
+        (lambda p: api.attention(p, "shapes", None, 0), "got None"),
+        (lambda p: api.attention(p, "shapes", 1, 0, "inf,1"), "rows 1 to 8, got inf"),
+        (lambda p: api.attention(p, "shapes", 1, 0, 5), "query is text"),
+        (lambda p: api.attention(p, "shapes", 1, 0, "", ["heads"]), "mode must be heads or rollout"),
+        (lambda p: api.without_heads(p, "shapes", None), "off must be text"),
+        (lambda p: api.without_heads(p, "shapes", "1.inf"), "heads 1 to 4, got inf"),
+        (lambda p: api.relevance(p, "shapes", ["ring"]), "knows no class"),
+    ],
+)
+def test_what_endpoints_cannot_take_is_named(picture, ask, words):
+    with pytest.raises(BadInput) as error:
+        ask(picture)
+    assert words in error.value.sentence
+
+
+@pytest.mark.parametrize("question", [None, 5, [], {}, {"token": None}])
+def test_a_question_that_is_none_is_answered_in_words(question):
+    assert probes.lens(question)["error"]
+
+
+def test_heads_that_are_no_numbers_are_answered_in_words():
+    token = explorer.remember("shapes", ("shapes", 0))
+    for off in (None, 5, [[1]], [["a", "b"]], [[float("inf"), 0]], [[99, 0]]):
+        assert probes.without_heads({"token": token, "off": off})["error"]

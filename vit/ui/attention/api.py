@@ -76,6 +76,8 @@ def without_heads(image: str, model: str, off: str) -> dict[str, float]:
     """The probability of each class with some heads switched off, given as layer.head pairs from 1: "1.2, 3.1"."""
     seen = _look(image, model)
     depth, heads = seen.analysis.maps.shape[1:3]
+    if not isinstance(off, str):
+        raise BadInput(f"off must be text with layer.head pairs such as '1.2, 3.1', got {off!r}.")
     pairs = []
     for pair in off.replace(",", " ").split():
         layer, _, head = pair.partition(".")
@@ -159,15 +161,17 @@ def _whole(value: object, what: str, low: int, high: int, more: str = "") -> int
         number = float(value)
     except (TypeError, ValueError):
         number = float("nan")
-    if number != number or number != int(number) or not low <= number <= high:
+    if not low <= number <= high or number != int(number):  # NaN and infinity are in no range
         raise BadInput(f"This model has {what}s {max(low, 1)} to {high}, got {value}; choose one of them{more}.")
     return int(number)
 
 
 def _token(query: str, model) -> int:
     """The token of a query: '' is the class token, 'row,column' from 1 a patch."""
-    if not query:
+    if query in ("", None):
         return 0
+    if not isinstance(query, str):
+        raise BadInput(f"A query is text such as '3,5', or '' for the class token, got {query!r}.")
     h, w = model.grid_size
     parts = query.split(",")
     if len(parts) != 2:

@@ -30,7 +30,7 @@ def answer(probe: Callable[[Look, dict], dict]) -> Callable[[dict], dict]:
             return probe(analysis.look(*explorer.recall(str(question.get("token")))), question)
         except BadInput as error:
             return {"error": error.sentence}
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
             return {"error": f"That can't be computed: {error}"}
 
     ask.__name__, ask.__doc__ = probe.__name__, probe.__doc__  # by this name the page calls it
