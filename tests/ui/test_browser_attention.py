@@ -193,6 +193,7 @@ def test_the_sentence_speaks_of_what_is_drawn(open_view, tmp_path, shapes):
     assert middle["x"] - stage["x"] == pytest.approx(stage["width"] / 4, abs=2)
 
 
+@pytest.mark.slow
 def test_a_study_can_be_stopped(open_view):
     page = open_view()
     page.get_by_text("All heads over many test pictures").click()
@@ -211,6 +212,7 @@ def test_a_study_can_be_stopped(open_view):
     assert "is worth most" not in study.text_content()  # the first study no longer writes
 
 
+@pytest.mark.slow
 def test_the_link_opens_the_same_view_elsewhere(open_view):
     page = open_view("tab=attention&model=shapes&picture=shapes-42")
     page.locator('#attention .x-cell[data-layer="1"][data-head="2"]').click()
