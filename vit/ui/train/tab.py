@@ -73,7 +73,7 @@ class Tab(NamedTuple):
             self.run_id: run_id,
             self.form["dataset"]: dataset,
             self.form["classes"]: train_form.fill_classes(dataset),
-            **({} if run_id else self._ready(_proposed(dataset))),
+            **({} if run_id else self._ready(proposed(dataset))),
         }
 
     def begin(self, given: dict) -> dict:
@@ -159,7 +159,7 @@ class Tab(NamedTuple):
     def _missing(self, title: str, text: str) -> dict:
         """The tab as it opens, under a headline that says why there is no run."""
         return {
-            **self._ready(_proposed(_dataset())),
+            **self._ready(proposed(_dataset())),
             self.progress: train_view.head(title, text, kind="error"),
             self.form_column: gr.Column(visible=True),
             self.watching: gr.Column(visible=False),
@@ -236,7 +236,7 @@ def _dataset() -> str:
     return "shapes" if SOURCES["cifar10"].error else "cifar10"
 
 
-def _proposed(dataset: str) -> Settings:
+def proposed(dataset: str) -> Settings:
     """What the form says when a page opens."""
     minutes = min(settings.DEFAULTS.minutes, settings.MAX_MINUTES)
     return settings.read({"dataset": dataset, "model": "vit_live", "minutes": minutes})
