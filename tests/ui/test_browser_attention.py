@@ -166,6 +166,7 @@ def test_a_drag_moves_the_query_and_the_sentence_follows_it(open_view):
     assert view(page)["sentence"] == of_class_token
 
 
+@pytest.mark.slow
 def test_the_sentence_speaks_of_what_is_drawn(open_view, tmp_path, shapes):
     page = open_view("tab=attention&model=shapes&picture=shapes-17&layer=2&head=3&mode=head")
     seen = analysis.look("shapes", ("shapes", 17))
