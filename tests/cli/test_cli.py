@@ -240,10 +240,11 @@ def test_attention_by_patch_rollout_and_class_with_numbers_and_raw_maps(trained,
     assert saved["maps"].shape == (3, 4, 65, 65) and np.allclose(saved["maps"].sum(-1), 1, atol=1e-4)
     assert np.allclose(saved["rollout"][2, 1 + 8 + 2, 1:].reshape(8, 8), report["grid"], atol=1e-6)
     assert saved["position_similarity"].shape == (64, 8, 8)
-    assert np.array(report["central_region_share"]).shape == (3, 4) and 0 < report["central_region_area"] < 1
-    assert len(report["logit_lens"]) == 4
+    assert np.array(report["object_share"]).shape == (3, 4) and report["object_area"] == 0.25
+    assert report["object"] == "the middle of the picture"
+    assert len(report["logit_lens"]) == 3
     assert max(report["logit_lens"][-1], key=report["logit_lens"][-1].get) == report["prediction"]
-    assert np.array(report["distance"]).shape == (3, 4) and "Later heads" in report["early_against_late"]
+    assert np.array(report["distance"]).shape == (3, 4) and "Later heads" in report["sentence"]
     why = run("attention", folder, picture, "--relevance", "heart", "--out", tmp_path / "why.svg")
     assert why.returncode == 0 and "why heart" in why.stdout
     assert (tmp_path / "why.svg").read_text().startswith("<?xml")

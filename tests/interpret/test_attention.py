@@ -1,7 +1,6 @@
-"""Maps as numbers, numbers as sentences, and the figure of them."""
+"""Maps as numbers, and the figure of them."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,10 +13,7 @@ from vit.interpret.attention import (
     attention_entropy,
     attention_maps,
     cls_attention,
-    describe_view,
-    early_against_late,
     head_similarity,
-    head_statistics,
     patch_coverage,
     region_shares,
     rollout,
@@ -214,118 +210,6 @@ def test_similarity_is_one_for_the_same_map_and_zero_for_disjoint_ones():
     torch.testing.assert_close(head_similarity(maps, 2)[0], expected)
 
 
-@GRIDS
-def test_statistics_hold_each_number_of_each_head(grid, prefix):
-    maps = random_maps(grid=grid, prefix=prefix)
-    objects = torch.rand(2, *grid)
-    statistics = head_statistics(maps, grid, prefix, 4, objects)
-    torch.testing.assert_close(statistics.distance, attention_distance(maps, grid, prefix, 4).mean(0))
-    torch.testing.assert_close(statistics.entropy, attention_entropy(maps).mean((0, -1)))
-    torch.testing.assert_close(statistics.cls_entropy, attention_entropy(maps)[..., 0].mean(0))
-    torch.testing.assert_close(statistics.attention_to_cls, maps[:, :, :, prefix:, 0].mean((0, -1)))
-    torch.testing.assert_close(statistics.cls_to_itself, maps[:, :, :, 0, 0].mean(0))
-    torch.testing.assert_close(
-        statistics.object_share, region_shares(maps, objects[:, None], prefix).squeeze(-1).mean(0)
-    )
-    assert statistics.similarity.shape == (6, 6)
-    torch.testing.assert_close(statistics.similarity.diag(), torch.ones(6))
-    assert statistics.max_entropy == pytest.approx(math.log(maps.shape[-1]))
-    assert (statistics.entropy <= statistics.max_entropy).all()
-    assert statistics.object_area == pytest.approx(objects.mean().item())
-    assert head_statistics(maps, grid, prefix, 4).object_share is None
-
-
-def test_uniform_heads_are_at_chance_in_every_number():
-    statistics = head_statistics(uniform_maps((8, 8), 1), (8, 8), 1, 4, torch.rand(1, 8, 8))
-    for name, chance in [
-        ("distance", statistics.uniform_distance),
-        ("entropy", statistics.max_entropy),
-        ("cls_entropy", statistics.max_entropy),
-        ("attention_to_cls", statistics.uniform_share),
-        ("cls_to_itself", statistics.uniform_share),
-        ("object_share", statistics.object_area),
-    ]:
-        torch.testing.assert_close(getattr(statistics, name), torch.full((2, 2), chance), msg=name)
-    words = describe_view(statistics, 0, 0)
-    assert all(word in words for word in ["global", "diffuse", "about chance", "65 of 65 tokens"]), words
-    words = early_against_late(statistics).sentence
-    assert all(w in words for w in ["about as far", "about as focused", "about as much at the object"]), words
-
-
-def test_a_single_patch_has_nothing_to_tell_apart():
-    statistics = head_statistics(uniform_maps((1, 1), 1), (1, 1), 1, 32, torch.ones(1, 1, 1))
-    assert "about as far" in early_against_late(statistics).sentence
-
-
-def test_early_and_late_are_the_means_of_the_first_and_last_third():
-    flat = head_statistics(uniform_maps((8, 8), 1), (8, 8), 1, 4, torch.full((1, 8, 8), 0.25))
-    layers = torch.arange(7.0)[:, None]
-    statistics = replace(
-        flat,
-        **dict.fromkeys(["cls_entropy", "attention_to_cls", "cls_to_itself"], torch.zeros(7, 2)),
-        distance=2 + layers + torch.tensor([-0.5, 0.5]),
-        entropy=4 - layers / 2 + torch.tensor([-0.5, 0.5]),
-        object_share=0.2 + layers / 10 + torch.zeros(2),
-    )
-    compared = early_against_late(statistics)
-    assert compared.layers == 2
-    assert (compared.early["distance"], compared.late["distance"]) == (2.5, 7.5)
-    assert (compared.early["entropy"], compared.late["entropy"]) == (3.75, 1.25)
-    assert compared.sentence == (
-        "The first 2 layers look 2.5 px away on average, the last 2 7.5 px; entropy 3.75 → 1.25 nats of at most 4.17; "
-        "attention on the object 25% → 75%, which covers 25% of the picture. "
-        "Later heads look farther, focus more and look more at the object."
-    )
-    backwards = replace(statistics, distance=statistics.distance.flip(0), entropy=statistics.entropy.flip(0))
-    backwards = replace(backwards, object_share=statistics.object_share.flip(0))
-    said = early_against_late(backwards).sentence
-    assert said.endswith("Later heads look less far, spread more and look less at the object.")
-    unmasked = early_against_late(replace(statistics, object_share=None, object_area=None))
-    assert "object" not in unmasked.sentence
-    assert "object_share" not in unmasked.early
-
-
-def test_a_single_layer_is_not_compared_with_itself():
-    statistics = head_statistics(random_maps(L=1), (3, 4), 1, 4)
-    compared = early_against_late(statistics)
-    assert compared.early == compared.late
-    assert "one layer" in compared.sentence
-
-
-@pytest.mark.parametrize(
-    ("share", "area", "verdict"),
-    [
-        (0.5, 0.2, "more than chance"),
-        (0.95, 0.8, "more than chance"),
-        (0.1, 0.2, "less than chance"),
-        (0.22, 0.2, "about chance"),
-        (1, 1, "about chance"),
-        (0, 0, "about chance"),
-    ],
-)
-def test_a_view_is_described_by_its_own_numbers(share, area, verdict):
-    flat = head_statistics(uniform_maps((8, 8), 1), (8, 8), 1, 4, torch.full((1, 8, 8), area))
-    head = torch.tensor([[False, False], [False, True]])
-    statistics = replace(
-        flat,
-        distance=flat.distance.masked_fill(head, 3.21),
-        entropy=flat.entropy.masked_fill(head, math.log(5)),
-        object_share=flat.object_share.masked_fill(head, share),
-    )
-    words = describe_view(statistics, 1, 1)
-    assert "3.2 px" in words
-    assert f"{flat.uniform_distance:.1f} px: local" in words
-    assert "1.61 of at most 4.17 nats, as if over 5 of 65 tokens: focused" in words
-    assert f"{share:.0%}" in words and f"covers {area:.0%}" in words and verdict in words
-    assert "global" in describe_view(statistics, 0, 1)
-
-
-def test_without_an_object_the_description_tells_what_the_class_token_gets():
-    words = describe_view(head_statistics(uniform_maps((8, 8), 1), (8, 8), 1, 4), 0, 0)
-    assert "object" not in words
-    assert "1.5% of their attention; an even share is 1.5%" in words
-
-
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -338,9 +222,6 @@ def test_without_an_object_the_description_tells_what_the_class_token_gets():
         (lambda m: region_shares(m, torch.ones(3, 4), 1), ["(B, R, h, w)", "(3, 4)"]),
         (lambda m: region_shares(m, torch.ones(3, 1, 3, 4), 1), ["B = 2"]),
         (lambda m: region_shares(m, torch.ones(2, 1, 4, 4), 1), ["make 17"]),
-        (lambda m: head_statistics(m, (3, 4), 1, 4, torch.ones(2, 12, 16)), ["(2, 3, 4)", "patch_coverage"]),
-        (lambda m: describe_view(head_statistics(m, (3, 4), 1, 4), 3, 0), ["0 to 2", "layer 3"]),
-        (lambda m: describe_view(head_statistics(m, (3, 4), 1, 4), 0, -1), ["head -1"]),
     ],
 )
 def test_a_wrong_shape_is_refused_and_named(call, words):

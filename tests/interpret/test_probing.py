@@ -1,4 +1,4 @@
-"""A model run on purpose: relevance, the logit lens, regions of a picture; and what probing leaves as it was."""
+"""A model run on purpose: relevance, the logit lens; and what probing leaves as it was."""
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from vit.data import normalize
 from vit.evaluation import evaluate
 from vit.interpret import heads, probing
 from vit.interpret.attention import attention_maps, rollout
+from vit.interpret.trace import trace
 from vit.training import TrainConfig, train
 
 
@@ -37,8 +38,7 @@ PROBES = {
     "relevance": lambda model, images, dataset: probing.relevance(model, images, [0, 1]),
     "head_importance": lambda model, images, dataset: last(heads.head_importance(model, dataset)),
     "head_regions": lambda model, images, dataset: last(heads.head_regions(model, dataset)),
-    "logit_lens": lambda model, images, dataset: probing.logit_lens(model, images),
-    "patch_regions": lambda model, images, dataset: probing.patch_regions(model, images),
+    "logit_lens": lambda model, images, dataset: probing.logit_lens(model, trace(model, images)),
     "position_similarity": lambda model, images, dataset: probing.position_similarity(model),
     "patch_filters": lambda model, images, dataset: probing.patch_filters(model).zero_(),
 }
@@ -119,46 +119,16 @@ def test_a_distilled_models_relevance_is_the_mean_of_both_prefix_tokens_rows(dis
 @pytest.mark.parametrize("which", ["small_vit", "distilled"])
 def test_the_lens_ends_with_the_models_own_logits(which, images, request):
     model = request.getfixturevalue(which)
-    cls, patches = probing.logit_lens(model, images)
+    record = trace(model, images)
+    cls, patches = probing.logit_lens(model, record)
     L = len(model.blocks)
-    assert cls.shape == (2, L + 1, 10)
-    assert patches.shape == (2, L + 1, 64, 10)
+    assert cls.shape == (2, L, 10)
+    assert patches.shape == (2, L, 64, 10)
     torch.testing.assert_close(cls[:, -1], model(images), atol=1e-5, rtol=0)
-    embedded = model.embed(images)
-    torch.testing.assert_close(cls[:, 0], model.classify(embedded))
-    prefix = model.num_prefix_tokens
-    torch.testing.assert_close(patches[:, 0], model.head(model.norm(embedded))[:, prefix:])
-
-
-def test_kmeans_separates_separated_clusters_and_is_deterministic():
-    torch.manual_seed(0)
-    centres = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
-    truth = torch.randint(3, (60,))
-    points = centres[truth] + torch.randn(60, 2) / 2
-    labels = probing.kmeans(points, 3)
-    assert torch.equal(labels, probing.kmeans(points, 3))
-    for c in range(3):
-        assert len(labels[truth == c].unique()) == 1
-    assert len(labels.unique()) == 3
-    assert not probing.kmeans(points, 1).any()
-    assert len(probing.kmeans(points, 60).unique()) == 60
-    assert not probing.kmeans(torch.ones(5, 2), 3).any()  # one point, five times
-
-
-def test_regions_of_a_picture_follow_its_tokens_from_the_centre_outwards(distilled):
-    # Tokens that no layer changes: what the patches show is what they are clustered by.
-    for block in distilled.blocks:
-        for layer in (block.attn.proj, block.mlp.fc2):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-    nn.init.zeros_(distilled.pos_embed)
-    nn.init.ones_(distilled.norm.weight)
-    image = torch.zeros(1, 3, 32, 32)
-    image[:, :, 8:24, 12:20] = 3
-    expected = torch.ones(8, 8, dtype=torch.long)
-    expected[2:6, 3:5] = 0
-    assert torch.equal(probing.patch_regions(distilled, image, k=2)[0], expected)
-    assert torch.equal(probing.patch_regions(distilled, image, k=3)[0].clamp_max(1), expected)  # only two are there
+    first = record.layers[0].output
+    torch.testing.assert_close(cls[:, 0], model.classify(first))
+    torch.testing.assert_close(patches[:, 0], model.head(model.norm(first))[:, model.num_prefix_tokens :])
+    assert not torch.allclose(cls[0, 0], cls[1, 0])  # it begins where the picture has a say
 
 
 @pytest.mark.parametrize("which", ["small_vit", "distilled"])
@@ -185,8 +155,6 @@ def test_the_filters_are_those_that_meet_the_pixels():
         (lambda m, x: probing.relevance(m, x, [-1, 2]), ["0 to 9", "[-1, 2]"]),
         (lambda m, x: probing.relevance(m, x, []), ["at least one"]),
         (lambda m, x: probing.relevance(m, x[0], [1]), ["(B, 3, 32, 32)"]),
-        (lambda m, x: probing.patch_regions(m, x, k=65), ["64", "65"]),
-        (lambda m, x: probing.kmeans(torch.ones(3, 2), 0), ["3", "0"]),
     ],
 )
 def test_what_is_not_there_is_refused(call, words, small_vit, images):

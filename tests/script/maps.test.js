@@ -12,9 +12,9 @@ async function packed() {
   const rowPeaks = Float32Array.from({ length: size }, (_, i) => (i + 1) / size);
   const columnPeaks = Float32Array.from({ length: L * C * prefix }, (_, i) => 1 / (i + 2));
   const all = Buffer.concat([rows, columns, ...[rowPeaks, columnPeaks].map((peaks) => Buffer.from(peaks.buffer))]);
-  const similarity = Buffer.from(Uint8Array.of(1, 2, 3)).toString("base64");
+  const patches = deflateSync(Buffer.from(Float32Array.of(0.5, 2).buffer)).toString("base64");
   const maps = { channels: C, pool: 1, bytes: deflateSync(all).toString("base64") };
-  const view = await unpack({ shape: [L, heads, h, w], prefix, maps, similarity });
+  const view = await unpack({ shape: [L, heads, h, w], prefix, maps, patches });
   const weight = (layer, channel, query, patch) => {
     const row = (layer * C + channel) * N + query;
     return rows[row * P + patch] * rowPeaks[row] / 255;

@@ -1,24 +1,38 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { column, spread } from "../../vit/ui/attention/script/words.js";
+import { column, evenDistance, numbersOf, sentence } from "../../vit/ui/attention/script/words.js";
 
-const view = { h: 4, w: 4, P: 16, heads: 3, size: { width: 32, height: 32 } };
-
-test("uniform weights have entropy ln P and lie as far away as evenly spread ones", () => {
-  const { distance, even, entropy } = spread(view, new Float64Array(16).fill(0.02), 5);
-  assert.ok(Math.abs(entropy - Math.log(16)) < 1e-12 && Math.abs(distance - even) < 1e-12 && even > 0);
-});
-
-test("all weight on one patch has entropy 0 and that patch's distance, in pixels", () => {
-  const map = new Float64Array(16);
-  map[15] = 0.3;
-  const { distance, entropy, peak } = spread(view, map, 0);
-  assert.ok(Math.abs(distance - 8 * Math.hypot(3, 3)) < 1e-12);
-  assert.deepEqual([Math.abs(entropy), peak], [0, 15]);
-  assert.equal(spread(view, map, 15).distance, 0);
-});
+const [L, heads, h, w] = [2, 3, 4, 4], P = h * w, size = 2 * L * (heads + 2) * P;
+const view = {
+  L, heads, h, w, P, N: P + 1, pool: 1, size: { width: 32, height: 32 }, reach: [0.5, 0.9], unread: "Nothing reads this.",
+  patches: Float32Array.from({ length: 4 * size }, (_, i) => i < 3 * size ? i : i % P), // each number says where it stands
+  sentences: { to: [["a"], ["b"]], by: [["c"], ["d"]] },
+};
+const chosen = { source: "head", head: 0, query: -1, layer: 0, direction: "to" };
 
 test("after the heads come their mean and the rollout", () => {
   const columns = ["head", "mean", "rollout"].map((source) => column({ view, state: { head: 1, source } }));
   assert.deepEqual(columns, [1, 3, 4]);
+});
+
+test("evenly spread weights lie as far away as the other patches do on average", () => {
+  const expected = Array.from({ length: P }, (_, i) => 8 * Math.hypot(Math.floor(i / w) - 1, i % w - 1)).reduce((a, b) => a + b) / P;
+  assert.ok(Math.abs(evenDistance(view, 5) - expected) < 1e-12);
+});
+
+test("a patch's numbers are those of its direction, layer, view and place, four parts one after the other", () => {
+  for (const [direction, d] of [["to", 0], ["by", 1]]) for (let layer = 0; layer < L; layer++) for (let at = 0; at < heads + 2; at++) {
+    const place = ((d * L + layer) * (heads + 2) + at) * P + 7;
+    assert.deepEqual(numbersOf(view, { layer, query: 7, direction }, at), { distance: place, entropy: size + place, peak: 2 * size + place, where: 7 });
+  }
+});
+
+test("the sentence follows the direction, and says where nothing reads the map", () => {
+  const say = (changes, other = {}) => sentence({ view: { ...view, ...other }, state: { ...chosen, ...changes } });
+  assert.equal(say({}), "Layer 1, head 1. a");
+  assert.equal(say({ direction: "by", layer: 1 }), "Layer 2, head 1. d");
+  assert.match(say({ query: 3 }), /^Layer 1, head 1\. The patch in row 1, column 4 looks .* of 17 tokens; .* itself, /);
+  assert.match(say({ query: 3, direction: "by" }), /What attends to the patch in row 1, column 4 lies .* of 16 patches;/);
+  assert.match(say({ query: 3, layer: 1 }), /^Layer 2, head 1\. Nothing reads this\. The patch/);
+  assert.match(say({ query: 3 }, { patches: null, pool: 2 }), /too many patches/);
 });

@@ -67,13 +67,13 @@ def test_what_is_no_picture_is_refused_by_its_own_name_alone(client, picture, tm
 
 
 def test_attention_gives_the_grid_and_the_figure(client, picture):
-    result, figure = client.predict(picture, "shapes", 2, 1, api_name="/attention")
+    result, figure = client.predict(picture, "shapes", 2, 1, figure=True, api_name="/attention")
     assert [len(row) for row in result["grid"]] == [len(result["grid"])] * len(result["grid"])
     assert 0 < sum(map(sum, result["grid"])) <= 1.0001
     width, height = Image.open(figure).size
     assert width > 2 * height
-    mean, _ = client.predict(picture, "shapes", 2, 0, api_name="/attention")
-    assert mean["grid"] != result["grid"]
+    mean, none = client.predict(picture, "shapes", 2, 0, api_name="/attention")
+    assert mean["grid"] != result["grid"] and none is None
 
 
 def test_a_program_trains_a_model_and_uses_it(client, picture):

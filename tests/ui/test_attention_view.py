@@ -1,4 +1,4 @@
-"""What the Attention tab sends: bytes that decode to the maps, numbers and sentences that are vit.attention's own."""
+"""What the Attention tab sends: bytes that decode to the maps, numbers and sentences that are vit.interpret's own."""
 
 import base64
 import io
@@ -10,27 +10,25 @@ import numpy as np
 import pytest
 import torch
 
-from vit.interpret.attention import attention_distance, describe_view, rollout
+from vit.interpret.attention import rollout
+from vit.interpret.statistics import TABLE
 from vit.model import ViT
-from vit.ui import pictures
+from vit.ui import analysis, pictures
+from vit.ui.analysis import Look
 from vit.ui.attention import probes
 from vit.ui.attention import view as explorer
 from vit.ui.errors import BadInput
-from vit.ui.pictures import Look
 
 
 def looked(model: ViT, mask: bool = True) -> Look:
-    """A Look at noise, as pictures.look makes it."""
+    """A Look at noise."""
     generator = torch.Generator().manual_seed(0)
     size = model.config["img_size"]
-    model.eval()
     model.classes = tuple(f"class {i}" for i in range(model.head.out_features))
     pixels = torch.randint(0, 256, (3, size, size), generator=generator, dtype=torch.uint8)
-    with torch.no_grad():
-        logits, maps = model((pixels[None] / 255 - 0.5) / 0.5, return_attention=True)
     covered = torch.zeros(size, size, dtype=torch.bool)
     covered[: size // 2, : size // 2] = True
-    return Look(model, pixels, logits[0].softmax(0), torch.stack(maps, 1), "class 0", covered if mask else None)
+    return analysis.see(model, pixels, "class 0", covered if mask else None)
 
 
 def unpack(packed: dict, shape: tuple[int, int, int, int], prefix: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +56,7 @@ def test_bytes_decode_to_the_maps_within_half_a_step(distilled):
     sent = explorer.payload(seen, "m", ("shapes", 3))
     assert sent["shape"] == [2, 3, 6, 6] and sent["prefix"] == prefix and sent["maps"]["pool"] == 1
     rows, columns = unpack(sent["maps"], sent["shape"], prefix)
-    true = torch.cat([seen.maps, rollout(seen.maps)[:, :, None]], 2)[0].numpy()  # (L, C, N, N)
+    true = torch.cat([seen.analysis.maps, rollout(seen.analysis.maps)[:, :, None]], 2)[0].numpy()  # (L, C, N, N)
     patches, given = true[..., prefix:], np.swapaxes(true[..., :prefix], -1, -2)
     assert (abs(rows - patches) <= patches.max(-1, keepdims=True) / 509).all()
     assert (abs(columns - given) <= given.max(-1, keepdims=True) / 509).all()
@@ -75,7 +73,7 @@ def test_a_model_of_12_layers_12_heads_and_14_x_14_patches_is_sent_in_less_than_
     assert len(json.dumps(sent)) < 2_000_000
     rows, columns = unpack(sent["maps"], sent["shape"], 1)
     assert sent["maps"]["pool"] == 2 and rows.shape == (12, 13, 1 + 49, 196)
-    maps = seen.maps[0].numpy()
+    maps = seen.analysis.maps[0].numpy()
     step = maps.max(-1) / 509
     assert (abs(rows[:, :12, 0] - maps[:, :, 0, 1:]) <= step[:, :, 0, None]).all()
     assert abs(columns[:, :12, 0] - maps[..., 0]).max() <= maps[..., 0].max() / 509
@@ -83,22 +81,38 @@ def test_a_model_of_12_layers_12_heads_and_14_x_14_patches_is_sent_in_less_than_
     assert (abs(rows[:, :12, 1] - block) <= block.max(-1, keepdims=True) / 509).all()
 
 
-def test_numbers_and_sentences_are_those_of_the_library(small_vit):
+def test_each_row_of_the_table_comes_with_its_numbers_and_none_is_nan(small_vit):
     seen = looked(small_vit)
     sent = explorer.payload(seen, "m", ("shapes", 3))
-    distance = attention_distance(seen.maps, (8, 8), 1, 4)[0]
-    assert np.allclose(np.array(sent["statistics"]["distance"]["values"])[:, :3], distance, atol=1e-4)
-    statistics = explorer.view_statistics(seen, explorer.object_of(seen)[0])
-    assert sent["sentences"][1][2] == describe_view(statistics, 1, 2)
-    assert len({sentence for row in sent["sentences"] for sentence in row}) > 9  # they change with the view
-    assert sent["statistics"]["entropy"]["uniform"] == pytest.approx(math.log(65))
+    json.dumps(sent, allow_nan=False)
+    assert [row["name"] for row in sent["statistics"]] == [row.name for row in TABLE]
+    for row, sent_row in zip(TABLE, sent["statistics"]):
+        assert {"title", "unit", "digits", "meaning", "reference", "top"} <= sent_row.keys()
+        assert np.array(sent_row["values"]).shape == (3, 5)
+        largest = max(v for layer in sent_row["values"] for v in layer[:3] if v is not None)
+        assert sent_row["top"] >= largest, row.name
+    assert sent["sentences"] == seen.analysis.sentences
+    assert len({sentence for row in sent["sentences"]["to"] for sentence in row}) > 9  # they change with the view
+    assert len(sent["sentences"]["by"]) == 3 and not set(sent["sentences"]["by"][0]) & set(sent["sentences"]["to"][0])
+
+
+def test_what_is_said_of_patches_comes_exactly_unless_they_are_pooled(small_vit, monkeypatch):
+    seen = looked(small_vit)
+    sent = explorer.payload(seen, "m", ("shapes", 3))
+    numbers = np.frombuffer(zlib.decompress(base64.b64decode(sent["patches"])), "<f4").reshape(4, 2, 3, 5, 64)
+    told = seen.analysis.patches
+    assert (numbers[0] == told.distance.numpy()).all() and (numbers[2] == told.peak.numpy()).all()
+    assert (numbers[3] == told.place.numpy()).all()
+    monkeypatch.setattr(explorer, "MAX_BYTES", 1000)
+    assert explorer.payload(seen, "m", ("shapes", 3))["patches"] is None
 
 
 def test_without_a_mask_nothing_is_called_an_object(small_vit):
     sent = explorer.payload(looked(small_vit, mask=False), "m", ("upload", "/tmp/secret.png"))
-    said = json.dumps([sent["sentences"], sent["comparison"], sent["region"]])
-    assert "the object" not in said and "the central region" in said
+    said = json.dumps([sent["sentences"], sent["comparison"], [row["title"] for row in sent["statistics"]]])
+    assert "the object" not in said and "the middle of the picture" in said and sent["middle"]
     assert sent["picture"] is None and "secret" not in json.dumps(sent)
+    assert not explorer.payload(looked(small_vit), "m", ("shapes", 3))["middle"]
 
 
 def test_pictures_and_masks_take_the_models_size(shapes):
@@ -123,29 +137,31 @@ def test_a_forgotten_picture_is_refused_with_a_remedy(monkeypatch):
 def asked(small_vit, monkeypatch):
     """Asks a probe about noise through a small model."""
     seen = looked(small_vit)
-    monkeypatch.setattr(probes.pictures, "look", lambda key, picture: seen)
+    monkeypatch.setattr(analysis, "look", lambda key, picture: seen)
     token = explorer.remember("m", ("shapes", 3))
     return lambda probe, **question: probe({"token": token, **question}), seen
 
 
 def test_a_head_off_is_the_models_own_mask(asked):
     ask, seen = asked
-    assert ask(probes.without_heads, off=[])["probabilities"] == pytest.approx(seen.probabilities.tolist(), abs=1e-4)
+    assert ask(probes.without_heads, off=[])["probabilities"] == pytest.approx(seen.probabilities.tolist(), abs=1e-6)
     mask = torch.ones(3, 3)
     mask[1, 2] = 0
     with torch.no_grad():
         expected = seen.model((seen.pixels[None] / 255 - 0.5) / 0.5, head_mask=mask)[0].softmax(0)
-    assert ask(probes.without_heads, off=[[1, 2]])["probabilities"] == pytest.approx(expected.tolist(), abs=1e-4)
+    assert ask(probes.without_heads, off=[[1, 2]])["probabilities"] == pytest.approx(expected.tolist(), abs=1e-6)
 
 
 def test_probes_answer_for_every_class_layer_and_patch(asked):
     ask, seen = asked
     answer = ask(probes.relevance, classes=[3, 7])
     assert answer["classes"] == [3, 7] and [len(grid) for grid in answer["grids"]] == [64, 64]
+    for grid, sentence, c in zip(answer["grids"], answer["sentences"], (3, 7)):
+        assert f"Total {sum(grid):.3g} for class {c}" in sentence
     lens = ask(probes.lens)
-    assert len(lens["cls"]) == 4 and [len(row) for row in lens["patches"]] == [64] * 4
+    assert len(lens["cls"]) == 3 and [len(row) for row in lens["patches"]] == [64] * 3
     last = dict(lens["cls"][-1])
-    assert last[seen.probabilities.argmax().item()] == pytest.approx(seen.probabilities.max().item(), abs=1e-3)
+    assert last[seen.probabilities.argmax().item()] == pytest.approx(seen.probabilities.max().item(), abs=1e-6)
     weights = ask(probes.weights)
     cosine = np.frombuffer(base64.b64decode(weights["positions"]), np.uint8).reshape(64, 64)
     assert (cosine.diagonal() >= 254).all() and len(weights["filters"]) == 24
@@ -170,5 +186,5 @@ def test_figures_are_saved_in_each_format(asked, kind, magic):
 def test_raw_maps_are_saved_exactly(asked):
     ask, seen = asked
     saved = np.load(io.BytesIO(base64.b64decode(ask(probes.export, format="npz")["content"])))
-    assert (saved["maps"] == seen.maps[0].numpy()).all()
+    assert (saved["maps"] == seen.analysis.maps[0].numpy()).all()
     assert saved["rollout"].shape == (3, 65, 65) and saved["num_prefix_tokens"] == 1

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import colormaps
+from PIL import Image
 from playwright.sync_api import expect
 
 from vit.data import normalize
 from vit.interpret.attention import attention_maps
 from vit.live import models
+from vit.ui import analysis
 from vit.weights.checkpoint import from_pretrained
 
 # What the other tabs load at the start has come when nothing has for a second and a half.
@@ -165,6 +167,34 @@ def test_a_drag_moves_the_query_and_the_sentence_follows_it(open_view):
 
 
 @pytest.mark.slow
+def test_the_sentence_speaks_of_what_is_drawn(open_view, tmp_path, shapes):
+    page = open_view("tab=attention&model=shapes&picture=shapes-17&layer=2&head=3&mode=head")
+    seen = analysis.look("shapes", ("shapes", 17))
+    to, by = (seen.analysis.sentences[direction] for direction in ("to", "by"))
+    assert view(page)["sentence"] == f"Layer 2, head 3. {to[1][2]}"
+    page.get_by_role("radio", name="Attended by").click()
+    assert view(page)["sentence"] == f"Layer 2, head 3. {by[1][2]}"
+    page.locator('#attention .x-cell[data-layer="2"][data-head="2"]').click()
+    assert view(page)["sentence"].startswith("Layer 3, head 3. Nothing reads this")
+    distance = page.locator('#attention .x-chart[data-name="distance"]')
+    expect(distance.locator("b")).to_have_text("–")
+    page.locator('#attention .x-cell[data-layer="0"][data-head="2"]').click()
+    expect(distance.locator("b")).to_have_text(f"{seen.analysis.statistics.get('distance', 0, 2):.1f} px")
+    page.get_by_role("radio", name="Attends to").click()
+    page.locator("#attention .x-stage").press("ArrowDown")  # to the patch in row 5, column 5
+    numbers, at = seen.analysis.patches, (0, 0, 2, 4 * 8 + 4)
+    assert f"looks {numbers.distance[at]:.1f} px away" in view(page)["sentence"]
+    assert f"Entropy {numbers.entropy[at]:.2f} nats" in view(page)["sentence"]
+    assert page.locator("#attention .x-middle").is_hidden()  # the object is known
+    Image.fromarray(shapes.test.images[3].permute(1, 2, 0).numpy()).save(tmp_path / "mine.png")
+    page.locator(".x-picker input[type=file]").set_input_files(tmp_path / "mine.png")
+    expect(page.locator("#attention .x-middle")).to_be_visible()
+    stage, middle = (page.locator(f"#attention {name}").bounding_box() for name in (".x-stage", ".x-middle"))
+    assert middle["width"] == pytest.approx(stage["width"] / 2, abs=2)
+    assert middle["x"] - stage["x"] == pytest.approx(stage["width"] / 4, abs=2)
+
+
+@pytest.mark.slow
 def test_a_study_can_be_stopped(open_view):
     page = open_view()
     page.get_by_text("All heads over many test pictures").click()
@@ -239,7 +269,7 @@ def test_sections_are_filled_when_they_are_opened(open_view):
         arg=json.dumps(before.flatten().tolist(), separators=(",", ":")),
     )
     page.get_by_text("What it would say after each layer").click()
-    expect(page.locator("#attention .x-layers figure")).to_have_count(4)
+    expect(page.locator("#attention .x-layers figure")).to_have_count(3)
     page.get_by_text("Position embedding and first filters").click()
     expect(page.locator("#attention .x-filters img")).not_to_have_count(0)
     with page.expect_download() as download:
@@ -263,8 +293,6 @@ def test_a_picture_is_drawn_soon_after_it_is_chosen(open_view):
 
 
 def test_an_upload_has_no_link(open_view, tmp_path, shapes):
-    from PIL import Image
-
     Image.fromarray(shapes.test.images[3].permute(1, 2, 0).numpy()).save(tmp_path / "mine.png")
     page = open_view()
     before = page.locator("#attention .x-sentence").text_content()
@@ -289,5 +317,5 @@ def test_a_server_that_cannot_be_reached_is_named_and_the_view_stays(open_view):
 def test_a_phone_shows_it_without_scrolling_sideways(open_view):
     page = open_view(width=390, height=844)
     page.evaluate("document.querySelectorAll('#attention details').forEach((details) => { details.open = true; })")
-    expect(page.locator("#attention .x-layers figure")).to_have_count(4)
+    expect(page.locator("#attention .x-layers figure")).to_have_count(3)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from vit.live import datasets, models, runs, storage
 from vit.live.run import Run
-from vit.ui import errors, page, pictures
+from vit.ui import analysis, errors, page
 from vit.ui.train import outcome
 from vit.ui.train import view as train_view
 from vit.weights.checkpoint import CheckpointError, from_pretrained
@@ -231,7 +231,7 @@ def test_what_overflows_on_a_picture_alone_never_becomes_a_probability(monkeypat
     with torch.no_grad():
         small_vit.head.bias[3] = NAN
     with pytest.raises(errors.BadInput, match="overflow on this picture"):
-        pictures.look("any", ("shapes", 0))
+        analysis.look("any", ("shapes", 0))
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from vit.weights.checkpoint import from_pretrained
 def test_attention_of_a_patch_and_rollout(client, picture):
     by_patch, _ = client.predict(picture, "shapes", 2, 1, "3,4", "heads", api_name="/attention")
     of_class, _ = client.predict(picture, "shapes", 2, 1, api_name="/attention")
-    through, _ = client.predict(picture, "shapes", 2, 1, "", "rollout", api_name="/attention")
+    through, _ = client.predict(picture, "shapes", 2, 0, "", "rollout", api_name="/attention")
     assert len({str(result["grid"]) for result in (by_patch, of_class, through)}) == 3
     for query, words in (("9,1", "rows 1 to 8, got 9"), ("3", "row,column"), ("a,b", "rows 1 to 8")):
         with pytest.raises(AppError, match=words):
@@ -25,8 +25,9 @@ def test_attention_of_a_patch_and_rollout(client, picture):
 
 def test_statistics_of_all_heads(client, picture):
     said = client.predict(picture, "shapes", api_name="/attention_statistics")
-    assert [len(row) for row in said["distance"]] == [4, 4, 4] and "Later heads" in said["sentence"]
-    assert max(map(max, said["entropy"])) <= said["max_entropy"] and said["object"] == "the central region"
+    assert [len(row) for row in said["distance"]] == [4, 4, 4] and said["distance"][2] == [None] * 4
+    assert "Later heads" in said["sentence"]
+    assert max(map(max, said["entropy"])) <= said["max_entropy"] and said["object"] == "the middle of the picture"
 
 
 def test_relevance_of_two_classes(client, picture):
@@ -91,7 +92,7 @@ def test_a_head_that_does_not_stand_out_is_not_named():
 
 def test_what_it_would_say_after_each_layer(client, picture):
     said = client.predict(picture, "shapes", api_name="/logit_lens")
-    assert [len(said["class_token"]), len(said["patches"])] == [4, 4]  # the embedding and three layers
+    assert [len(said["class_token"]), len(said["patches"])] == [3, 3]  # a row a layer
     assert all(sum(row.values()) == pytest.approx(1, abs=1e-4) for row in said["class_token"])
     whole = client.predict(picture, "shapes", "", api_name="/without_heads")
     assert said["class_token"][-1] == pytest.approx(whole, abs=1e-4)

@@ -8,9 +8,8 @@ import torch
 
 from vit.cli.flags import CHECKPOINT, JSON, Command, print_report
 from vit.cli.inputs import model_and_images
-from vit.interpret.attention import attention_maps, early_against_late, head_statistics, rollout
-from vit.interpret.probing import central_region, logit_lens, position_similarity, relevance
-from vit.model import ViT
+from vit.interpret.analysis import Analysis
+from vit.interpret.probing import position_similarity
 
 
 def add(command: Command) -> None:
@@ -31,6 +30,7 @@ def add(command: Command) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    _check_idle_flags(arguments)
     arguments.images = [arguments.image]
     model, images = model_and_images(arguments)
     depth, heads = len(model.blocks), model.num_heads
@@ -39,44 +39,44 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--layer must be 1 to {depth} for this model, got {layer}.")
     if arguments.head is not None and not 1 <= arguments.head <= heads:
         raise ValueError(f"--head must be 1 to {heads} here, got {arguments.head}; leave it out for their mean.")
-    if arguments.out is None and not arguments.json:
-        raise ValueError("There is nothing to do: give --out FILE for a figure or the raw maps, --json for numbers.")
-    logits, maps = attention_maps(model, images)
-    grid, which = _attention_grid(arguments, model, images, maps, layer)
-    said = model.classes[logits.argmax()]
+    analysis = Analysis(model, images)
+    grid, which = _attention_grid(arguments, analysis, layer)
+    said = model.classes[analysis.probabilities.argmax()]
     title = f"{said} · {which}" if arguments.relevance else f"{said} · layer {layer} of {depth}, {which}"
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        _save_attention(arguments.out, model, images, maps, grid, title)
-    centre = central_region(model, images)
-    statistics = head_statistics(maps, model.grid_size, model.num_prefix_tokens, model.config["patch_size"], centre)
-    lens = model.probabilities(logit_lens(model, images)[0][0])
+        _save_attention(arguments.out, analysis, grid, title)
     report = {
         "prediction": said,
         "view": which,
-        "layer": layer,
+        "layer": None if arguments.relevance else layer,
         "grid": grid.tolist(),
-        "distance": statistics.distance.tolist(),
-        "entropy": statistics.entropy.tolist(),
-        "attention_to_cls": statistics.attention_to_cls.tolist(),
-        "central_region_share": statistics.object_share.tolist(),
-        "central_region_area": statistics.object_area,
-        "similarity": statistics.similarity.tolist(),
-        "logit_lens": [dict(zip(model.classes, row)) for row in lens.tolist()],
-        "uniform_distance": statistics.uniform_distance,
-        "max_entropy": statistics.max_entropy,
-        "early_against_late": early_against_late(statistics).sentence.replace("the object", "the central region"),
+        **analysis.report(),
+        "logit_lens": [dict(zip(model.classes, row)) for row in analysis.lens[0].tolist()],
     }
     print_report(arguments.json, report, f"{title}: {arguments.out}")
 
 
-def _attention_grid(arguments, model: ViT, images, maps, layer: int) -> tuple[torch.Tensor, str]:
+def _check_idle_flags(arguments: argparse.Namespace) -> None:
+    """Raises ValueError where there is nothing to do, or where a flag would do nothing beside another."""
+    if arguments.out is None and not arguments.json:
+        raise ValueError("There is nothing to do: give --out FILE for a figure or the raw maps, --json for numbers.")
+    idle = {"--relevance": ("layer", "head", "query"), "--rollout": ("head",)}
+    for flag, names in idle.items():
+        beside = [f"--{name}" for name in names if getattr(arguments, name) is not None]
+        if getattr(arguments, flag[2:]) and beside:
+            what = "a class's map goes through all layers and heads" if flag == "--relevance" else "it is of all heads"
+            raise ValueError(f"{', '.join(beside)} would do nothing beside {flag}: {what}; leave out one of them.")
+
+
+def _attention_grid(arguments, analysis: Analysis, layer: int) -> tuple[torch.Tensor, str]:
     """The map that was asked for, (h, w), and what to call it."""
+    model = analysis.model
     if arguments.relevance:
         if arguments.relevance not in model.classes:
             known = ", ".join(model.classes)
             raise ValueError(f"--relevance must be one of {known}, got {arguments.relevance!r}.")
-        return relevance(model, images, [model.classes.index(arguments.relevance)])[0, 0], f"why {arguments.relevance}"
+        return analysis.relevance([model.classes.index(arguments.relevance)])[0], f"why {arguments.relevance}"
     (h, w), token, asker = model.grid_size, 0, ""
     if arguments.query:
         row, _, column = arguments.query.partition(",")
@@ -84,20 +84,17 @@ def _attention_grid(arguments, model: ViT, images, maps, layer: int) -> tuple[to
             raise ValueError(f"--query must be ROW,COL from 1,1 to {h},{w}, got {arguments.query!r}.")
         token = model.num_prefix_tokens + (int(row) - 1) * w + int(column) - 1
         asker = f", query {arguments.query}"
-    if arguments.rollout:
-        attn, which = rollout(maps)[0, layer - 1], "rollout"
-    elif arguments.head is None:
-        attn, which = maps[0, layer - 1].mean(0), "mean of heads"
-    else:
-        attn, which = maps[0, layer - 1, arguments.head - 1], f"head {arguments.head}"
-    return attn[token, model.num_prefix_tokens :].unflatten(0, (h, w)), which + asker
+    head = None if arguments.head is None else arguments.head - 1
+    which = "rollout" if arguments.rollout else "mean of heads" if head is None else f"head {head + 1}"
+    return analysis.grid(layer - 1, head, token, arguments.rollout), which + asker
 
 
-def _save_attention(out: Path, model: ViT, images, maps, grid, title: str) -> None:
+def _save_attention(out: Path, analysis: Analysis, grid, title: str) -> None:
     """A figure; or with .npz raw maps (L, heads, N, N), rollout (L, N, N), the grid asked for, position similarity."""
-    picture = model.denormalize(images)[0].permute(1, 2, 0).numpy()
+    model = analysis.model
+    picture = model.denormalize(analysis.images)[0].permute(1, 2, 0).numpy()
     if out.suffix == ".npz":
-        arrays = {"maps": maps[0].numpy(), "rollout": rollout(maps)[0].numpy(), "grid": grid.numpy()}
+        arrays = {"maps": analysis.maps[0].numpy(), "rollout": analysis.rollout[0].numpy(), "grid": grid.numpy()}
         arrays["position_similarity"] = position_similarity(model).numpy()
         np.savez_compressed(out, **arrays, picture=picture, num_prefix_tokens=model.num_prefix_tokens)
         return

@@ -1,13 +1,13 @@
-"""Attention maps as numbers, and numbers as sentences. Maps are (B, L, heads, N, N) after softmax, rows are queries.
+"""Attention maps as numbers. Maps are (B, L, heads, N, N) after softmax, rows are queries.
 
-Nothing but torch is imported. What has to run a model on purpose is in probing.py, and over a set in heads.py.
+Nothing but torch is imported. What has to run a model on purpose is in probing.py, and over a set in heads.py; which
+numbers of a head are told, and of which rows, is in statistics.py.
 """
-
-import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from vit.interpret.trace import evaluating
 
 
 @torch.no_grad()
@@ -17,13 +17,8 @@ def attention_maps(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     images: normalised, (B, C, H, W), on the model's device. Returns logits (B, classes) and maps (B, L, heads, N, N);
     every row sums to 1. The model, with the mode of each of its modules, stays as it was.
     """
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
+    with evaluating(model):
         logits, maps = model(images, return_attention=True)
-    finally:
-        for module in training:
-            module.training = True
     return logits, torch.stack(maps, dim=1)
 
 
@@ -74,7 +69,7 @@ def attention_distance(maps: Tensor, grid_size: tuple[int, int], num_prefix_toke
     _check_tokens(maps, grid_size, num_prefix_tokens)
     # Prefix tokens get distance 0 and weight 0 as keys, so that the maps need not be copied to cut them off.
     distances = maps.new_zeros(maps.shape[-2:])
-    distances[num_prefix_tokens:, num_prefix_tokens:] = _patch_distances(grid_size, patch_size).to(maps)
+    distances[num_prefix_tokens:, num_prefix_tokens:] = patch_distances(grid_size, patch_size).to(maps)
     is_patch = (torch.arange(maps.shape[-1], device=maps.device) >= num_prefix_tokens).to(maps)
     weighted = torch.einsum("blhqk,qk->blhq", maps, distances)
     far = weighted / (maps @ is_patch).clamp_min(torch.finfo(maps.dtype).tiny)  # (B, L, heads, N)
@@ -83,7 +78,7 @@ def attention_distance(maps: Tensor, grid_size: tuple[int, int], num_prefix_toke
 
 def uniform_distance(grid_size: tuple[int, int], patch_size: int) -> float:
     """`attention_distance` of a head that attends everywhere alike, in pixels: what the others compare to."""
-    return _patch_distances(grid_size, patch_size).mean().item()
+    return patch_distances(grid_size, patch_size).mean().item()
 
 
 def attention_entropy(maps: Tensor) -> Tensor:
@@ -138,155 +133,7 @@ def head_similarity(maps: Tensor, num_prefix_tokens: int) -> Tensor:
     return patches @ patches.transpose(1, 2)
 
 
-@dataclass(frozen=True)
-class HeadStatistics:
-    """What each head does, in numbers: (L, heads) tensors, and beside them what an indifferent head would have.
-
-    distance: `attention_distance`, pixels; uniform_distance is that of uniform attention.
-    entropy: `attention_entropy`, nats, mean of all N queries; cls_entropy: of the class token; max_entropy is ln N.
-    attention_to_cls: what a patch gives the class token, mean of patches; cls_to_itself: what that gives itself.
-        Both in [0, 1]; uniform_share, 1/N, is what every token gets from uniform attention.
-    object_share: share of the class token's attention to patches that is on the object, in [0, 1]; object_area is
-        the object's share of the picture, so what uniform attention has. None where no object was given.
-    similarity: `head_similarity`, (L*heads, L*heads).
-    """
-
-    distance: Tensor
-    entropy: Tensor
-    cls_entropy: Tensor
-    attention_to_cls: Tensor
-    cls_to_itself: Tensor
-    object_share: Tensor | None
-    similarity: Tensor
-    uniform_distance: float
-    max_entropy: float
-    uniform_share: float
-    object_area: float | None
-
-
-def head_statistics(
-    maps: Tensor, grid_size: tuple[int, int], num_prefix_tokens: int, patch_size: int, objects: Tensor | None = None
-) -> HeadStatistics:
-    """All numbers of all heads, of one picture or the mean of a batch.
-
-    maps: (B, L, heads, N, N). objects: (B, h, w), how much of each patch is object, in [0, 1]: `patch_coverage` of a
-    mask, or where there is none a region of `probing.patch_regions`. Raises ValueError where shapes do not fit.
-    """
-    _check_tokens(maps, grid_size, num_prefix_tokens)
-    h, w = grid_size
-    if objects is not None and tuple(objects.shape) != (len(maps), h, w):
-        raise ValueError(
-            f"objects must be (B, h, w) = {(len(maps), h, w)}, got {tuple(objects.shape)}; "
-            f"patch_coverage turns a mask of pixels into patches."
-        )
-    entropy = attention_entropy(maps)
-    return HeadStatistics(
-        distance=attention_distance(maps, grid_size, num_prefix_tokens, patch_size).mean(0),
-        entropy=entropy.mean((0, -1)),
-        cls_entropy=entropy[..., 0].mean(0),
-        attention_to_cls=maps[..., num_prefix_tokens:, 0].mean((0, -1)),
-        cls_to_itself=maps[..., 0, 0].mean(0),
-        object_share=None
-        if objects is None
-        else region_shares(maps, objects[:, None], num_prefix_tokens)[..., 0].mean(0),
-        similarity=head_similarity(maps, num_prefix_tokens).mean(0),
-        uniform_distance=uniform_distance(grid_size, patch_size),
-        max_entropy=math.log(maps.shape[-1]),
-        uniform_share=1 / maps.shape[-1],
-        object_area=None if objects is None else objects.float().mean().item(),
-    )
-
-
-@dataclass(frozen=True)
-class EarlyAgainstLate:
-    """Means over the heads of the first and the last `layers` layers, by HeadStatistics' names, and what they say."""
-
-    layers: int
-    early: dict[str, float]
-    late: dict[str, float]
-    sentence: str
-
-
-# A twentieth of the scale, which is ln N, uniform attention's distance or 1, is about what one sees in a chart.
-NOTABLE_CHANGE = 0.05
-
-
-def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
-    """The first third of the layers (at least one) against the last, in numbers and in words made from them."""
-    depth = len(statistics.distance)
-    layers = max(1, depth // 3)
-    names = ["distance", "entropy", "cls_entropy", "attention_to_cls", "cls_to_itself", "object_share"]
-    values = {name: getattr(statistics, name) for name in names if getattr(statistics, name) is not None}
-    early = {name: value[:layers].mean().item() for name, value in values.items()}
-    late = {name: value[-layers:].mean().item() for name, value in values.items()}
-    if depth == 1:
-        return EarlyAgainstLate(layers, early, late, "There is one layer only, so nothing to compare.")
-
-    def change(name: str, scale: float, more: str, less: str, same: str) -> str:
-        difference = late[name] - early[name]
-        notable = abs(difference) > NOTABLE_CHANGE * scale  # a single patch has a scale of 0
-        return same if not notable else more if difference > 0 else less
-
-    first, last = ("first layer looks", "last") if layers == 1 else (f"first {layers} layers look", f"last {layers}")
-    numbers = [
-        f"The {first} {early['distance']:.1f} px away on average, the {last} {late['distance']:.1f} px",
-        f"entropy {early['entropy']:.2f} → {late['entropy']:.2f} nats of at most {statistics.max_entropy:.2f}",
-    ]
-    reading = [
-        change("distance", statistics.uniform_distance, "look farther", "look less far", "look about as far"),
-        change("entropy", statistics.max_entropy, "spread more", "focus more", "are about as focused"),
-    ]
-    if "object_share" in early:
-        numbers.append(
-            f"attention on the object {early['object_share']:.0%} → {late['object_share']:.0%}, "
-            f"which covers {statistics.object_area:.0%} of the picture"
-        )
-        reading.append(change("object_share", 1, "look more", "look less", "look about as much") + " at the object")
-    sentence = f"{'; '.join(numbers)}. Later heads {', '.join(reading[:-1])} and {reading[-1]}."
-    return EarlyAgainstLate(layers, early, late, sentence)
-
-
-def describe_view(statistics: HeadStatistics, layer: int, head: int) -> str:
-    """Three short sentences on one head: how far it looks, how focused it is, and what the class token gets or sees.
-
-    layer, head: from 0. Every judgement is against uniform attention. Raises ValueError on one that is not there.
-    """
-    L, heads = statistics.distance.shape
-    if not (0 <= layer < L and 0 <= head < heads):
-        raise ValueError(f"There are layers 0 to {L - 1} and heads 0 to {heads - 1}, got layer {layer}, head {head}.")
-    distance, uniform = statistics.distance[layer, head].item(), statistics.uniform_distance
-    # Half of what an indifferent head has is clearly local; within a tenth of it, position hardly matters.
-    reach = (
-        "local" if distance < 0.5 * uniform else "global" if distance > 0.9 * uniform else "neither local nor global"
-    )
-    sentences = [f"It looks {distance:.1f} px away on average, uniform attention would {uniform:.1f} px: {reach}."]
-
-    entropy, highest = statistics.entropy[layer, head].item(), statistics.max_entropy
-    # In tokens, exp(entropy), since the logarithm flatters: half of ln 65 is 8 tokens of 65, half of ln 197 is 14.
-    tokens, N = math.exp(entropy), math.exp(highest)
-    spread = "focused" if tokens < N / 4 else "diffuse" if tokens > 3 * N / 4 else "neither focused nor diffuse"
-    sentences.append(
-        f"Entropy {entropy:.2f} of at most {highest:.2f} nats, as if over {tokens:.0f} of {N:.0f} tokens: {spread}."
-    )
-
-    if statistics.object_share is None:
-        given, chance = statistics.attention_to_cls[layer, head].item(), statistics.uniform_share
-        sentences.append(f"Patches give the class token {given:.1%} of their attention; an even share is {chance:.1%}.")
-    else:
-        share, area = statistics.object_share[layer, head].item(), statistics.object_area
-        # Odds, since an object that covers 80% could never get 1.5 times its area.
-        seen, chance = share * (1 - area), area * (1 - share)
-        verdict = (
-            "more than chance" if seen > 1.5 * chance else "less than chance" if chance > 1.5 * seen else "about chance"
-        )
-        sentences.append(
-            f"The class token puts {share:.0%} of what it gives patches on the object, "
-            f"which covers {area:.0%} of the picture: {verdict}."
-        )
-    return " ".join(sentences)
-
-
-def _patch_distances(grid_size: tuple[int, int], patch_size: int) -> Tensor:
+def patch_distances(grid_size: tuple[int, int], patch_size: int) -> Tensor:
     """Euclidean distances between the centres of any two patches, in pixels. Returns (h*w, h*w)."""
     rows, columns = torch.meshgrid(torch.arange(grid_size[0]), torch.arange(grid_size[1]), indexing="ij")
     centres = torch.stack([rows, columns], dim=-1).flatten(0, 1).float() * patch_size

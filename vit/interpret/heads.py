@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vit.interpret.intervals import mean_interval, samples_needed
 from vit.interpret.probing import evaluating
+from vit.interpret.statistics import middle_of_picture
 
 FEW_PICTURES = 10  # a mean over fewer is an anecdote, and left out where heads are ranked
 SURE = 0.05  # chance at most that a head is picked that is no better than another
@@ -273,7 +274,7 @@ def _fixed_regions(grid_size: tuple[int, int]) -> Tensor:
     def box(margin: float) -> Tensor:
         return torch.outer(middle(grid_size[0], margin), middle(grid_size[1], margin))
 
-    return torch.stack([box(1 / 4), 1 - box(1 / 8)])
+    return torch.stack([middle_of_picture(grid_size), 1 - box(1 / 8)])
 
 
 @torch.no_grad()

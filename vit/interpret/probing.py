@@ -4,12 +4,13 @@ The model is a `vit.model.ViT` and comes as an argument; nothing but torch is im
 not its weights, their .grad, nor the mode of any module.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from vit.interpret.trace import Trace, evaluating
 
 
 def relevance(model: nn.Module, images: Tensor, classes: Sequence[int]) -> Tensor:
@@ -48,80 +49,19 @@ def _relevance_rows(maps: Sequence[Tensor], gradients: Sequence[Tensor], model: 
 
 
 @torch.no_grad()
-def logit_lens(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """What the classifier would say of the tokens as they are after the embedding and after each layer.
+def logit_lens(model: nn.Module, record: Trace) -> tuple[Tensor, Tensor]:
+    """What the classifier would say of the tokens as they are after each layer.
 
     nostalgebraist 2020; for Vision Transformers Vilas et al. 2023 (arXiv:2310.18969). The final norm and head are
-    applied as they are. images: normalised, (B, C, H, W). Returns logits of the class token, (B, L + 1, classes),
-    whose last are the model's, and of each patch, (B, L + 1, h*w, classes). In a distilled model the first are the
-    mean of both heads, as the model predicts, and patches are read by the class token's head.
+    applied as they are. record: `trace` of the same model. Returns logits of the class token, (B, L, classes), whose
+    last are the model's, and of each patch, (B, L, h*w, classes). It begins after the first layer, since the class
+    token's embedding is the same for every picture. In a distilled model the first are the mean of both heads, as the
+    model predicts, and patches are read by the class token's head.
     """
-    with evaluating(model):
-        x = model.embed(images)
-        layers = [x]
-        for block in model.blocks:
-            x = block(x)
-            layers.append(x)
-        cls = torch.stack([model.classify(x) for x in layers], dim=1)
-        patches = [model.head(model.norm(x[:, model.num_prefix_tokens :])) for x in layers]
-        return cls, torch.stack(patches, dim=1)
-
-
-@torch.no_grad()
-def patch_regions(model: nn.Module, images: Tensor, k: int = 3) -> Tensor:
-    """Parts a picture into k regions of alike patches: k-means on the directions of the last layer's patch tokens.
-
-    Directions, since a few tokens of large norm would otherwise be regions of their own. Region 0 is the one nearest
-    to the picture's centre on average, k - 1 the farthest: often object and background, but nothing says so.
-    images: normalised, (B, C, H, W). Returns (B, h, w) int64. Raises ValueError unless 1 <= k <= h*w.
-    """
-    with evaluating(model):
-        x = model.embed(images)
-        for block in model.blocks:
-            x = block(x)
-        tokens = F.normalize(model.norm(x[:, model.num_prefix_tokens :]), dim=-1)  # (B, h*w, D)
-    h, w = model.grid_size
-    y, x = torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")
-    from_centre = (y**2 + x**2).sqrt().flatten().to(tokens)
-    regions = []
-    for points in tokens:
-        labels = kmeans(points, k)
-        members = F.one_hot(labels, k).to(tokens)  # (h*w, k)
-        away = (from_centre @ members) / members.sum(0)
-        rank = away.nan_to_num(torch.inf).argsort(stable=True).argsort()  # an empty region comes last
-        regions.append(rank[labels].unflatten(0, (h, w)))
-    return torch.stack(regions)
-
-
-def central_region(model: nn.Module, images: Tensor) -> Tensor:
-    """Where there is no mask of the object: the most central of three regions of alike patches, (B, h, w)."""
-    h, w = model.grid_size
-    return (patch_regions(model, images, min(3, h * w)) == 0).float()
-
-
-def kmeans(points: Tensor, k: int, iterations: int = 50) -> Tensor:
-    """Lloyd's algorithm from farthest-point starts (Gonzalez 1985): labels (n,) in [0, k), the same at every call.
-
-    points: (n, D). The first start is the point nearest to the mean, each next the one farthest from all before.
-    With fewer than k distinct points some labels stay unused. Raises ValueError unless 1 <= k <= n.
-    """
-    if not 1 <= k <= len(points):
-        raise ValueError(f"k must be 1 to the number of points, {len(points)}, got {k}.")
-    chosen = (points - points.mean(0)).norm(dim=1).argmin()[None]
-    while len(chosen) < k:
-        nearest = torch.cdist(points, points[chosen]).amin(dim=1)
-        chosen = torch.cat([chosen, nearest.argmax()[None]])
-    centres = points[chosen]
-    labels = torch.cdist(points, centres).argmin(dim=1)
-    for _ in range(iterations):
-        members = F.one_hot(labels, k).to(points)  # (n, k)
-        sizes = members.sum(0)[:, None]
-        centres = torch.where(sizes > 0, members.T @ points / sizes.clamp_min(1), centres)
-        moved = torch.cdist(points, centres).argmin(dim=1)
-        if torch.equal(moved, labels):
-            break
-        labels = moved
-    return labels
+    outputs = [layer.output for layer in record.layers]
+    cls = torch.stack([model.classify(x) for x in outputs], dim=1)
+    patches = [model.head(model.norm(x[:, record.num_prefix_tokens :])) for x in outputs]
+    return cls, torch.stack(patches, dim=1)
 
 
 @torch.no_grad()
@@ -141,18 +81,6 @@ def patch_filters(model: nn.Module) -> Tensor:
     """
     convs = [module for module in model.patch_embed.modules() if isinstance(module, nn.Conv2d)]
     return convs[0].weight.detach().clone()
-
-
-@contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode, and afterwards each module in the mode it was in. Never held across a yield to the caller."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _check_classes(classes: Sequence[int], num_classes: int) -> None:

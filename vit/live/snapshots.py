@@ -70,7 +70,7 @@ def take(model: ViT, pictures: Dataset, step: int = 0) -> Snapshot:
     filters = filters / (2 * filters.abs().amax().clamp_min(1e-9)) + 0.5
     arrays = {
         "maps": own.float() * h * w / TOP,
-        "probabilities": logits.float().softmax(1),
+        "probabilities": model.probabilities(logits.float()),
         "positions": positions.float().clamp_min(0),
         "filters": filters,
     }

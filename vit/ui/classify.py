@@ -6,9 +6,10 @@ from typing import NamedTuple
 import gradio as gr
 
 from vit.live import models
-from vit.ui import pictures, theme
+from vit.ui import analysis, pictures, theme
+from vit.ui.analysis import Look
 from vit.ui.errors import BadInput
-from vit.ui.pictures import Look, Picker
+from vit.ui.pictures import Picker
 
 TOP = 5
 
@@ -22,7 +23,7 @@ def classify(image: str, model: str) -> dict[str, float]:
     """Names what is in a picture: the probability of each class, for a file and a model's name or a run's id."""
     if not image:
         raise BadInput("There is no picture; send one as the first argument.")
-    seen = pictures.look(model or models.default(), ("upload", image))
+    seen = analysis.look(model or models.default(), ("upload", image))
     return dict(zip(seen.model.classes, seen.probabilities.tolist(), strict=True))
 
 

@@ -16,7 +16,7 @@ from vit.data.registry import fallback
 from vit.device import precision
 from vit.live import datasets, models, speed, worker
 from vit.live.models import Known
-from vit.ui import classify, pictures, scripts, theme
+from vit.ui import analysis, classify, pictures, scripts, theme
 from vit.ui.attention import tab as attention
 from vit.ui.attention.view import payload
 from vit.ui.errors import BadInput, warn
@@ -145,7 +145,7 @@ class Page(NamedTuple):
         if key is None:
             result, view = classify.no_model(), attention.no_model()
         else:
-            seen = pictures.look(key, picture)
+            seen = analysis.look(key, picture)
             result, view = classify.draw(seen), payload(seen, key, picture)
         return {self.picture: picture, self.classifying.result: result, self.attending.view: view}
 

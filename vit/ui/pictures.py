@@ -1,4 +1,4 @@
-"""What Classify and Attention share: the gallery of test pictures, the upload, and the picture that is looked at."""
+"""What Classify and Attention share: the gallery of test pictures, and the upload."""
 
 import base64
 import io
@@ -14,12 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from vit.data import Dataset
-from vit.data.pictures import read_picture
 from vit.data.registry import fallback, label
-from vit.interpret.attention import attention_maps
 from vit.live import models
 from vit.live.datasets import SOURCES
-from vit.model import ViT
 from vit.ui import scripts
 from vit.ui.errors import BadInput
 
@@ -27,42 +24,6 @@ PER_CLASS = 3
 HERE = Path(__file__).parent
 
 Picture = tuple[str, int | str]  # (dataset, index in its test split) or ("upload", path): what a gr.State holds
-
-
-class Look(NamedTuple):
-    """One picture through one model, on the CPU.
-
-    pixels: (3, H, W) uint8. probabilities: (classes,). maps: (1, L, heads, N, N). truth: the true class's name.
-    mask: (H, W) bool, True on the object. The last two are None where nobody knows.
-    """
-
-    model: ViT
-    pixels: Tensor
-    probabilities: Tensor
-    maps: Tensor
-    truth: str | None = None
-    mask: Tensor | None = None
-
-
-def look(key: str | None, picture: Picture) -> Look:
-    """One forward pass for everything the tabs draw. Raises BadInput on a model or picture that can't be had."""
-    try:
-        model = models.find(key)
-        pixels, truth, mask = _pixels(picture, model.config["img_size"])
-    except ValueError as error:
-        raise BadInput(error) from error
-    logits, maps = attention_maps(model, model.normalize(pixels)[None])
-    if not (logits.isfinite().all() and maps.isfinite().all()):
-        raise BadInput("This model's numbers overflow on this picture, so it says nothing of it; choose another model.")
-    return Look(model, pixels, model.probabilities(logits[0]), maps, truth, mask)
-
-
-def _pixels(picture: Picture, img_size: int) -> tuple[Tensor, str | None, Tensor | None]:
-    source, which = picture
-    if source == "upload":
-        return read_picture(which, img_size), None, None
-    one = fit(SOURCES[source].load().test.take(slice(which, which + 1)), img_size)
-    return one.images[0], one.classes[one.labels[0]], None if one.masks is None else one.masks[0]
 
 
 def fit(dataset: Dataset, img_size: int) -> Dataset:

@@ -8,76 +8,60 @@ from PIL import Image
 
 from vit.figures import attention_figure
 from vit.interpret import probing
-from vit.interpret.attention import early_against_late, rollout
+from vit.interpret.statistics import TABLE
 from vit.live import models
 from vit.model import ViT
-from vit.ui import pictures
-from vit.ui.attention import view as explorer
+from vit.ui import analysis
+from vit.ui.analysis import Look
 from vit.ui.errors import BadInput
-from vit.ui.pictures import Look
 
 MODEL = "model: a checkpoint's name, the id of a finished run, or '' for the default."
 
 
-def attention(image: str, model: str, layer: float, head: float, query: str = "", mode: str = "heads") -> tuple:
-    """A token's attention to each patch, as numbers and as the figure input / attention / overlay."""
+def attention(
+    image: str, model: str, layer: float, head: float, query: str = "", mode: str = "heads", figure: bool = False
+) -> tuple[dict, Image.Image | None]:
+    """A token's attention to each patch, as numbers; and as the figure input / attention / overlay, if asked for."""
     seen = _look(image, model)
-    depth, heads = seen.maps.shape[1:3]
+    depth, heads = seen.analysis.maps.shape[1:3]
     layer, head = _whole(layer, "layer", 1, depth), _whole(head, "head", 0, heads, "; 0 is their mean")
     if mode not in ("heads", "rollout"):
         raise BadInput(f"mode must be heads or rollout, got {mode!r}.")
-    maps = rollout(seen.maps)[:, :, None] if mode == "rollout" else seen.maps
-    chosen = None if mode == "rollout" or not head else head - 1
-    token = _token(query, seen.model)
-    row = maps[0, layer - 1].mean(0)[token] if chosen is None else maps[0, layer - 1, chosen, token]
-    grid = row[seen.model.num_prefix_tokens :].unflatten(0, seen.model.grid_size)
+    if mode == "rollout" and head:
+        raise BadInput(f"A rollout is of all heads, so head does nothing with it, got {head}; give 0.")
+    grid = seen.analysis.grid(layer - 1, head - 1 if head else None, _token(query, seen.model), mode == "rollout")
     which = "rollout" if mode == "rollout" else f"head {head}" if head else "mean of heads"
-    name = "attention of " + (f"patch {query}" if query else "the class token")
     title = f"{models.name(seen.model)}, layer {layer} of {depth}, {which}"
-    figure = attention_figure(seen.pixels.permute(1, 2, 0).numpy(), grid.numpy(), title, name=name)
-    return {"layer": layer, "head": head, "query": query, "mode": mode, "grid": grid.tolist()}, _png(figure)
+    asked = "attention of " + (f"patch {query}" if query else "the class token")
+    numbers = {"layer": layer, "head": head, "query": query, "mode": mode, "grid": grid.tolist()}
+    return numbers, _figure(seen, grid, title, asked) if figure else None
 
 
 def attention_statistics(image: str, model: str) -> dict:
     """Every head's numbers as rows of layers, what uniform attention has, and first against last third of layers."""
-    seen = _look(image, model)
-    objects, region = explorer.object_of(seen)
-    heads = seen.maps.shape[2]
-    statistics = explorer.heads_only(explorer.view_statistics(seen, objects), heads)
-    names = ("distance", "entropy", "cls_entropy", "attention_to_cls", "cls_to_itself", "object_share")
-    references = ("uniform_distance", "max_entropy", "uniform_share", "object_area")
-    compared = early_against_late(statistics)
-    return {
-        **{name: getattr(statistics, name).tolist() for name in names},
-        **{name: getattr(statistics, name) for name in references},
-        "object": region,
-        "layers": compared.layers,
-        "early": compared.early,
-        "late": compared.late,
-        "sentence": explorer.name_region(compared.sentence, region),
-    }
+    return _look(image, model).analysis.report()
 
 
-def relevance(image: str, model: str, class_name: str) -> tuple[dict, Image.Image]:
-    """How much each patch speaks for a class, as numbers and as a figure. Chefer et al. 2021."""
+def relevance(image: str, model: str, class_name: str, figure: bool = False) -> tuple[dict, Image.Image | None]:
+    """How much each patch speaks for a class (Chefer et al. 2021), as numbers; and as a figure, if asked for."""
     seen = _look(image, model)
     if class_name not in seen.model.classes:
         raise BadInput(f"This model knows no class {class_name!r}; choose one of {', '.join(seen.model.classes)}.")
-    images = seen.model.normalize(seen.pixels)[None]
-    grid = probing.relevance(seen.model, images, [seen.model.classes.index(class_name)])[0, 0]
+    c = seen.model.classes.index(class_name)
+    grid = seen.analysis.relevance([c])[0]
+    said = {"total": grid.sum().item(), "sentence": seen.analysis.describe_relevance(c)}
     title, name = f"{models.name(seen.model)}: why {class_name}", f"relevance for {class_name}"
-    figure = attention_figure(seen.pixels.permute(1, 2, 0).numpy(), grid.numpy(), title, name=name)
-    return {"class": class_name, "grid": grid.tolist()}, _png(figure)
+    return {"class": class_name, "grid": grid.tolist(), **said}, _figure(seen, grid, title, name) if figure else None
 
 
 def logit_lens(image: str, model: str) -> dict:
-    """What the classifier would say after the embedding and each layer, of the class token and of each patch."""
+    """What the classifier would say after each layer, of the class token and of each patch."""
     seen = _look(image, model)
-    cls, patches = probing.logit_lens(seen.model, seen.model.normalize(seen.pixels)[None])
+    cls, patches = seen.analysis.lens
     names = seen.model.classes
-    best = patches[0].argmax(-1).unflatten(1, tuple(seen.model.grid_size)).tolist()
+    best = patches.argmax(-1).unflatten(1, tuple(seen.model.grid_size)).tolist()
     return {
-        "class_token": [dict(zip(names, row)) for row in seen.model.probabilities(cls[0]).tolist()],
+        "class_token": [dict(zip(names, row)) for row in cls.tolist()],
         "patches": [[[names[c] for c in row] for row in grid] for grid in best],
     }
 
@@ -91,43 +75,47 @@ def position_similarity(model: str) -> list:
 def without_heads(image: str, model: str, off: str) -> dict[str, float]:
     """The probability of each class with some heads switched off, given as layer.head pairs from 1: "1.2, 3.1"."""
     seen = _look(image, model)
-    mask = torch.ones(len(seen.model.blocks), seen.model.num_heads)
+    depth, heads = seen.analysis.maps.shape[1:3]
+    if not isinstance(off, str):
+        raise BadInput(f"off must be text with layer.head pairs such as '1.2, 3.1', got {off!r}.")
+    pairs = []
     for pair in off.replace(",", " ").split():
         layer, _, head = pair.partition(".")
-        mask[_whole(layer, "layer", 1, mask.shape[0]) - 1, _whole(head, "head", 1, mask.shape[1]) - 1] = 0
-    with torch.inference_mode():
-        images = seen.model.normalize(seen.pixels)[None]
-        probabilities = seen.model.probabilities(seen.model(images, head_mask=mask)[0])
-    return dict(zip(seen.model.classes, probabilities.tolist()))
+        pairs.append((_whole(layer, "layer", 1, depth) - 1, _whole(head, "head", 1, heads) - 1))
+    return dict(zip(seen.model.classes, seen.analysis.without_heads(pairs).tolist()))
 
 
 def build() -> None:
     """Names the endpoints; nothing of this is seen on the page."""
     with gr.Column(visible=False):
         image, model = gr.File(label="image"), gr.Textbox(label="model")
-        grid, figure = gr.JSON(label="weights"), gr.Image(format="png", label="figure")
+        grid, drawn = gr.JSON(label="weights"), gr.Image(format="png", label="figure")
+        figure = gr.Checkbox(False, label="figure")
         layer, head = gr.Number(1, label="layer"), gr.Number(0, label="head")
         query, mode = gr.Textbox("", label="query"), gr.Textbox("heads", label="mode")
         name(
             attention,
-            [image, model, layer, head, query, mode],
-            [grid, figure],
+            [image, model, layer, head, query, mode, figure],
+            [grid, drawn],
             f"Where a token looks. {MODEL} layer: from 1; head: from 1, or 0 for the mean of heads; query: '' for the "
             "class token, or a patch as 'row,column' from 1; mode: heads or rollout. Returns the weights as a grid of "
-            "rows, and a figure with input, attention and overlay.",
+            "rows, and with figure=true a picture of input, attention and overlay.",
         )
         name(
             attention_statistics,
             [image, model],
             gr.JSON(label="statistics"),
-            f"Each head's attention distance (pixels), entropy (nats), attention on the class token and share on the "
-            f"central region, in rows of layers, and the first third of the layers against the last. {MODEL}",
+            f"Each head's numbers in rows of layers, null where no row of it counts, what uniform attention has, "
+            f"and the first third of the layers against the last. {MODEL} "
+            + "; ".join(f"{row.name}: {row.meaning}{row.unit and f', {row.unit}'}" for row in TABLE)
+            + ". Shares are in [0, 1].",
         )
         name(
             relevance,
-            [image, model, gr.Textbox(label="class")],
-            [grid, figure],
-            f"How much each patch speaks for a class (Chefer et al. 2021). {MODEL} class: one that the model knows.",
+            [image, model, gr.Textbox(label="class"), figure],
+            [grid, drawn],
+            f"How much each patch speaks for a class (Chefer et al. 2021), and the total. {MODEL} class: one that the "
+            "model knows. With figure=true also a picture of it.",
         )
         name(
             without_heads,
@@ -139,7 +127,7 @@ def build() -> None:
             logit_lens,
             [image, model],
             gr.JSON(label="lens"),
-            f"What the classifier would say after the embedding and after each layer: each class's probability for the "
+            f"What the classifier would say after each layer: each class's probability for the "
             f"class token, and the likeliest class for each patch. {MODEL}",
         )
         name(
@@ -158,7 +146,7 @@ def name(function, inputs, outputs, description: str) -> None:
 def _look(image: str, model: str) -> Look:
     if not image:
         raise BadInput("There is no picture; send one as the first argument.")
-    return pictures.look(model or models.default(), ("upload", image))
+    return analysis.look(model or models.default(), ("upload", image))
 
 
 def _model(key: str) -> ViT:
@@ -173,15 +161,17 @@ def _whole(value: object, what: str, low: int, high: int, more: str = "") -> int
         number = float(value)
     except (TypeError, ValueError):
         number = float("nan")
-    if number != number or number != int(number) or not low <= number <= high:
+    if not low <= number <= high or number != int(number):  # NaN and infinity are in no range
         raise BadInput(f"This model has {what}s {max(low, 1)} to {high}, got {value}; choose one of them{more}.")
     return int(number)
 
 
 def _token(query: str, model) -> int:
     """The token of a query: '' is the class token, 'row,column' from 1 a patch."""
-    if not query:
+    if query in ("", None):
         return 0
+    if not isinstance(query, str):
+        raise BadInput(f"A query is text such as '3,5', or '' for the class token, got {query!r}.")
     h, w = model.grid_size
     parts = query.split(",")
     if len(parts) != 2:
@@ -190,7 +180,8 @@ def _token(query: str, model) -> int:
     return model.num_prefix_tokens + (row - 1) * w + column - 1
 
 
-def _png(figure) -> Image.Image:
+def _figure(seen: Look, grid: torch.Tensor, title: str, name: str) -> Image.Image:
     buffer = io.BytesIO()
+    figure = attention_figure(seen.pixels.permute(1, 2, 0).numpy(), grid.numpy(), title, name=name)
     figure.savefig(buffer, format="png")
     return Image.open(buffer)

@@ -13,10 +13,10 @@ import torch
 from vit.figures import attention_figure
 from vit.interpret import probing
 from vit.live import models
-from vit.ui import pictures
+from vit.ui import analysis, pictures
+from vit.ui.analysis import Look
 from vit.ui.attention import view as explorer
 from vit.ui.errors import BadInput
-from vit.ui.pictures import Look
 
 FORMATS = ("png", "svg", "pdf")
 MAX_FILTERS = 96
@@ -27,10 +27,10 @@ def answer(probe: Callable[[Look, dict], dict]) -> Callable[[dict], dict]:
 
     def ask(question):
         try:
-            return probe(pictures.look(*explorer.recall(str(question.get("token")))), question)
+            return probe(analysis.look(*explorer.recall(str(question.get("token")))), question)
         except BadInput as error:
             return {"error": error.sentence}
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
             return {"error": f"That can't be computed: {error}"}
 
     ask.__name__, ask.__doc__ = probe.__name__, probe.__doc__  # by this name the page calls it
@@ -40,32 +40,32 @@ def answer(probe: Callable[[Look, dict], dict]) -> Callable[[dict], dict]:
 @answer
 def without_heads(seen: Look, question: dict) -> dict:
     """Probabilities of all classes with heads off. off: [[layer, head], ...] from 0."""
-    mask = torch.ones(len(seen.model.blocks), seen.model.num_heads)
-    for layer, head in question["off"]:
-        mask[layer, head] = 0
-    with torch.inference_mode():
-        probabilities = seen.model.probabilities(seen.model(_images(seen), head_mask=mask)[0])
-    return {"probabilities": [round(p, 5) for p in probabilities.tolist()]}
+    probabilities = seen.analysis.without_heads((int(layer), int(head)) for layer, head in question["off"])
+    return {"probabilities": probabilities.tolist()}
 
 
 @answer
 def relevance(seen: Look, question: dict) -> dict:
-    """How much each patch speaks for each of the classes: rows of (h*w). classes: indices."""
+    """How much each patch speaks for each of the classes: rows of (h*w), and a sentence. classes: indices."""
     classes = [int(c) for c in question["classes"]][:20]
-    grids = probing.relevance(seen.model, _images(seen), classes)[0]
-    return {"classes": classes, "grids": [grid.flatten().tolist() for grid in grids]}
+    grids = seen.analysis.relevance(classes)
+    return {
+        "classes": classes,
+        "grids": grids.flatten(1).tolist(),
+        "sentences": [seen.analysis.describe_relevance(c) for c in classes],
+    }
 
 
 @answer
 def lens(seen: Look, question: dict) -> dict:
-    """After the embedding and each layer: the class token's likeliest classes, and each patch's likeliest."""
-    cls, patches = probing.logit_lens(seen.model, _images(seen))
-    best = seen.model.probabilities(cls[0]).topk(min(3, cls.shape[-1]))
-    sure = seen.model.probabilities(patches[0]).max(-1)  # (L + 1, h*w)
+    """After each layer: the class token's likeliest classes, and each patch's likeliest."""
+    cls, patches = seen.analysis.lens
+    best = cls.topk(min(3, cls.shape[-1]))
+    sure = patches.max(-1)  # (L, h*w)
     return {
-        "cls": [[[i, round(p, 4)] for i, p in zip(*row)] for row in zip(best.indices.tolist(), best.values.tolist())],
+        "cls": [[[i, p] for i, p in zip(*row)] for row in zip(best.indices.tolist(), best.values.tolist())],
         "patches": sure.indices.tolist(),
-        "probabilities": [[round(p, 3) for p in row] for row in sure.values.tolist()],
+        "probabilities": sure.values.tolist(),
     }
 
 
@@ -114,8 +114,8 @@ def arrays(seen: Look) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        maps=seen.maps[0].numpy(),
-        rollout=explorer.rollout(seen.maps)[0].numpy(),
+        maps=seen.analysis.maps[0].numpy(),
+        rollout=seen.analysis.rollout[0].numpy(),
         picture=seen.pixels.permute(1, 2, 0).numpy(),
         probabilities=seen.probabilities.numpy(),
         classes=np.array(seen.model.classes),
@@ -133,10 +133,6 @@ def figure_bytes(figure, format: str) -> bytes:
 
 def _file(name: str, content: bytes) -> dict:
     return {"name": name, "content": base64.b64encode(content).decode()}
-
-
-def _images(seen: Look) -> torch.Tensor:
-    return seen.model.normalize(seen.pixels)[None]
 
 
 PROBES = [without_heads, relevance, lens, weights, export]

@@ -5,18 +5,20 @@ import secrets
 import threading
 import zlib
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import asdict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vit.interpret.attention import HeadStatistics, describe_view, early_against_late, head_statistics, rollout
-from vit.interpret.probing import central_region
+from vit.interpret import describe
+from vit.interpret.analysis import Analysis
+from vit.interpret.statistics import TABLE, HeadStatistics, finite, listed
 from vit.live import models
 from vit.ui import pictures, theme
+from vit.ui.analysis import Look
 from vit.ui.errors import BadInput
-from vit.ui.pictures import Look, Picture
+from vit.ui.pictures import Picture
 
 ROBUST = 0.99  # quantile of the weights at which a shared scale ends: one lone peak must not darken every map
 MAX_BYTES = 1_600_000  # of maps before compression; above it the patch queries are pooled
@@ -45,14 +47,11 @@ def recall(token: str) -> tuple[str, Picture]:
 
 def payload(seen: Look, key: str, picture: Picture) -> dict:
     """All that the page needs to draw any layer, head and query, and to say what is in it."""
-    model = seen.model
-    (h, w), (_, L, heads, *_) = model.grid_size, seen.maps.shape
-    reached = rollout(seen.maps)
-    objects, region = object_of(seen)
-    statistics = view_statistics(seen, objects)
-    per_head = heads_only(statistics, heads)
-    cls = seen.maps[0, :, :, 0, model.num_prefix_tokens :]
+    model, told = seen.model, seen.analysis
+    (h, w), (_, L, heads, *_), prefix = model.grid_size, told.maps.shape, model.num_prefix_tokens
+    cls = told.maps[0, :, :, 0, prefix:]
     best = seen.probabilities.topk(min(5, len(model.classes)))
+    maps = pack(torch.cat([told.maps, told.rollout[:, :, None]], dim=2)[0], (h, w), prefix, MAX_BYTES)
     return {
         "token": remember(key, picture),
         "model": key,
@@ -60,20 +59,19 @@ def payload(seen: Look, key: str, picture: Picture) -> dict:
         "picture": None if picture[0] == "upload" else f"{picture[0]}-{picture[1]}",
         "image": pictures.data_uri(seen.pixels),
         "shape": [L, heads, h, w],
-        "prefix": model.num_prefix_tokens,
-        "maps": pack(torch.cat([seen.maps, reached[:, :, None]], dim=2)[0], (h, w), model.num_prefix_tokens),
+        "prefix": prefix,
+        "maps": maps,
         "tops": {
             "heads": max(cls.quantile(ROBUST).item(), 2 / (h * w)),
-            "rollout": reached[0, :, 0, model.num_prefix_tokens :].quantile(ROBUST).item(),
+            "rollout": told.rollout[0, :, 0, prefix:].quantile(ROBUST).item(),
         },
-        "statistics": _numbers(statistics, heads),
-        "similarity": _bytes(per_head.similarity.mul(255).round().clamp(0, 255).byte()),
-        "sentences": [
-            [name_region(describe_view(statistics, layer, view), region) for view in range(heads + 2)]
-            for layer in range(L)
-        ],
-        "comparison": _comparison(per_head, region),
-        "region": region,
+        "statistics": _numbers(told.statistics),
+        "sentences": told.sentences,
+        "patches": _patches(told) if maps["pool"] == 1 else None,
+        "reach": [describe.LOCAL, describe.GLOBAL],
+        "unread": describe.nothing_reads(told.statistics),
+        "comparison": asdict(told.comparison),
+        "middle": told.mask is None,
         "classes": list(model.classes),
         "colours": [theme.class_colour(i) for i in range(len(model.classes))],
         "best": [[i, p] for i, p in zip(best.indices.tolist(), best.values.tolist())],
@@ -81,7 +79,7 @@ def payload(seen: Look, key: str, picture: Picture) -> dict:
     }
 
 
-def pack(maps: Tensor, grid_size: tuple[int, int], prefix: int, limit: int = MAX_BYTES) -> dict:
+def pack(maps: Tensor, grid_size: tuple[int, int], prefix: int, limit: int) -> dict:
     """Maps (L, C, N, N) as compressed bytes: each row a byte a patch, of its own largest weight.
 
     Two blocks. rows: (L, C, Q, h*w), what each query gives to the patches; columns: (L, C, prefix, N), what each
@@ -112,66 +110,29 @@ def quantise(weights: Tensor) -> tuple[Tensor, Tensor]:
     return (weights / peaks[..., None] * 255).round().to(torch.uint8), peaks
 
 
-def object_of(seen: Look) -> tuple[Tensor, str]:
-    """(1, h, w), how much of each patch is object, and what to call it.
-
-    The true mask where there is one; else the k-means region of the last layer's patch tokens nearest to the centre.
-    """
-    if seen.mask is not None:
-        return F.adaptive_avg_pool2d(seen.mask[None].float(), seen.model.grid_size), "the object"
-    images = seen.model.normalize(seen.pixels)[None]
-    return central_region(seen.model, images), "the central region"
-
-
-def view_statistics(seen: Look, objects: Tensor) -> HeadStatistics:
-    """Numbers of all heads, then of their mean, then of rollout: (L, heads + 2)."""
-    model = seen.model
-    views = torch.cat([seen.maps, seen.maps.mean(2, keepdim=True), rollout(seen.maps)[:, :, None]], dim=2)
-    patch_size = model.config["patch_size"]
-    return head_statistics(views, model.grid_size, model.num_prefix_tokens, patch_size, objects)
-
-
-def heads_only(statistics: HeadStatistics, heads: int) -> HeadStatistics:
-    """Without the columns of mean and rollout that `view_statistics` adds."""
-    L, views = statistics.distance.shape
-    kept = (torch.arange(L)[:, None] * views + torch.arange(heads)).flatten()
-    names = ("distance", "entropy", "cls_entropy", "attention_to_cls", "cls_to_itself", "object_share")
-    cut = {name: getattr(statistics, name)[:, :heads] for name in names}
-    return replace(statistics, **cut, similarity=statistics.similarity[kept][:, kept])
+def _numbers(statistics: HeadStatistics) -> list[dict]:
+    """The table's rows with their values: (L, heads + 2), what uniform attention has, and the end of the scale."""
+    rows = []
+    for row in TABLE:
+        uniform, values = statistics.uniform[row.name], statistics.values[row.name]
+        rows.append(
+            {
+                "name": row.name,
+                "title": row.title.replace("the object", statistics.region),
+                "unit": row.unit,
+                "digits": row.digits,
+                "meaning": row.meaning,
+                "reference": row.reference,
+                "values": listed(values),
+                "uniform": finite(uniform),
+                "top": row.top(uniform, statistics.of_heads(row.name).nan_to_num(0).max().item()),
+            }
+        )
+    return rows
 
 
-def _numbers(statistics: HeadStatistics, heads: int) -> dict:
-    """Rows of (L, heads + 2) by name, each with what uniform attention has and the end of its scale."""
-    shown = {
-        "distance": (statistics.distance, statistics.uniform_distance, 1.6 * statistics.uniform_distance),
-        "entropy": (statistics.entropy, statistics.max_entropy, 1.1 * statistics.max_entropy),
-        "attention_to_cls": (statistics.attention_to_cls, statistics.uniform_share, None),
-        "object_share": (statistics.object_share, statistics.object_area, 1.0),
-    }
-    return {
-        name: {
-            "values": [[round(v, 5) for v in row] for row in values.tolist()],
-            "uniform": uniform,
-            "top": top or max(2 * uniform, 1.1 * values[:, :heads].max().item()),
-        }
-        for name, (values, uniform, top) in shown.items()
-    }
-
-
-def _comparison(statistics: HeadStatistics, region: str) -> dict:
-    compared = early_against_late(statistics)
-    return {
-        "layers": compared.layers,
-        "early": compared.early,
-        "late": compared.late,
-        "sentence": name_region(compared.sentence, region),
-    }
-
-
-def name_region(sentence: str, region: str) -> str:
-    """vit.interpret.attention speaks of the object; without a mask nothing says that the region is one."""
-    return sentence.replace("the object", region)
-
-
-def _bytes(tensor: Tensor) -> str:
-    return base64.b64encode(tensor.contiguous().numpy().tobytes()).decode()
+def _patches(told: Analysis) -> str:
+    """Of each patch: distance, entropy, peak, place, each float32 (2, L, heads + 2, h*w); base64 of zlib of them."""
+    numbers = told.patches
+    parts = (numbers.distance, numbers.entropy, numbers.peak, numbers.place)
+    return base64.b64encode(zlib.compress(torch.stack(parts).float().numpy().tobytes(), 6)).decode()

@@ -97,7 +97,7 @@ def set_learning_rate(run_id: str, owner_token: str, learning_rate: float) -> di
 def snapshot(run_id: str, step: float) -> dict:
     """The fixed pictures at the last snapshot up to a step: probabilities and the class token's attention.
 
-    attention: picture, layer, head, row, column; in multiples of an even share, up to 6.
+    attention: picture, layer, head, row, column; in multiples of 1 in (rows * columns), up to 6.
     """
     run = found(run_id, watching=True)
     moments = [moment for moment in run.album.moments if moment.figures["step"] <= step]

@@ -1,6 +1,6 @@
 // The maps as they came: rows, what a query gives the patches, and columns, what tokens give the prefix tokens.
 // Each function takes the mounted tab, of which it reads the view (the payload, unpacked) and the state.
-import { bytes, inflate } from "../../script/bytes.js";
+import { inflate } from "../../script/bytes.js";
 
 export async function unpack(value) {
   const [L, heads, h, w] = value.shape, { channels: C, pool } = value.maps, prefix = value.prefix;
@@ -12,7 +12,7 @@ export async function unpack(value) {
     ...value, L, heads, h, w, P, N, Q, C, pool, across,
     rows: raw.subarray(0, columnsAt), columns: raw.subarray(columnsAt, peaksAt),
     rowPeaks: floats(peaksAt, L * C * Q), columnPeaks: floats(peaksAt + 4 * L * C * Q, L * C * prefix),
-    similarity: bytes(value.similarity),
+    patches: value.patches && new Float32Array((await inflate(value.patches)).buffer),
   };
 }
 

@@ -20,6 +20,7 @@ export function drawAll(tab) {
   drawComparison(tab);
   drawPositions(tab);
   for (const button of $$("[data-direction]")) check(button, button.dataset.direction === direction);
+  $(".x-middle").hidden = !view.middle;
   const marker = $(".x-query");
   marker.hidden = $(".x-reset").hidden = query < 0;
   if (query >= 0) Object.assign(marker.style, {

@@ -21,11 +21,11 @@ export async function openSection(tab, details) {
 
 function buildRelevance(tab) {
   const { $, answers: { relevance }, state, view } = tab;
-  relevance.byClass = Object.fromEntries(relevance.classes.map((c, i) => [c, relevance.grids[i]]));
+  relevance.byClass = byClass(relevance);
   const chosen = [state.why?.[0] ?? view.best[0][0], state.why?.[1] ?? view.best[1]?.[0] ?? view.best[0][0]];
   $(".x-why").replaceChildren(...chosen.map((chosenClass) => {
     const figure = document.createElement("figure");
-    figure.innerHTML = `<label>Why <select></select></label><canvas></canvas>`;
+    figure.innerHTML = `<label>Why <select></select></label><canvas></canvas><figcaption></figcaption>`;
     const select = figure.querySelector("select");
     select.append(...view.classes.map((name, i) => new Option(name, i)));
     select.value = chosenClass;
@@ -43,12 +43,18 @@ export async function drawRelevance(tab) {
   if (missing.length) {
     const answer = await ask(tab, "relevance", { classes: missing });
     if (!answer) return;
-    answer.classes.forEach((c, i) => { known[c] = answer.grids[i]; });
+    Object.assign(known, byClass(answer));
   }
   tab.state.why = wanted;
-  const top = Math.max(...wanted.map((c) => largest(known[c])));
-  figures.forEach((figure, i) => paintOverlay(tab, figure.querySelector("canvas"), known[wanted[i]], top));
+  figures.forEach((figure, i) => {
+    const { grid, sentence } = known[wanted[i]];
+    paintOverlay(tab, figure.querySelector("canvas"), grid, largest(grid)); // a scale of its own: totals differ by much
+    figure.querySelector("figcaption").textContent = sentence;
+  });
 }
+
+const byClass = ({ classes, grids, sentences }) =>
+  Object.fromEntries(classes.map((c, i) => [c, { grid: grids[i], sentence: sentences[i] }]));
 
 function buildLens(tab) {
   const { $, view, answers: { lens: { cls, patches, probabilities } } } = tab;
@@ -56,7 +62,7 @@ function buildLens(tab) {
   $(".x-layers").replaceChildren(...cls.map((best, layer) => {
     const figure = document.createElement("figure"), canvas = document.createElement("canvas");
     const [[first, share]] = best;
-    figure.innerHTML = `<figcaption><span>${layer ? `Layer ${layer}` : "Embedding"}</span><b></b><span></span></figcaption>`;
+    figure.innerHTML = `<figcaption><span>Layer ${layer + 1}</span><b></b><span></span></figcaption>`;
     figure.querySelector("b").textContent = view.classes[first];
     figure.querySelector("b").style.borderColor = view.colours[first];
     figure.querySelectorAll("span")[1].textContent = percent(share);

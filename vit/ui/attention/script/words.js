@@ -1,6 +1,5 @@
 // What stands under the picture, in words.
 import { percent } from "../../script/format.js";
-import { chosenMap } from "./maps.js";
 import { nameOf } from "./patches.js";
 
 export const sourceName = ({ head, source }) =>
@@ -12,36 +11,33 @@ export const column = ({ view, state }) =>
   ({ head: state.head, mean: view.heads, rollout: view.heads + 1 })[state.source];
 
 export function sentence(tab) {
-  const { view, state } = tab, layer = `Layer ${state.layer + 1}`;
+  const { view, state } = tab, layer = `Layer ${state.layer + 1}`, at = column(tab);
   const of = { head: `${layer}, head ${state.head + 1}`, mean: `${layer}, mean of heads`, rollout: `Rollout to layer ${state.layer + 1}` };
-  return `${of[state.source]}. ${state.query < 0 ? view.sentences[state.layer][column(tab)] : patchSentence(tab)}`;
+  return `${of[state.source]}. ${state.query < 0 ? view.sentences[state.direction][state.layer][at] : patchSentence(tab)}`;
 }
 
-// How far away a map's weights lie from a patch, in pixels, how far if evenly spread, their entropy, and the largest one's place.
-export function spread({ w, P, size }, map, patch) {
-  const total = map.reduce((a, b) => a + b, 0) || 1, pixels = size.width / w;
-  const [row, col] = [Math.floor(patch / w), patch % w];
-  const away = (i) => pixels * Math.hypot(Math.floor(i / w) - row, i % w - col);
-  let distance = 0, even = 0, entropy = 0, peak = 0;
-  map.forEach((weight, i) => {
-    const share = weight / total;
-    distance += share * away(i);
-    even += away(i) / P;
-    if (share > 0) entropy -= share * Math.log(share);
-    if (weight > map[peak]) peak = i;
-  });
-  return { distance, even, entropy, peak };
+// The server's numbers of a patch's map in what is chosen: distance in pixels, entropy, the largest weight, and its place.
+export function numbersOf({ L, heads, P, patches }, { layer, query, direction }, at) {
+  const size = 2 * L * (heads + 2) * P, place = (((direction === "to" ? 0 : L) + layer) * (heads + 2) + at) * P + query;
+  const [distance, entropy, peak, where] = [0, 1, 2, 3].map((part) => patches[part * size + place]);
+  return { distance, entropy, peak, where };
 }
 
-// What the map of a patch says, from the weights that are drawn.
+// How far evenly spread weights lie from a patch on average, in pixels.
+export function evenDistance({ w, P, size }, patch) {
+  const away = (i) => Math.hypot(Math.floor(i / w) - Math.floor(patch / w), i % w - patch % w);
+  return size.width / w * Array.from({ length: P }, (_, i) => away(i)).reduce((a, b) => a + b) / P;
+}
+
 function patchSentence(tab) {
-  const { view, state } = tab, map = chosenMap(tab), to = state.direction === "to";
-  const { distance, even, entropy, peak } = spread(view, map, state.query);
-  const reach = distance < 0.5 * even ? "local" : distance > 0.9 * even ? "global" : "neither local nor global";
-  const name = `the patch in ${nameOf(view, state.query)}`;
-  return (to ? `${name.replace("the", "The")} looks` : `What attends to ${name} lies`)
+  const { view, state } = tab, to = state.direction === "to", unread = state.layer === view.L - 1 ? `${view.unread} ` : "";
+  if (!view.patches) return `${unread}This model has too many patches to send the numbers of each; the map is a mean of ${view.pool} × ${view.pool}.`;
+  const { distance, entropy, peak, where } = numbersOf(view, state, column(tab)), even = evenDistance(view, state.query);
+  const [local, global] = view.reach;
+  const reach = distance < local * even ? "local" : distance > global * even ? "global" : "neither local nor global";
+  const name = `the patch in ${nameOf(view, state.query)}`, among = to ? `${view.N} tokens` : `${view.P} patches`;
+  return `${unread}${to ? `${name.replace("the", "The")} looks` : `What attends to ${name} lies`}`
     + ` ${distance.toFixed(1)} px away on average, evenly spread it would be ${even.toFixed(1)} px: ${reach}. `
-    + `Entropy ${entropy.toFixed(2)} nats, as if over ${Math.exp(entropy).toFixed(0)} of ${view.P} patches; `
-    + `most, ${percent(map[peak])}, ${to ? "goes to" : "comes from"} `
-    + (peak === state.query ? "itself." : `${nameOf(view, peak)}.`);
+    + `Entropy ${entropy.toFixed(2)} nats, as if over ${Math.exp(entropy).toFixed(0)} of ${among}; `
+    + `of all patches ${to ? "most goes to" : "most comes from"} ${where === state.query ? "itself" : nameOf(view, where)}, ${percent(peak)}.`;
 }

@@ -71,6 +71,6 @@ function draw(forming) {
   paint($("canvas.bar"), 256, 1, forming.table);
   $(".layer-out").textContent = `${forming.layer} of ${L}`;
   $(".t-top").textContent = `≥ ${percent(view.top / (h * w), 1)} of its attention`;
-  $(".t-even").textContent = `an even share is ${percent(1 / (h * w), 1)}`;
+  $(".t-even").textContent = `an even share is ${percent(1 / (h * w + 1), 1)}`;
   tell(forming, view.moments[near], near === view.moments.length - 1);
 }

@@ -1,0 +1,127 @@
+"""All that is told of one picture through one model: computed once, when it is first asked for, for all who ask."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vit.interpret import describe, probing
+from vit.interpret.attention import rollout
+from vit.interpret.patches import PatchNumbers, patch_numbers
+from vit.interpret.statistics import (
+    RESIDUAL,
+    TABLE,
+    HeadStatistics,
+    finite,
+    head_statistics,
+    listed,
+    middle_of_picture,
+)
+from vit.interpret.trace import trace
+
+
+class Analysis:
+    """One picture through one model.
+
+    images: normalised, (1, C, H, W), on the model's device. mask: (H, W) bool, True on the object, where one is known.
+    Raises ValueError on another number of pictures, and on a model whose numbers overflow.
+    """
+
+    def __init__(self, model: nn.Module, images: Tensor, mask: Tensor | None = None):
+        if len(images) != 1:
+            raise ValueError(f"An analysis is of one picture, got {len(images)}.")
+        self.model, self.images, self.mask = model, images, mask
+        self.record = trace(model, images)
+        self.maps = self.record.maps  # (1, L, heads, N, N)
+        if not (self.record.logits.isfinite().all() and self.maps.isfinite().all()):
+            raise ValueError("This model's numbers overflow on this picture, so it says nothing; choose another model.")
+        self.probabilities = model.probabilities(self.record.logits[0])  # (classes,)
+        self._relevance: dict[int, Tensor] = {}
+
+    @cached_property
+    def rollout(self) -> Tensor:
+        """(1, L, N, N)."""
+        return rollout(self.maps, RESIDUAL)
+
+    @property
+    def region(self) -> str:
+        """What the shares of the object are shares of."""
+        return "the middle of the picture" if self.mask is None else "the object"
+
+    @cached_property
+    def objects(self) -> Tensor:
+        """How much of each patch is on the region, (1, h, w): the true mask, else a fixed quarter of the picture."""
+        if self.mask is None:
+            return middle_of_picture(self.record.grid_size)[None]
+        return F.adaptive_avg_pool2d(self.mask[None].float(), self.record.grid_size)
+
+    @cached_property
+    def statistics(self) -> HeadStatistics:
+        return head_statistics(self.record, self.objects.to(self.maps), self.region)
+
+    @cached_property
+    def patches(self) -> PatchNumbers:
+        return patch_numbers(self.record)
+
+    @cached_property
+    def comparison(self) -> describe.EarlyAgainstLate:
+        return describe.early_against_late(self.statistics)
+
+    @cached_property
+    def sentences(self) -> dict[str, list[list[str]]]:
+        """Of the class token, (L, heads + 2) of what it attends to ("to") and of what attends to it ("by")."""
+        layers, views = range(self.statistics.depth), range(self.statistics.heads + 2)
+        words = {"to": describe.describe_view, "by": describe.describe_received}
+        return {k: [[say(self.statistics, layer, v) for v in views] for layer in layers] for k, say in words.items()}
+
+    @cached_property
+    def lens(self) -> tuple[Tensor, Tensor]:
+        """Probabilities after each layer: of the class token, (L, classes), and of each patch, (L, h*w, classes)."""
+        cls, patches = probing.logit_lens(self.model, self.record)
+        return self.model.probabilities(cls[0]), self.model.probabilities(patches[0])
+
+    def relevance(self, classes: Sequence[int]) -> Tensor:
+        """`probing.relevance` of each class, (K, h, w). Raises ValueError on no class or one that is not there."""
+        missing = [c for c in dict.fromkeys(classes) if c not in self._relevance]
+        if missing or not classes:
+            self._relevance |= dict(zip(missing, probing.relevance(self.model, self.images, missing)[0]))
+        return torch.stack([self._relevance[c] for c in classes])
+
+    def describe_relevance(self, c: int) -> str:
+        total = self.relevance([c]).sum().item()
+        return describe.describe_relevance(self.model.classes[c], total, self.probabilities[c].item())
+
+    def without_heads(self, off: Iterable[tuple[int, int]]) -> Tensor:
+        """Probabilities, (classes,), with some heads off: (layer, head) from 0. Raises IndexError."""
+        mask = torch.ones(self.maps.shape[1:3])
+        for layer, head in off:
+            mask[layer, head] = 0
+        with torch.inference_mode(), probing.evaluating(self.model):
+            return self.model.probabilities(self.model(self.images, head_mask=mask)[0])
+
+    def grid(self, layer: int, head: int | None = None, token: int = 0, rolled: bool = False) -> Tensor:
+        """What a token gives each patch, (h, w): in a head, in the mean of heads, or rolled out to the layer."""
+        maps = self.maps[0, layer]
+        chosen = self.rollout[0, layer] if rolled else maps.mean(0) if head is None else maps[head]
+        return chosen[token, self.record.num_prefix_tokens :].unflatten(0, self.record.grid_size)
+
+    def report(self) -> dict:
+        """Every number of every head as rows of layers, what uniform attention has, early against late: for JSON."""
+        statistics, compared = self.statistics, self.comparison
+        uniform = statistics.uniform
+        return {
+            **{row.name: listed(statistics.of_heads(row.name)) for row in TABLE},
+            "similarity": listed(statistics.similarity),
+            "uniform": {name: finite(value) for name, value in uniform.items()},
+            "uniform_distance": uniform["distance"],
+            "max_entropy": uniform["entropy"],
+            "uniform_share": 1 / statistics.tokens,
+            "object_area": statistics.area,
+            "object": statistics.region,
+            "layers": compared.layers,
+            "early": compared.early,
+            "late": compared.late,
+            "sentence": compared.sentence,
+        }

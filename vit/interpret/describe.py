@@ -1,0 +1,208 @@
+"""Numbers to words: what a head does, what changes over the layers, what a relevance map tells.
+
+Every judgement is against uniform attention, and every sentence is made from the numbers that it states.
+"""
+
+import math
+from dataclasses import dataclass
+
+from vit.interpret.statistics import TABLE, HeadStatistics, finite
+
+# Half of what an indifferent head has is clearly local; within a tenth of it, position hardly matters.
+LOCAL, GLOBAL = 0.5, 0.9
+SINK = 0.8  # share to the prefix tokens above which a head hardly looks at the picture
+IDLE = 0.25  # values it takes, in mean norms: below it a sink adds next to nothing
+BROADCAST = 1.5  # effective rank: below it a sink writes nearly the same into every token
+# A twentieth of the scale, which is ln N, uniform attention's distance or 1, is about what one sees in a chart.
+NOTABLE_CHANGE = 0.05
+SATURATED = 0.9  # probability above which gradients are small
+
+
+def percent(share: float) -> str:
+    """A share with one digit below ten percent, as everywhere on the page."""
+    return f"{100 * share:.{1 if share < 0.0995 else 0}f}%"
+
+
+def prefix_name(num_prefix_tokens: int) -> str:
+    return "the class token" if num_prefix_tokens == 1 else "the class and distillation tokens"
+
+
+def describe_view(statistics: HeadStatistics, layer: int, view: int) -> str:
+    """What a head does: how far it looks, how focused it is, and how much of the class token's look is on the region.
+
+    layer, view: from 0; view: a head, then their mean, then the rollout. A head that gives the prefix tokens more than
+    SINK is called what it is, and where it looks is left out: it hardly does. Raises ValueError on what isn't there.
+    """
+    L, views = statistics.values["entropy"].shape
+    if not (0 <= layer < L and 0 <= view < views):
+        raise ValueError(f"There are layers 0 to {L - 1} and heads 0 to {views - 1}, got layer {layer}, head {view}.")
+    sentences = []
+    if view == statistics.heads + 1:
+        sentences.append("What skip connections alone carried is left out here.")
+    if layer == L - 1:
+        rows = "its row alone counts" if statistics.num_prefix_tokens == 1 else "their two rows alone count"
+        sentences.append(f"After this layer only {_prefix_are(statistics)} read, so {rows}.")
+    if statistics.get("prefix_share", layer, view) > SINK:
+        sentences += _sink(statistics, layer, view)
+        if statistics.get("cls_to_itself", layer, view) <= SINK:  # the patches are what makes it one
+            sentences += ["The class token itself looks.", _region(statistics, layer, view)]
+    else:
+        parts = [_reach(statistics, layer, view), _spread(statistics, layer, view), _region(statistics, layer, view)]
+        sentences += [part for part in parts if part]
+    return " ".join(sentences)
+
+
+def describe_received(statistics: HeadStatistics, layer: int, view: int) -> str:
+    """What the class token gets, which is what "Attended by" draws of it. layer, view: as `describe_view`."""
+    given = statistics.get("attention_to_cls", layer, view)
+    if given is None:
+        return nothing_reads(statistics)
+    even = statistics.uniform["attention_to_cls"]
+    verdict = "more than" if given > 1.5 * even else "less than" if given < even / 1.5 else "about"
+    left_out = "What skip connections alone carried is left out here. " if view == statistics.heads + 1 else ""
+    return (
+        f"{left_out}Patches give the class token {percent(given)} of their attention on average; "
+        f"an even share is {percent(even)}: {verdict} an even share."
+    )
+
+
+def nothing_reads(statistics: HeadStatistics) -> str:
+    """Of what patches ask in the last layer."""
+    return f"Nothing reads this: after the last layer only {_prefix_are(statistics)} read, no patch."
+
+
+def _prefix_are(statistics: HeadStatistics) -> str:
+    return prefix_name(statistics.num_prefix_tokens) + (" is" if statistics.num_prefix_tokens == 1 else " are")
+
+
+def _sink(statistics: HeadStatistics, layer: int, view: int) -> list[str]:
+    given, name = statistics.get("prefix_share", layer, view), prefix_name(statistics.num_prefix_tokens)
+    norm, rank = statistics.get("value_norm", layer, view), statistics.get("output_rank", layer, view)
+    if norm is None:  # the mean of heads and the rollout have no values of their own
+        return [f"It hardly looks at the picture: it gives {given:.0%} to {name}."]
+    taken = f"the values it takes have {norm:.2f} times the mean norm"
+    if norm < IDLE:
+        kind = f"It does next to nothing: {taken}."
+    elif rank is None:
+        kind = f"It is not idle: {taken}."
+    else:
+        written = f"what it writes has an effective rank of {rank:.1f} of at most {statistics.head_dim}"
+        kind = (
+            f"It broadcasts, writing nearly the same into every token: {written}, and {taken}."
+            if rank < BROADCAST
+            else f"It is neither idle nor does it only broadcast: {taken}, and {written}."
+        )
+    return [f"It hardly looks at the picture: it gives {given:.0%} to {name}: a sink.", kind]
+
+
+def _reach(statistics: HeadStatistics, layer: int, view: int) -> str:
+    distance, uniform = statistics.get("distance", layer, view), statistics.uniform["distance"]
+    if distance is None:
+        return ""
+    if not uniform:
+        return "There is one patch only, so nothing is near or far."
+    reach = (
+        "local"
+        if distance < LOCAL * uniform
+        else "global"
+        if distance > GLOBAL * uniform
+        else "neither local nor global"
+    )
+    return f"It looks {distance:.1f} px away on average, uniform attention would {uniform:.1f} px: {reach}."
+
+
+def _spread(statistics: HeadStatistics, layer: int, view: int) -> str:
+    entropy, highest = statistics.get("entropy", layer, view), statistics.uniform["entropy"]
+    # In tokens, exp(entropy), since the logarithm flatters: half of ln 65 is 8 tokens of 65, half of ln 197 is 14.
+    tokens, N = math.exp(entropy), statistics.tokens
+    spread = "focused" if tokens < N / 4 else "diffuse" if tokens > 3 * N / 4 else "neither focused nor diffuse"
+    return f"Entropy {entropy:.2f} of at most {highest:.2f} nats, as if over {tokens:.0f} of {N} tokens: {spread}."
+
+
+def _region(statistics: HeadStatistics, layer: int, view: int) -> str:
+    share, area, region = statistics.get("object_share", layer, view), statistics.area, statistics.region
+    itself = statistics.get("cls_to_itself", layer, view)
+    if share is None:
+        return f"The class token gives itself {percent(itself)}; an even share is {percent(1 / statistics.tokens)}."
+    if area <= 0:
+        return f"This picture has none of {region}, so there is no share on it."
+    if area >= 1:
+        return f"This picture is all {region.removeprefix('the ')}, so the share on it says nothing."
+    if itself > SINK:
+        return f"The class token gives itself {itself:.0%}, so where the rest falls says little."
+    # Odds, since an object that covers 80% could never get 1.5 times its area.
+    seen, chance = share * (1 - area), area * (1 - share)
+    verdict = (
+        "more than chance" if seen > 1.5 * chance else "less than chance" if chance > 1.5 * seen else "about chance"
+    )
+    return (
+        f"The class token puts {percent(share)} of what it gives patches on {region}, "
+        f"which covers {percent(area)} of the picture: {verdict}."
+    )
+
+
+@dataclass(frozen=True)
+class EarlyAgainstLate:
+    """Means over the heads of the first and the last `layers` layers, by the table's names, and what they say.
+
+    Of those layers each mean takes the ones where the statistic counts; None where it does in none of them.
+    """
+
+    layers: int
+    early: dict[str, float | None]
+    late: dict[str, float | None]
+    sentence: str
+
+
+def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
+    """The first third of the layers (at least one) against the last, in numbers and in words made from them."""
+    depth = statistics.depth
+    layers = max(1, depth // 3)
+    names = [row.name for row in TABLE if row.name in statistics.values]
+    early = {name: finite(statistics.of_heads(name)[:layers].nanmean().item()) for name in names}
+    late = {name: finite(statistics.of_heads(name)[-layers:].nanmean().item()) for name in names}
+    if depth == 1:
+        return EarlyAgainstLate(layers, early, late, "There is one layer only, so nothing to compare.")
+
+    def change(name: str, scale: float, more: str, less: str, same: str) -> str:
+        difference = late[name] - early[name]
+        notable = abs(difference) > NOTABLE_CHANGE * scale  # a single patch has a scale of 0
+        return same if not notable else more if difference > 0 else less
+
+    first, last = ("first layer", "last layer") if layers == 1 else (f"first {layers} layers", f"last {layers} layers")
+    numbers, reading = [], []
+    if late["distance"] is not None:
+        counted = f"layer {depth - 1}" if layers == 2 else f"layers {depth - layers + 1} to {depth - 1}"
+        numbers.append(
+            f"the {first} look {early['distance']:.1f} px away on average, {counted} {late['distance']:.1f} px"
+        )
+        scale = statistics.uniform["distance"]
+        reading.append(change("distance", scale, "look farther", "look less far", "look about as far"))
+    numbers.append(f"layer {depth} has no distance, since only {_prefix_are(statistics)} read after it")
+    highest = statistics.uniform["entropy"]
+    numbers.append(
+        f"from the {first} to the {last} entropy goes {early['entropy']:.2f} → {late['entropy']:.2f} nats "
+        f"of at most {highest:.2f}"
+    )
+    reading.append(change("entropy", highest, "spread more", "focus more", "are about as focused"))
+    if statistics.area is not None and 0 < statistics.area < 1:
+        region = statistics.region
+        numbers.append(
+            f"attention on {region} {early['object_share']:.0%} → {late['object_share']:.0%}, "
+            f"which covers {statistics.area:.0%} of the picture"
+        )
+        reading.append(change("object_share", 1, "look more", "look less", "look about as much") + f" at {region}")
+    said = "; ".join(numbers)
+    together = f"{', '.join(reading[:-1])} and {reading[-1]}" if len(reading) > 1 else reading[0]
+    return EarlyAgainstLate(layers, early, late, f"{said[0].upper()}{said[1:]}. Later heads {together}.")
+
+
+def describe_relevance(name: str, total: float, probability: float) -> str:
+    """Beside a relevance map, whose colors have a scale of their own: its total, and what makes totals small."""
+    said = f"Total {total:.3g} for {name}, which the model gives {percent(probability)}."
+    if probability > SATURATED:
+        said += (
+            " Where it is that sure, its answer hardly reacts to any patch: gradients are small, and so is the total. "
+            "That does not mean less evidence."
+        )
+    return said

@@ -1,0 +1,313 @@
+"""The one table of head statistics: what each is called and means, its function, and which tokens count.
+
+Tables, endpoints, the command line and the page's script all read TABLE. Another statistic is a function of a View and
+a row here. Only what follows reads counts: after the last layer the prefix tokens alone are read, so its patches' rows
+change nothing and no statistic has them.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vit.interpret.attention import head_similarity, patch_distances, rollout
+from vit.interpret.trace import Trace
+
+RESIDUAL = 0.5  # of the rollout
+
+
+@dataclass(frozen=True)
+class View:
+    """Maps of one layer, of C heads or of what is made from them, and what belongs to them.
+
+    map: (B, C, N, N), rows sum to 1. v: (B, C, N, D/heads), and heads, map @ v; None for the mean of heads and the
+    rollout, which no head computed. objects: (B, h, w), how much of each patch is on the object or another region, in
+    [0, 1]; None where there is no region.
+    """
+
+    map: Tensor
+    v: Tensor | None
+    heads: Tensor | None
+    grid_size: tuple[int, int]
+    num_prefix_tokens: int
+    patch_size: int
+    objects: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class HeadStatistic:
+    """A row of the table.
+
+    name: in JSON and CSV. title: on the page. unit: "px", "nats", "%", or "" for a plain number. digits: after the
+    point (of the percentage, for a share). meaning: a sentence. reference: what `uniform attention` is to be called
+    here. queries: whose rows count, "class token", "patches" or "all"; in the last layer only those of them that are
+    prefix tokens. top: where a chart's scale ends, a function of the reference and the largest value.
+    function: of a View and the (slice of) rows that count; numbers (B, C, rows), whose mean is the statistic, or
+    (B, C, 1) where it is a number of all rows together. None where the view has no such number.
+    """
+
+    name: str
+    title: str
+    unit: str
+    digits: int
+    meaning: str
+    reference: str
+    queries: str
+    top: Callable[[float, float], float]
+    function: Callable[[View, slice], Tensor | None]
+
+    def rows(self, last: bool, num_prefix_tokens: int, tokens: int) -> slice:
+        """The rows that count in a layer, which is the model's last or not; an empty slice where none does."""
+        first = num_prefix_tokens if self.queries == "patches" else 0
+        end = 1 if self.queries == "class token" else num_prefix_tokens if last else tokens
+        return slice(first, max(first, end))
+
+
+def distance(view: View, rows: slice) -> Tensor:
+    """Mean distance from a patch to what it gives patches, pixels (Dosovitskiy et al. 2021, Fig. 11)."""
+    prefix = view.num_prefix_tokens
+    distances = patch_distances(view.grid_size, view.patch_size).to(view.map)
+    patches = view.map[:, :, rows, prefix:]
+    far = (patches * distances[rows.start - prefix : rows.stop - prefix]).sum(-1)
+    return far / patches.sum(-1).clamp_min(torch.finfo(far.dtype).tiny)
+
+
+def entropy(view: View, rows: slice) -> Tensor:
+    """Of attention over all N tokens, nats: 0 on a single token, ln N on all alike."""
+    weights = view.map[:, :, rows]
+    return -torch.xlogy(weights, weights).sum(-1)
+
+
+def attention_to_cls(view: View, rows: slice) -> Tensor:
+    """What the rows give the class token."""
+    return view.map[:, :, rows, 0]
+
+
+def prefix_share(view: View, rows: slice) -> Tensor:
+    """What the rows give all prefix tokens: a head that gives them nearly all is a sink."""
+    return view.map[:, :, rows, : view.num_prefix_tokens].sum(-1)
+
+
+def object_share(view: View, rows: slice) -> Tensor | None:
+    """The part of what a row gives patches that is on the object."""
+    if view.objects is None:
+        return None
+    patches = view.map[:, :, rows, view.num_prefix_tokens :]
+    on_object = torch.einsum("bcqp,bp->bcq", patches, view.objects.flatten(1).to(patches))
+    return on_object / patches.sum(-1).clamp_min(torch.finfo(patches.dtype).tiny)
+
+
+def cosine(view: View, rows: slice) -> Tensor | None:
+    """Mean cosine of a row's attention to patches with the same row's in the layer's other heads."""
+    C = view.map.shape[1]
+    if view.v is None or C == 1:
+        return None
+    patches = F.normalize(view.map[:, :, rows, view.num_prefix_tokens :], dim=-1)
+    together = patches.sum(1, keepdim=True)
+    return ((patches * together).sum(-1) - patches.square().sum(-1)) / (C - 1)
+
+
+def value_norm(view: View, rows: slice) -> Tensor | None:
+    """Norm of the values that a row takes, over the mean norm of all N: near 0 it takes nothing.
+
+    Kobayashi et al. 2020 (arXiv:2004.10102): a weight moves only as much as the value under it is long.
+    """
+    if view.v is None:
+        return None
+    norms = view.v.norm(dim=-1)  # (B, C, N)
+    taken = (view.map[:, :, rows] @ norms[..., None])[..., 0]
+    return taken / norms.mean(-1, keepdim=True).clamp_min(torch.finfo(norms.dtype).tiny)
+
+
+def output_rank(view: View, rows: slice) -> Tensor | None:
+    """Effective rank of what the head writes into the rows: exp of the entropy of its singular values' shares.
+
+    Roy & Vetterli 2007. 1 where every row gets the same vector, whatever its length; at most D/heads.
+    """
+    if view.heads is None or rows.stop - rows.start < 2:  # one row has always rank 1
+        return None
+    singular = torch.linalg.svdvals(view.heads[:, :, rows])
+    shares = singular / singular.sum(-1, keepdim=True).clamp_min(torch.finfo(singular.dtype).tiny)
+    return (-torch.xlogy(shares, shares).sum(-1, keepdim=True)).exp()
+
+
+def _share_top(reference: float, largest: float) -> float:
+    return max(2 * reference, 1.1 * largest)
+
+
+# fmt: off
+TABLE: tuple[HeadStatistic, ...] = (
+    HeadStatistic(
+        "distance", "Distance", "px", 1, "Mean distance between a patch and the patches it attends to",
+        "uniform", "patches", lambda reference, largest: max(1.6 * reference, 1.1 * largest), distance,
+    ),
+    HeadStatistic(
+        "entropy", "Entropy", "nats", 2, "How spread the attention is: 0 on one token, ln N on all N alike",
+        "ln N", "all", lambda reference, largest: 1.1 * reference, entropy,
+    ),
+    HeadStatistic(
+        "cls_entropy", "Entropy of the class token", "nats", 2, "How spread the class token's own attention is",
+        "ln N", "class token", lambda reference, largest: 1.1 * reference, entropy,
+    ),
+    HeadStatistic(
+        "attention_to_cls", "Patches to the class token", "%", 1, "What a patch gives the class token",
+        "1/N", "patches", _share_top, attention_to_cls,
+    ),
+    HeadStatistic(
+        "cls_to_itself", "Class token to itself", "%", 1, "What the class token gives itself",
+        "1/N", "class token", _share_top, attention_to_cls,
+    ),
+    HeadStatistic(
+        "prefix_share", "To the prefix tokens", "%", 1,
+        "What goes to the class token, and the distillation token where there is one, and not to the picture",
+        "even", "all", _share_top, prefix_share,
+    ),
+    HeadStatistic(
+        "object_share", "On the object", "%", 1, "The part of what the class token gives patches that falls there",
+        "its area", "class token", lambda reference, largest: 1.0, object_share,
+    ),
+    HeadStatistic(
+        "head_cosine", "Like the other heads", "", 2,
+        "Mean cosine of its attention to patches with that of the layer's other heads: 1 is the same map",
+        "uniform", "all", lambda reference, largest: 1.1, cosine,
+    ),
+    HeadStatistic(
+        "value_norm", "Values it takes", "", 2,
+        "Norm of the values it takes, by attention, over the mean norm of all values: near 0 it does nothing",
+        "uniform", "all", lambda reference, largest: max(2.0, 1.1 * largest), value_norm,
+    ),
+    HeadStatistic(
+        "output_rank", "Rank of its output", "", 1,
+        "In how many directions what it writes differs, by effective rank: 1 writes the same into every token",
+        "uniform", "all", lambda reference, largest: 1.1 * max(largest, 2.0), output_rank,
+    ),
+)
+# fmt: on
+
+
+@dataclass(frozen=True)
+class HeadStatistics:
+    """All numbers of all heads, of one picture or the mean of a batch.
+
+    values: by name, (L, heads + 2): each head, their mean, the rollout up to this layer. NaN where a view has no such
+    number, or none of its rows counts. uniform: by name, what uniform attention has; NaN where nothing can be said.
+    similarity: `head_similarity`, (L*heads, L*heads). region: what the shares of the object are shares of; None where
+    no objects were given. area: its part of the picture.
+    """
+
+    values: dict[str, Tensor]
+    uniform: dict[str, float]
+    similarity: Tensor
+    heads: int
+    grid_size: tuple[int, int]
+    num_prefix_tokens: int
+    head_dim: int
+    region: str | None
+    area: float | None
+
+    @property
+    def depth(self) -> int:
+        return len(self.similarity) // self.heads
+
+    @property
+    def tokens(self) -> int:
+        return self.num_prefix_tokens + self.grid_size[0] * self.grid_size[1]
+
+    def of_heads(self, name: str) -> Tensor:
+        """(L, heads), without the mean and the rollout."""
+        return self.values[name][:, : self.heads]
+
+    def get(self, name: str, layer: int, view: int) -> float | None:
+        """One number; None where there is none."""
+        return finite(self.values[name][layer, view].item())
+
+
+def head_statistics(
+    record: Trace, objects: Tensor | None = None, region: str = "the object", table: Sequence[HeadStatistic] = TABLE
+) -> HeadStatistics:
+    """Every statistic of the table, of every layer's heads, their mean and the rollout.
+
+    objects: (B, h, w), how much of each patch is on the region, in [0, 1]: `patch_coverage` of a mask, or
+    `middle_of_picture`. Raises ValueError where it has another shape.
+    """
+    B, (h, w) = len(record.logits), record.grid_size
+    if objects is not None and tuple(objects.shape) != (B, h, w):
+        raise ValueError(
+            f"objects must be (B, h, w) = {(B, h, w)}, got {tuple(objects.shape)}; "
+            f"patch_coverage turns a mask of pixels into patches."
+        )
+    last = len(record.layers) - 1
+    rows = [  # (L, statistics, heads + 2)
+        torch.stack([torch.cat([_mean(statistic, view, layer == last) for view in views]) for statistic in table])
+        for layer, views in enumerate(layer_views(record, objects))
+    ]
+    values = {statistic.name: torch.stack([row[i] for row in rows]) for i, statistic in enumerate(table)}
+    heads, head_dim = record.layers[0].v.shape[1::2]
+    return HeadStatistics(
+        values=values,
+        uniform={statistic.name: _uniform(statistic, record, objects) for statistic in table},
+        similarity=head_similarity(record.maps, record.num_prefix_tokens).mean(0),
+        heads=heads,
+        grid_size=record.grid_size,
+        num_prefix_tokens=record.num_prefix_tokens,
+        head_dim=head_dim,
+        region=None if objects is None else region,
+        area=None if objects is None else objects.float().mean().item(),
+    )
+
+
+def layer_views(record: Trace, objects: Tensor | None = None) -> Iterator[tuple[View, View, View]]:
+    """For each layer its heads, the mean of its heads, and the rollout up to it.
+
+    Of the rollout, the share RESIDUAL^l that skip connections alone carried is left out and the rest made to sum to 1.
+    So the first layer's is exactly the mean of its heads, and one measure says local or global of all three.
+    """
+    geometry = _geometry(record, objects)
+    rolled = rollout(record.maps, RESIDUAL)
+    for i, layer in enumerate(record.layers):
+        stayed = RESIDUAL ** (i + 1)
+        moved = (rolled[:, i] - stayed * torch.eye(rolled.shape[-1]).to(rolled)).clamp_min(0) / (1 - stayed)
+        yield (
+            View(layer.map, layer.v, layer.heads, *geometry),
+            View(layer.map.mean(1, keepdim=True), None, None, *geometry),
+            View(moved[:, None], None, None, *geometry),
+        )
+
+
+def middle_of_picture(grid_size: tuple[int, int]) -> Tensor:
+    """How much of each patch lies in the middle half of each side, a quarter of the picture: (h, w), in [0, 1]."""
+    sides = [torch.arange(size + 1.0).clamp(size / 4, 3 * size / 4).diff() for size in grid_size]
+    return torch.outer(*sides)
+
+
+def finite(number: float) -> float | None:
+    """JSON knows no NaN."""
+    return number if math.isfinite(number) else None
+
+
+def listed(values: Tensor) -> list:
+    """Nested lists, with None for what is no number."""
+    return [listed(part) for part in values] if values.ndim else finite(values.item())
+
+
+def _mean(statistic: HeadStatistic, view: View, last: bool) -> Tensor:
+    """(C,), NaN where there is no such number."""
+    _, C, N, _ = view.map.shape
+    rows = statistic.rows(last, view.num_prefix_tokens, N)
+    numbers = statistic.function(view, rows) if rows.stop > rows.start else None
+    return torch.full((C,), torch.nan).to(view.map) if numbers is None else numbers.mean((0, -1))
+
+
+def _uniform(statistic: HeadStatistic, record: Trace, objects: Tensor | None) -> float:
+    """The same function of a layer of two heads that attend to everything alike."""
+    B, _, N, _ = record.layers[0].map.shape
+    even = torch.full((B, 2, N, N), 1 / N).to(record.layers[0].map)
+    v = torch.ones(B, 2, N, 1).to(even)
+    return _mean(statistic, View(even, v, even @ v, *_geometry(record, objects)), last=False)[0].item()
+
+
+def _geometry(record: Trace, objects: Tensor | None) -> tuple:
+    return record.grid_size, record.num_prefix_tokens, record.patch_size, objects
