@@ -49,7 +49,7 @@ def test_importance_and_regions_grow_and_can_be_stopped(client):
     job = client.submit("shapes", 40, api_name="/head_importance")
     last = job.result()
     assert last["done"] == 1 and last["n"] == 40 and len(job.outputs()) > 2
-    assert all(width > 0 for row in last["interval"] for width in row)
+    assert all(low < high for lows, highs in zip(last["low"], last["high"]) for low, high in zip(lows, highs))
     ranked = client.predict("shapes", 40, api_name="/head_regions")["ranked"]
     assert ranked[0]["ratio"] >= ranked[-1]["ratio"] and ranked[0]["examples"]
     long = client.submit("shapes", 1000, api_name="/head_importance")
@@ -64,20 +64,24 @@ def test_tables_say_what_the_numbers_say(shapes):
     model, part = from_pretrained(models.CHECKPOINTS / "shapes"), shapes.test.take(slice(40))
     found = list(heads.head_importance(model, part))[-1]
     table = studies.importance_table(found)
-    layer, head = divmod(int(found.drop.argmax()), model.num_heads)
-    assert f"Layer {layer + 1}, head {head + 1} is worth most" in table and "over 40 pictures" in table
+    assert not found.stands_out
+    assert "No head stands out from all others yet. It would take about" in table and "over 40 pictures" in table
     assert table.count("<td") == 12
     regions = list(heads.head_regions(model, part))[-1]
-    best = regions.ranked(1)[0]
+    best = next(row for row in regions.ranked(200) if row["stands_out"])
     table = studies.regions_table(regions, part)
     assert f"favours the {best['region']} most" in table
     ratios = [float(ratio) for ratio in re.findall(r"<b>([\d.]+) ×</b>", table)]
     assert ratios == sorted(ratios, reverse=True) and len(ratios) == (regions.counts >= heads.FEW_PICTURES).sum()
 
 
-def test_heads_of_no_worth_are_counted():
-    found = heads.HeadImportance(1.0, 30, torch.tensor([[0.2, 0.0]]), torch.tensor([[0.01, 0.01]]))
-    assert "For 1 of 2 heads the interval includes 0" in studies.importance_table(found)
+def test_a_head_is_named_only_where_it_stands_out():
+    drop = torch.tensor([[0.2, 0.0]])
+    clear = heads.HeadImportance(1.0, 30, drop, drop - 0.01, drop + 0.01)
+    assert "Layer 1, head 1 is worth most: without it the true class has 20.0 points" in studies.importance_table(clear)
+    vague = heads.HeadImportance(1.0, 30, drop, drop - 0.15, drop + 0.15)
+    table = studies.importance_table(vague)
+    assert "No head stands out" in table and "For 1 of 2 heads it is clear" in table and "about 68 pictures" in table
 
 
 def test_what_it_would_say_after_each_layer(client, picture):
@@ -114,3 +118,14 @@ def test_examples_are_places_in_the_test_set(shapes):
     found = list(studies.head_regions("shapes", 60))[-1]["ranked"]
     plain = list(heads.head_regions(studies._material("shapes", 60)[0], part, studies.BATCH))[-1].ranked(100)
     assert [row["examples"] for row in found] == [[places[i] for i in row["examples"]] for row in plain]
+
+
+def test_covering_a_map_s_brightest_fifth_beside_random_fifths(client, picture):
+    grid = [[8 * row + column for column in range(8)] for row in range(8)]
+    found = client.predict(picture, "shapes", grid, api_name="/cover")
+    assert found["class"] in client.predict(picture, "shapes", "", api_name="/without_heads")
+    assert -100 <= found["brightest"] <= 100 and len(found["draws"]) == 5
+    assert found["random"] == pytest.approx(sum(found["draws"]) / 5, abs=1e-3)
+    assert client.predict(picture, "shapes", grid, api_name="/cover") == found
+    with pytest.raises(AppError, match="8 rows of 8"):
+        client.predict(picture, "shapes", grid[1:], api_name="/cover")

@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vit.interpret.bounds import mean_bounds
 from vit.interpret.probing import evaluating
 
+PERMUTATIONS = 200
 FEW_PICTURES = 10  # a mean over fewer is an anecdote, and left out where heads are ranked
 
 
@@ -21,15 +23,41 @@ class HeadImportance:
     """What switching off each head alone does to the true class's probability, over the pictures so far.
 
     done: share of the work, in [0, 1]. n: pictures in the estimate. drop: (L, heads), mean of probability with all
-    heads less probability without this one, in [-1, 1]; positive where the head helps. interval: (L, heads), half
-    the width of the mean's 95% confidence interval, 1.96 standard errors over pictures (normal approximation, fair
-    from some 30 pictures on). drop is NaN at n = 0 and interval below n = 2.
+    heads less probability without this one, in [-1, 1]; positive where the head helps; NaN at n = 0. low, high:
+    (L, heads), intervals that hold all at once with 95% confidence, at any n (`bounds.mean_bounds`).
     """
 
     done: float
     n: int
     drop: Tensor
-    interval: Tensor
+    low: Tensor
+    high: Tensor
+
+    @property
+    def best(self) -> tuple[int, int]:
+        """Layer and head, from 0, of the largest mean drop."""
+        return divmod(int(self.drop.argmax()), self.drop.shape[1])
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether the best head helps, and more than every other one, by intervals that hold all at once."""
+        others = self.high.flatten().clone()
+        others[self.drop.argmax()] = 0
+        return bool(self.n and self.low[self.best] > others.max())
+
+    @property
+    def pictures_needed(self) -> int | None:
+        """About how many pictures the best head would take to stand out, were the means as they are; None for never.
+
+        Intervals narrow with the root of the number of pictures.
+        """
+        means, widths = self.drop.flatten(), (self.high - self.low).flatten() / 2
+        best = means.argmax()
+        gaps = torch.cat([means[best : best + 1], (means[best] - means)[torch.arange(len(means)) != best]])
+        reach = torch.cat([widths[best : best + 1], (widths[best] + widths)[torch.arange(len(means)) != best]])
+        if not self.n or gaps.min() <= 0:
+            return None
+        return int(self.n * (reach / gaps).max().square())
 
 
 def head_importance(model: nn.Module, dataset, batch_size: int = 32) -> Iterator[HeadImportance]:
@@ -60,7 +88,7 @@ def head_importance(model: nn.Module, dataset, batch_size: int = 32) -> Iterator
 def _importance(done: float, drops: list[Tensor]) -> HeadImportance:
     drop = torch.cat(drops)  # (n, L, heads)
     mean = drop.mean(0) if len(drop) else torch.full(drop.shape[1:], torch.nan)
-    return HeadImportance(done, len(drop), mean, _interval(drop))
+    return HeadImportance(done, len(drop), mean, *mean_bounds(drop, -1, 1, together=mean.numel()))
 
 
 @torch.no_grad()
@@ -91,8 +119,9 @@ class HeadRegions:
 
     done: share of the work, in [0, 1]. n: pictures so far. names: the R regions. counts: (R,), pictures each is
     measured on. areas: (R,), its mean share of the picture. shares: (R, L, heads), mean share of the class token's
-    attention to patches that falls on it. interval: (R, L, heads), half the width of the 95% confidence interval of
-    shares, 1.96 standard errors over pictures. examples: (R, L, heads, top), indices into the dataset of the
+    attention to patches that falls on it. low, high: (R, L, heads), intervals of shares that hold all at once with 95%
+    confidence. chance: the 95th percentile of the largest ratio of any head to any class's region, were the pictures'
+    classes shuffled; NaN while no class has enough pictures. examples: (R, L, heads, top), indices of the dataset's
     pictures where the share exceeds the area most, best first; -1 where there are not as many. Rows of regions
     without a picture yet are NaN.
     """
@@ -103,7 +132,9 @@ class HeadRegions:
     counts: Tensor
     areas: Tensor
     shares: Tensor
-    interval: Tensor
+    low: Tensor
+    high: Tensor
+    chance: float
     examples: Tensor
 
     @property
@@ -114,7 +145,8 @@ class HeadRegions:
     def ranked(self, limit: int = 20) -> list[dict]:
         """The (region, head) pairs most above chance, by ratio: dicts that name a row of a table.
 
-        Regions with fewer than FEW_PICTURES pictures are left out. layer and head count from 0.
+        Regions with fewer than FEW_PICTURES pictures are left out. layer and head count from 0. stands_out: whether
+        the head gives a region of all pictures more than its area, and one of a class more than chance.
         """
         ratios = self.ratios.masked_fill((self.counts < FEW_PICTURES)[:, None, None], -1).nan_to_num(-1)
         rows = []
@@ -130,7 +162,11 @@ class HeadRegions:
                     "layer": layer,
                     "head": head,
                     "share": self.shares[at].item(),
-                    "interval": self.interval[at].item(),
+                    "low": self.low[at].item(),
+                    "high": self.high[at].item(),
+                    "stands_out": bool(
+                        ratios[at] > self.chance if " of " in self.names[region] else self.low[at] > self.areas[region]
+                    ),
                     "area": self.areas[region].item(),
                     "ratio": ratios[at].item(),
                     "n": self.counts[region].item(),
@@ -176,6 +212,8 @@ def _regions(done: float, base: list[str], dataset, shares: Tensor, areas: Tenso
         excess = shares[pictures, r] - areas[pictures, r, None, None]
         best = excess.topk(min(top, len(pictures)), dim=0).indices  # (top, L, heads)
         examples[i, ..., : len(best)] = pictures[best].movedim(0, -1)
+    cells = len(rows) * shares[0, 0].numel()
+    bounds = [mean_bounds(shares[pictures, r], 0, 1, together=cells) for _, r, pictures in rows]
     return HeadRegions(
         done=done,
         n=n,
@@ -183,9 +221,24 @@ def _regions(done: float, base: list[str], dataset, shares: Tensor, areas: Tenso
         counts=torch.tensor([len(pictures) for _, _, pictures in rows]),
         areas=torch.stack([areas[pictures, r].mean(0) for _, r, pictures in rows]),
         shares=torch.stack([shares[pictures, r].mean(0) for _, r, pictures in rows]),
-        interval=torch.stack([_interval(shares[pictures, r]) for _, r, pictures in rows]),
+        low=torch.stack([low for low, _ in bounds]),
+        high=torch.stack([high for _, high in bounds]),
+        chance=_chance(shares[:, 0].flatten(1), areas[:, 0], labels),
         examples=examples,
     )
+
+
+def _chance(shares: Tensor, areas: Tensor, labels: Tensor) -> float:
+    """95th percentile, over shuffled labels (n,), of a class's largest ratio of shares (n, cells) to areas (n,)."""
+    one_hot = F.one_hot(labels).to(shares)
+    one_hot = one_hot[:, one_hot.sum(0) >= FEW_PICTURES]
+    if not one_hot.shape[1]:
+        return float("nan")
+    generator, largest = torch.Generator().manual_seed(0), []
+    for _ in range(PERMUTATIONS):
+        shuffled = one_hot[torch.randperm(len(labels), generator=generator)].T
+        largest.append((shuffled @ shares / (shuffled @ areas)[:, None]).max())
+    return torch.stack(largest).quantile(0.95).item()
 
 
 def _fixed_regions(grid_size: tuple[int, int]) -> Tensor:
@@ -216,13 +269,6 @@ def _batch(model: nn.Module, dataset, part: slice) -> tuple[Tensor, Tensor]:
     """Normalised images and labels of a part of the dataset, on the model's device."""
     device = next(model.parameters()).device
     return model.normalize(dataset.images[part].to(device)), dataset.labels[part].to(device)
-
-
-def _interval(samples: Tensor) -> Tensor:
-    """Half the width of the 95% confidence interval of the mean over dim 0; NaN below two samples."""
-    if len(samples) < 2:
-        return torch.full(samples.shape[1:], torch.nan)
-    return 1.96 * samples.std(dim=0) / len(samples) ** 0.5
 
 
 def _check_dataset(model: nn.Module, dataset) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from vit.figures import attention_figure
+from vit.interpret import cover as covering
 from vit.interpret import probing
 from vit.live import models
 from vit.ui import pictures
@@ -54,6 +55,17 @@ def relevance(seen: Look, question: dict) -> dict:
     classes = [int(c) for c in question["classes"]][:20]
     grids = probing.relevance(seen.model, _images(seen), classes)[0]
     return {"classes": classes, "grids": [grid.flatten().tolist() for grid in grids]}
+
+
+@answer
+def cover(seen: Look, question: dict) -> dict:
+    """Points of a class's probability that covering a map's brightest fifth of patches costs, and what random fifths
+    cost. grid: the map's weights, (h*w). class: an index, the likeliest if not given."""
+    chosen = int(question.get("class", seen.probabilities.argmax()))
+    if not 0 <= chosen < len(seen.model.classes):
+        raise ValueError(f"class must be 0 to {len(seen.model.classes) - 1}, got {chosen}.")
+    grid = torch.tensor(question["grid"], dtype=torch.float32).view(1, 1, -1)
+    return covering.points(seen.model, _images(seen), grid, chosen)
 
 
 @answer
@@ -139,4 +151,4 @@ def _images(seen: Look) -> torch.Tensor:
     return seen.model.normalize(seen.pixels)[None]
 
 
-PROBES = [without_heads, relevance, lens, weights, export]
+PROBES = [without_heads, relevance, cover, lens, weights, export]

@@ -22,7 +22,13 @@ BATCH = 20
 def head_importance(model: str, pictures: float) -> Iterator[dict]:
     """What switching off each head alone costs the true class's probability, over that many test pictures."""
     for found in _importance(model, pictures):
-        yield {"done": found.done, "n": found.n, "drop": _listed(found.drop), "interval": _listed(found.interval)}
+        yield {
+            "done": found.done,
+            "n": found.n,
+            "drop": _listed(found.drop),
+            "low": _listed(found.low),
+            "high": _listed(found.high),
+        }
 
 
 def head_regions(model: str, pictures: float) -> Iterator[dict]:
@@ -105,32 +111,54 @@ def _material(key: str, count: float) -> tuple[ViT, Dataset, list[int]]:
 def importance_table(found: HeadImportance) -> str:
     """Heads by layers, in points of the true class's probability, and a sentence on what stands out."""
     L, H = found.drop.shape
-    points, interval = 100 * found.drop, 100 * found.interval
+    points, low, high = 100 * found.drop, 100 * found.low, 100 * found.high
     scale = max(1.0, points.abs().max().item())
     head = "".join(f"<th>Layer {layer + 1}</th>" if L < 7 else f"<th>{layer + 1}</th>" for layer in range(L))
     rows = ""
     for k in range(H):
-        cells = "".join(_cell(points[layer, k].item(), interval[layer, k].item(), scale, L) for layer in range(L))
+        cells = "".join(
+            _cell(points[layer, k].item(), low[layer, k].item(), high[layer, k].item(), scale, L) for layer in range(L)
+        )
         rows += f"<tr><th>Head {k + 1}</th>{cells}</tr>"
-    layer, k = divmod(int(points.argmax()), H)
-    unclear = int((points.abs() <= interval).sum())
     return (
-        f'<p class="x-study-says">Layer {layer + 1}, head {k + 1} is worth most: without it the true class has '
-        f"{points[layer, k]:.1f} ± {interval[layer, k]:.1f} points of probability less. For {unclear} of {L * H} "
-        f"heads the interval includes 0.</p>"
+        f'<p class="x-study-says">{_says(found)}</p>'
         f'<div class="x-scroll"><table class="x-importance"><tr><th></th>{head}</tr>{rows}</table></div>'
-        f'<p class="v-note">Mean fall of the true class\'s probability with one head off, in points, ± the 95% '
-        f"confidence interval over {found.n} pictures. Blue: the head helps; orange: it harms.</p>"
+        f'<p class="v-note">Mean fall of the true class\'s probability with one head off, in points, over '
+        f"{found.n} pictures, with an interval; all intervals hold at once with 95% confidence. Blue: the head helps; "
+        "orange: it harms; no color: its interval includes 0.</p>"
     )
 
 
-def _cell(points: float, interval: float, scale: float, L: int) -> str:
-    strength = round(45 * min(1, abs(points) / scale))
-    colour = "var(--v-train)" if points > 0 else "var(--v-val)"
-    error = f"<small> ± {interval:.1f}</small>" if L < 7 else ""
+def _says(found: HeadImportance) -> str:
+    """Names a head only where it is worth more than every other one."""
+    layer, head = found.best
+    if found.stands_out:
+        return (
+            f"Layer {layer + 1}, head {head + 1} is worth most: without it the true class has "
+            f"{100 * found.drop[layer, head]:.1f} points of probability less ({100 * found.low[layer, head]:.1f} to "
+            f"{100 * found.high[layer, head]:.1f})."
+        )
+    needed = found.pictures_needed
+    more = "Two are worth the same." if needed is None else f"It would take about {_rounded(needed):,} pictures."
+    clear = int(((found.low > 0) | (found.high < 0)).sum())
     return (
-        f'<td title="{points:.2f} ± {interval:.2f} points" style="background:color-mix(in srgb, {colour} {strength}%, '
-        f'transparent)">{points:.1f}{error}</td>'
+        f"No head stands out from all others yet. {more} For {clear} of {found.drop.numel()} heads it is clear whether "
+        "they help or harm."
+    )
+
+
+def _rounded(count: int) -> int:
+    """Two digits are as much as such a guess is worth."""
+    return round(count, 2 - len(str(count)))
+
+
+def _cell(points: float, low: float, high: float, scale: float, L: int) -> str:
+    strength = 0 if low <= 0 <= high else round(45 * min(1, abs(points) / scale))
+    colour = "var(--v-train)" if points > 0 else "var(--v-val)"
+    error = f"<small> {low:.1f} to {high:.1f}</small>" if L < 7 else ""
+    return (
+        f'<td title="{points:.2f} points, {low:.2f} to {high:.2f}" '
+        f'style="background:color-mix(in srgb, {colour} {strength}%, transparent)">{points:.1f}{error}</td>'
     )
 
 
@@ -144,20 +172,27 @@ def regions_table(found: HeadRegions, dataset: Dataset) -> str:
         return ""
     body = "".join(
         f"<tr><td>{escape(row['region'])}</td><td>{row['layer'] + 1}</td><td>{row['head'] + 1}</td>"
-        f"<td><b>{row['ratio']:.1f} ×</b></td><td>{row['share']:.0%} ± {100 * row['interval']:.0f}</td>"
+        f"<td><b>{row['ratio']:.1f} ×</b></td>"
+        f"<td>{row['share']:.0%} ({100 * row['low']:.0f} to {100 * row['high']:.0f})</td>"
         f"<td>{row['area']:.0%}</td><td>{row['n']}</td><td class='x-shown'>{_shown(row['examples'], dataset)}</td></tr>"
         for row in rows
     )
-    best = rows[0]
+    best = next((row for row in rows if row["stands_out"]), None)
+    says = "No head favours a region more than chance alone could show yet."
+    if best:
+        says = (
+            f"Layer {best['layer'] + 1}, head {best['head'] + 1} favours the {escape(best['region'])} most: "
+            f"{best['share']:.0%} of what its class token gives patches falls there, {best['ratio']:.1f} times its "
+            f"{best['area']:.0%} of the picture."
+        )
     return (
-        f'<p class="x-study-says">Layer {best["layer"] + 1}, head {best["head"] + 1} favours the '
-        f"{escape(best['region'])} most: {best['share']:.0%} of what its class token gives patches falls there, "
-        f"{best['ratio']:.1f} times its {best['area']:.0%} of the picture.</p>"
+        f'<p class="x-study-says">{says}</p>'
         '<div class="x-scroll"><table class="x-regions"><tr><th>Region</th><th>Layer</th><th>Head</th>'
         "<th>Over chance</th><th>Share</th><th>Area</th><th>Pictures</th><th>Best seen in</th></tr>"
         f"{body}</table></div>"
-        '<p class="v-note">Share of the class token\'s attention to patches that falls on the region, ± the 95% '
-        "confidence interval in points; over chance is share by area.</p>"
+        '<p class="v-note">Share of the class token\'s attention to patches that falls on the region, with an '
+        "interval in percent; all intervals hold at once with 95% confidence. Over chance is share by area; a class's "
+        "region is named only if shuffled labels give less.</p>"
     )
 
 
