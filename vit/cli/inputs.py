@@ -21,6 +21,16 @@ def load(name: str, validation_size: int | None = None) -> data.Splits:
         return data.load(name, validation_size=validation_size, progress=show)
 
 
+def splits_of(model: ViT, name: str | None) -> data.Splits:
+    """The data whose classes the model knows. Raises ValueError where they are others."""
+    splits = load(name or model.trained.get("dataset", next(iter(data.DATASETS))))
+    if set(model.classes) < set(splits.test.classes):
+        splits = data.select_classes(splits, model.classes)
+    if model.classes != splits.test.classes:
+        raise ValueError(f"The model's classes, {', '.join(model.classes)}, are not those of {splits.test.name}.")
+    return splits
+
+
 def model_and_images(arguments: argparse.Namespace) -> tuple[ViT, torch.Tensor]:
     """The checkpoint, and its normalised images (B, C, H, W)."""
     model = ViT.from_pretrained(arguments.folder)

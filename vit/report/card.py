@@ -1,144 +1,64 @@
-"""What a trained model's card tells: accuracy, calibration, corruptions, latency, what it says of foreign pictures."""
+"""Writes what was measured into a checkpoint's card."""
 
 import json
-import statistics
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import os
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from vit.data import Dataset
-from vit.data.corruptions import CORRUPTIONS, SEVERITIES
-from vit.device import device_name
-from vit.evaluation import Evaluation, evaluate, predict
 from vit.figures import confusion_figure
+from vit.interpret.cover import FILLS
 from vit.model import ViT
+from vit.report.measure import CONFIDENT, MAPS, SEED, SINK
 from vit.weights.card import card
-from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, config_of
+from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, config_of, write_text
 
-BINS = 15  # of the calibration error
-CONFIDENT = 0.9
+FIGURE = "confusion.png"
 
 
-@dataclass(frozen=True)
-class Report:
-    """What was measured on the test set. Shares in [0, 1], latency in milliseconds.
+def write_card(model: ViT, parts: dict[str, dict], folder: Path) -> None:
+    """Puts the parts into the folder's card, the confusion matrix beside it, accuracy and temperature into its config.
 
-    interval: of the accuracy, 95%, Wilson. with_flips: accuracy of the mean over a picture and its mirror image.
-    calibration_error: expected, over 15 bins of equal width (Guo et al. 2017, arXiv:1706.04599).
-    corrupted: accuracy for each corruption and severity. foreign, foreign_confident: mean confidence on pictures that
-    show none of the classes, and the share of them with more than 90%; confident: that share on the test set.
+    Each file by a rename, config.json last, so that a crash leaves files of which each is whole.
     """
-
-    evaluation: Evaluation
-    interval: tuple[float, float]
-    with_flips: float
-    calibration_error: float
-    corrupted: dict[str, list[float]]
-    confident: float
-    foreign: float
-    foreign_confident: float
-    foreign_name: str
-    latency: float
-    latency_with_maps: float
+    model.trained["test_accuracy"] = parts["accuracy"]["accuracy"]
+    model.temperature = parts["calibration"]["temperature"]
+    figure = confusion_figure(torch.tensor(parts["accuracy"]["confusion"]).numpy(), model.classes)
+    new = folder / f".{FIGURE}"
+    figure.savefig(new, format="png")
+    os.replace(new, folder / FIGURE)
+    write_text(card(model) + _sections(model, parts, folder), folder / CARD)
+    write_text(json.dumps(config_of(model), indent=2) + "\n", folder / CONFIG)
 
 
-def measure(model: ViT, test: Dataset, foreign: Dataset, progress: Callable[[str], object]) -> Report:
-    """Measures it all in float32, on the device that the model is on; progress is told what comes next."""
-    progress("test set")
-    evaluation = evaluate(model, test, autocast=False)
-    probabilities = _probabilities(model, test)
-    mirrored = _probabilities(model, replace(test, images=test.images.flip(3)))
-    corrupted = {}
-    for name, corrupt in CORRUPTIONS.items():
-        progress(name)
-        corrupted[name] = []
-        for severity in SEVERITIES:
-            images = corrupt(test.images, severity, torch.Generator().manual_seed(severity))
-            corrupted[name].append(evaluate(model, replace(test, images=images), autocast=False).accuracy)
-    progress("pictures of something else")
-    elsewhere = _probabilities(model, replace(foreign, mean=test.mean, std=test.std)).amax(1)
-    confidence, right = probabilities.amax(1), probabilities.argmax(1) == test.labels
-    return Report(
-        evaluation=evaluation,
-        interval=wilson(evaluation.accuracy, evaluation.n),
-        with_flips=((probabilities + mirrored).argmax(1) == test.labels).float().mean().item(),
-        calibration_error=calibration_error(confidence, right),
-        corrupted=corrupted,
-        confident=(confidence > CONFIDENT).float().mean().item(),
-        foreign=elsewhere.mean().item(),
-        foreign_confident=(elsewhere > CONFIDENT).float().mean().item(),
-        foreign_name=f"{len(foreign):,} test images of {foreign.name}",
-        latency=_latency(model, return_attention=False),
-        latency_with_maps=_latency(model, return_attention=True),
+def _sections(model: ViT, parts: dict[str, dict], folder: Path) -> str:
+    accuracy, foreign, speed = parts["accuracy"], parts["foreign"], parts["speed"]
+    low, high = accuracy["interval"]
+    size = (folder / WEIGHTS).stat().st_size / 1e6
+    per_class = "\n".join(
+        f"| {name} | {'none shown' if share != share else f'{share:.1%}'} |"
+        for name, share in zip(model.classes, accuracy["per_class"], strict=True)
     )
-
-
-def write_card(model: ViT, report: Report, folder: Path) -> None:
-    """Puts the report into the folder's card, the confusion matrix beside it, and the accuracy into its config."""
-    model.trained["test_accuracy"] = report.evaluation.accuracy
-    (folder / CONFIG).write_text(json.dumps(config_of(model), indent=2) + "\n", encoding="utf-8")
-    confusion_figure(report.evaluation.confusion.numpy(), model.classes).savefig(folder / "confusion.png")
-    size = (folder / WEIGHTS).stat().st_size
-    text = card(model) + _sections(model, report, folder, size)
-    (folder / CARD).write_text(text, encoding="utf-8")
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95% interval of a share of n draws (Wilson 1927)."""
-    z2 = 1.959964**2
-    middle, spread = share + z2 / (2 * n), (z2 * share * (1 - share) / n + z2**2 / (4 * n * n)) ** 0.5
-    return (middle - spread) / (1 + z2 / n), (middle + spread) / (1 + z2 / n)
-
-
-def calibration_error(confidence: Tensor, right: Tensor) -> float:
-    """How far confidence and accuracy are apart, bin by bin, weighted by the bins' sizes; both (n,)."""
-    bins = (confidence * BINS).long().clamp(max=BINS - 1)
-    gaps = torch.zeros(BINS, dtype=torch.float64).index_add(0, bins, confidence.double() - right.double())
-    return (gaps.abs().sum() / len(confidence)).item()
-
-
-def _probabilities(model: ViT, dataset: Dataset) -> Tensor:
-    return torch.cat([logits for logits, _ in predict(model, dataset, autocast=False)]).softmax(1).cpu()
-
-
-@torch.no_grad()
-def _latency(model: ViT, return_attention: bool, repeats: int = 50) -> float:
-    """Median milliseconds of one image, after ten that are not counted."""
-    device, seconds = next(model.parameters()).device, []
-    image = torch.zeros(1, model.config["in_chans"], *[model.config["img_size"]] * 2, device=device)
-    for _ in range(repeats + 10):
-        started = time.perf_counter()
-        model(image, return_attention=return_attention)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - started)
-    return 1000 * statistics.median(seconds[10:])
-
-
-def _sections(model: ViT, report: Report, folder: Path, size: int) -> str:
-    evaluation, (low, high) = report.evaluation, report.interval
-    device = device_name(next(model.parameters()).device)
-    per_class = "\n".join(f"| {name} | {share:.1%} |" for name, share in zip(model.classes, evaluation.per_class))
     corrupted = "\n".join(
         f"| {name} | " + " | ".join(f"{share:.1%}" for share in shares) + " |"
-        for name, shares in report.corrupted.items()
+        for name, shares in parts["corruptions"]["accuracy"].items()
     )
+    side = model.config["img_size"]
     return f"""
 ## Measured
 
-**{100 * evaluation.accuracy:.2f}%** of {evaluation.n:,} test images are recognised (95% interval {100 * low:.2f}% to
-{100 * high:.2f}%), one view each, from the stored weights ({size / 1e6:.1f} MB). The mean over an image and its mirror
-image gives {100 * report.with_flips:.2f}%. The expected calibration error is {100 * report.calibration_error:.2f}
-percentage points ({BINS} bins). One image takes {report.latency:.1f} ms, with all attention maps
-{report.latency_with_maps:.1f} ms (median of 50; {device}). All of it was measured in float32 by
+**{100 * accuracy["accuracy"]:.2f}%** of {accuracy["n"]:,} test images are recognised (95% interval {100 * low:.2f}% to
+{100 * high:.2f}%), one view each, from the stored weights ({size:.1f} MB). The mean over an image and its mirror
+image gives {100 * foreign["with_flips"]:.2f}%. One image takes {speed["latency"]:.1f} ms, with all attention maps
+{speed["latency_with_maps"]:.1f} ms (median of 50). All of it was measured in float32, with seed {SEED}, on
+{speed["device"]} ({speed["threads"]} threads, {speed["tflops"]:.2f} TFLOP/s in a 1024 x 1024 matmul; torch
+{speed["torch"]}) by
 
 ```sh
-python -m vit evaluate {folder.as_posix()} --card
+python -m vit report {folder.as_posix()} --pictures {parts["covering"]["n"]}
 ```
+
+The numbers are in `report.json`.
 
 | class | recognised |
 | --- | --- |
@@ -146,17 +66,79 @@ python -m vit evaluate {folder.as_posix()} --card
 
 ![Confusion matrix](confusion.png)
 
+{_calibration(parts["calibration"])}
+
 | accuracy under corruption | severity 1 | 2 | 3 |
 | --- | --- | --- | --- |
 {corrupted}
 
-Corruptions are those of `vit/data/corruptions.py`, computed on the test images.
+Corruptions are those of `vit/data/corruptions.py`, computed on {parts["corruptions"]["n"]:,} of the test images.
+
+{_covering(parts["covering"])}
+
+{_heads(model, parts["heads"])}
 
 ## Intended use and limits
 
 For learning how a Vision Transformer works: to classify with, to look into, to compare one's own training with. Not for
-decisions about anything that matters. It knows 32 x 32 pictures, larger ones are cut to a square and shrunk, and
-{len(model.classes)} classes, so it gives one of their names to whatever it sees: on the {report.foreign_name}, which
-show none of them, its mean confidence is {report.foreign:.0%}, and it is more than {CONFIDENT:.0%} sure of
-{report.foreign_confident:.0%} (of the test images: {report.confident:.0%}).
+decisions about anything that matters. It knows {side} x {side} pictures, larger ones are cut to a square and shrunk,
+and {len(model.classes)} classes, so it gives one of their names to whatever it sees: on the {foreign["name"]}, which
+show none of them, its mean confidence is {foreign["confidence"]:.0%}, and it is more than {CONFIDENT:.0%} sure of
+{foreign["confident"]:.0%} (of the test images: {foreign["confident_here"]:.0%}).
 """
+
+
+def _calibration(found: dict) -> str:
+    rows = "\n".join(
+        f"| {name} | {100 * of['confidence']:.1f}% | {100 * of['accuracy']:.1f}% | {of['direction']} | "
+        f"{100 * of['error']:.2f} points |"
+        for name, of in (("as trained", found["before"]), (f"temperature {found['temperature']}", found["after"]))
+    )
+    return f"""### Is it as sure as it is right?
+
+| | mean confidence | accuracy | so it is | expected calibration error, 15 bins |
+| --- | --- | --- | --- | --- |
+{rows}
+
+The temperature divides the logits wherever probabilities are shown. It was fitted on {found["fitted_on"]}; the table
+scores {found["scored_on"]}."""
+
+
+def _covering(found: dict) -> str:
+    def row(i: int) -> str:
+        cells = []
+        for fill in FILLS:
+            cost, deletion, insertion = (found[fill][name][i] for name in ("cost", "deletion", "insertion"))
+            cells.append(f"{100 * cost[0]:.1f} ± {100 * cost[1]:.1f}")
+            cells += [f"{mean:.3f} ± {spread:.3f}" for mean, spread in (deletion, insertion)]
+        return f"| {MAPS[i]} | " + " | ".join(cells) + " |"
+
+    heads = " | ".join(f"{fill}: a fifth costs | deletion | insertion" for fill in FILLS)
+    rows = "\n".join(row(i) for i in range(len(MAPS)))
+    return f"""### Do the maps show what it relies on?
+
+| map | {heads} |
+| --- |{" --- |" * 3 * len(FILLS)}
+{rows}
+
+Over {found["n"]} test images: points of the predicted class's probability that are lost when the brightest fifth of a
+map's patches is covered, and areas under that probability as patches are deleted (low is good) and inserted (high is
+good), brightest first. Covered with the data's mean color or with the picture blurred; ± is the 95% interval over
+pictures. A random fifth is the mean of 5 draws, in the same places for each picture."""
+
+
+def _heads(model: ViT, found: dict) -> str:
+    rows = "\n".join(
+        f"| {layer + 1} | {sum(entropy) / len(entropy):.2f} | {sum(prefix) / len(prefix):.0%} | "
+        f"{', '.join(str(h + 1) for h, share in enumerate(prefix) if share > SINK) or 'none'} |"
+        for layer, (entropy, prefix) in enumerate(zip(found["entropy"], found["prefix"], strict=True))
+    )
+    tokens = "the class token itself" if model.num_prefix_tokens == 1 else "the prefix tokens"
+    return f"""### Where its heads look
+
+| layer | entropy (nats) | to {tokens} | sinks |
+| --- | --- | --- | --- |
+{rows}
+
+Of the class token's attention, mean over {found["n"]} test images and the layer's heads. Sinks are heads that give
+{tokens} more than {SINK:.0%}: they hardly look at the picture."""
