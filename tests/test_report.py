@@ -71,6 +71,7 @@ def folder(shapes, monkeypatch, tmp_path):
     return model.save_pretrained(tmp_path / "half", torch.float16)
 
 
+@pytest.mark.slow
 def test_a_report_writes_what_it_measured(folder, shapes, capsys):
     assert main(["report", str(folder), "--pictures", "10", "--json"]) == 0
     parts = json.loads(capsys.readouterr().out)
@@ -87,6 +88,7 @@ def test_a_report_writes_what_it_measured(folder, shapes, capsys):
     assert len(parts["covering"]["mean"]["cost"]) == len(measure.MAPS)
 
 
+@pytest.mark.slow
 def test_a_stopped_report_goes_on_where_it_was_and_starts_again_for_other_weights(folder, monkeypatch):
     called = []
 
@@ -115,6 +117,7 @@ def test_a_stopped_report_goes_on_where_it_was_and_starts_again_for_other_weight
     assert called.count("accuracy") == 3
 
 
+@pytest.mark.slow
 def test_without_pictures_kept_from_training_half_of_the_test_set_fits_and_the_other_is_scored(folder, capsys):
     model = ViT.from_pretrained(folder)
     model.trained["validation_accuracy"] = None

@@ -13,7 +13,7 @@ from tests.conftest import ROOT, SETTINGS, await_end
 
 ENDPOINTS = {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
 ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads", "/head_importance"}
-ENDPOINTS |= {"/head_regions", "/logit_lens", "/position_similarity"}
+ENDPOINTS |= {"/head_regions", "/logit_lens", "/cover", "/position_similarity"}
 ENDPOINTS |= {"/pause", "/resume", "/set_learning_rate", "/snapshot", "/download"}
 
 
@@ -126,13 +126,15 @@ def test_only_the_owner_stops_a_run(client):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"minutes": 0}, "more than 0 and at most 10 minutes"),
-        ({"minutes": 1000}, "at most 10 minutes"),
-        ({"dataset": "mnist"}, "choose cifar10 or shapes"),
-        ({"model": "vit_base"}, "choose one of vit_live"),
-        ({"batch_size": 0}, "batch_size must be a positive number"),
-        ({"learning_rate": -1}, "lr must be a positive number"),
-        ({"seed": None}, "seed is empty"),
+        ({"minutes": 0}, "Minutes must be a positive number, at most 10, got 0"),
+        ({"minutes": 1000}, "at most 10, got 1000"),
+        ({"dataset": "mnist"}, "one of cifar10, shapes, got 'mnist'"),
+        ({"model": "vit_base"}, "one of vit_live, .*got 'vit_base'"),
+        ({"batch_size": 0}, "Batch size must be a whole number from 1 to 1,024"),
+        ({"learning_rate": -1}, "Learning rate must be a positive number"),
+        ({"seed": None}, "Seed is empty"),
+        ({"advanced": {"depth": 2.7}}, "Depth must be a whole number from 1 to 24, got 2.7"),
+        ({"advanced": {"flip": "maybe"}}, "Flip must be true or false"),
         ({"advanced": {"embed_dim": 98}}, "choose a width of 96 or 100"),
         ({"advanced": {"classes": ["heart"]}}, "choose at least 2"),
     ],

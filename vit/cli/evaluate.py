@@ -16,7 +16,7 @@ def add(command: Command) -> None:
     """Names the flags."""
     sub = command("evaluate", run, "accuracy on the test images: overall, per class, confusion matrix")
     sub.add_argument("folder", help=CHECKPOINT)
-    sub.add_argument("--dataset", choices=data.DATASETS, help="the one it was trained on if not given")
+    sub.add_argument("--dataset", choices=list(data.DATASETS), help="the one it was trained on if not given")
     sub.add_argument("--card", action="store_true", help=argparse.SUPPRESS)  # of older versions
     sub.add_argument("--device", **DEVICE)
     sub.add_argument("--json", **JSON)

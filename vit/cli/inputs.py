@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from vit import data
 from vit.data.pictures import read_picture
+from vit.data.registry import preferred
 from vit.model import ViT
 
 
@@ -23,7 +24,7 @@ def load(name: str, validation_size: int | None = None) -> data.Splits:
 
 def splits_of(model: ViT, name: str | None) -> data.Splits:
     """The data whose classes the model knows. Raises ValueError where they are others."""
-    splits = load(name or model.trained.get("dataset", next(iter(data.DATASETS))))
+    splits = load(name or model.trained.get("dataset", preferred().name))
     if set(model.classes) < set(splits.test.classes):
         splits = data.select_classes(splits, model.classes)
     if model.classes != splits.test.classes:

@@ -16,7 +16,7 @@ def add(command: Command) -> None:
     """Names the flags."""
     sub = command("report", run, "measure a checkpoint on its test set and write its card; go on where it was stopped")
     sub.add_argument("folder", help=CHECKPOINT)
-    sub.add_argument("--dataset", choices=data.DATASETS, help="the one it was trained on if not given")
+    sub.add_argument("--dataset", choices=list(data.DATASETS), help="the one it was trained on if not given")
     sub.add_argument(
         "--pictures", type=int, default=500, help="test images to look into; ten times as many are corrupted"
     )

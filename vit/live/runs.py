@@ -10,6 +10,7 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from vit.data import DatasetUnavailable, Splits, select_classes
@@ -17,10 +18,11 @@ from vit.evaluation import evaluate
 from vit.live import storage, zerogpu
 from vit.live.datasets import SOURCES
 from vit.live.run import UNWATCHED_MINUTES, Run, changed
-from vit.live.settings import Settings, check_lr
+from vit.live.settings import check_lr
 from vit.live.worker import Frame, begin
 from vit.live.zerogpu import LONGEST_PAUSE, ON_ZERO, Letter
 from vit.training import TrainingDiverged
+from vit.training.config import RunSpec
 
 MAX_RUNS = int(os.getenv("VIT_MAX_RUNS", "1"))
 MAX_QUEUE = int(os.getenv("VIT_MAX_QUEUE", "8"))
@@ -31,7 +33,11 @@ SAVE_EVERY = 20.0  # seconds in the loop
 RUNS: dict[str, Run] = {}  # in order of arrival
 
 
-def start(settings: Settings) -> Run:
+class RunEnded(ValueError):
+    """A run whose training is over can't be steered."""
+
+
+def start(settings: RunSpec) -> Run:
     """Queues a run and returns at once. Raises ValueError where the queue is full."""
     with changed:
         if sum(run.live for run in list(RUNS.values())) >= MAX_RUNS + MAX_QUEUE:
@@ -70,39 +76,53 @@ def watch(run_id: str) -> Run:
 
 
 def stop(run_id: str, owner: str) -> Run:
-    """Ends a run after the step under way; what it learned is kept. Raises PermissionError for a wrong token."""
-    return _steer(run_id, owner, stopping=True)
+    """Ends a run after the step under way; what it learned is kept; one that has ended stays as it is.
+
+    Raises PermissionError for a wrong token.
+    """
+    with contextlib.suppress(RunEnded), _steering(run_id, owner) as run:
+        run.stopping = True
+    return find(run_id)
 
 
 def pause(run_id: str, owner: str) -> Run:
-    """Halts a run after the step under way. Raises PermissionError for a wrong token."""
-    return _steer(run_id, owner, pausing=True)
+    """Halts a run after the step under way. Raises PermissionError for a wrong token, RunEnded."""
+    with _steering(run_id, owner) as run:
+        run.pausing = True
+    return run
 
 
 def resume(run_id: str, owner: str) -> Run:
-    """Lets a paused run go on. Raises PermissionError for a wrong token."""
-    return _steer(run_id, owner, pausing=False)
+    """Lets a paused run go on. Raises PermissionError for a wrong token, RunEnded."""
+    with _steering(run_id, owner) as run:
+        run.pausing = False
+    return run
 
 
 def set_lr(run_id: str, owner: str, lr: float) -> Run:
     """Changes the peak learning rate from the next step on. Raises PermissionError, or ValueError on absurd rates."""
-    run = _steer(run_id, owner, lr=check_lr(lr))
-    run.history.changes.append((run.history.seconds[-1] if run.history.seconds else 0.0, lr))
+    lr = check_lr(lr)
+    with _steering(run_id, owner) as run:
+        run.lr = lr
+        run.history.changes.append((run.history.seconds[-1] if run.history.seconds else 0.0, lr))
     return run
 
 
-def _steer(run_id: str, owner: str, **change) -> Run:
+@contextlib.contextmanager
+def _steering(run_id: str, owner: str) -> Iterator[Run]:
+    """The run, whose owner changes what is wanted of it; then wherever it trains gets to know."""
     run = find(run_id)
     if not run.owned_by(owner):
         raise PermissionError("Only the page or program that started this run can stop or steer it; you can watch it.")
     with changed:
-        vars(run).update(change)
+        if not run.live or run.status == "testing" or (run.progress and run.progress.done >= 1):
+            raise RunEnded("This run's training is over, so nothing of it can be changed any more; start another.")
+        yield run
         if letter := run.letter:
             with contextlib.suppress(FileNotFoundError):  # the run ended this moment
                 letter.write(run.pausing, run.stopping, run.lr)
             run.status = "paused" if run.pausing and run.status == "running" else run.status
         changed.notify_all()
-    return run
 
 
 def _work(run: Run) -> None:
@@ -131,7 +151,7 @@ def _await_data(run: Run) -> None:
         return
     with changed:
         run.status = "loading"
-        while source.loading and not run.ending:
+        while source.loading and not run.end_if_left():
             changed.wait(0.5)
     if not run.stopping:
         source.load()
@@ -140,7 +160,7 @@ def _await_data(run: Run) -> None:
 def _await_turn(run: Run) -> None:
     with changed:
         run.status = "queued"
-        while not (run.ending or (place(run) == 1 and busy() < MAX_RUNS)):
+        while not (run.end_if_left() or (place(run) == 1 and busy() < MAX_RUNS)):
             _end_long_pauses()
             changed.wait(2.0)
         run.status = "stopped" if run.stopping else "loading"
@@ -158,7 +178,6 @@ def _end_long_pauses() -> None:
 def _train(run: Run) -> None:
     splits = select_classes(SOURCES[run.settings.dataset].load(), run.settings.classes)
     run.model = run.settings.build()
-    run.model.classes, run.model.mean, run.model.std = splits.train.classes, splits.train.mean, splits.train.std
     with tempfile.TemporaryDirectory() if ON_ZERO else contextlib.nullcontext() as folder:
         if folder:
             run.letter = Letter(Path(folder) / "wanted.json")
@@ -180,7 +199,7 @@ def _follow(run: Run, splits: Splits) -> None:
     try:
         for frame in begin(run.model, run.settings, splits, run):
             _take_in(run, frame)
-            if run.letter and run.ending:
+            if run.letter and run.end_if_left():
                 run.letter.write(run.pausing, stopping=True, lr=run.lr)
             if frame.weights:
                 run.model.load_state_dict(frame.weights)

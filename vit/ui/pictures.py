@@ -3,6 +3,7 @@
 import base64
 import io
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,10 @@ from torch import Tensor
 
 from vit.data import Dataset
 from vit.data.pictures import read_picture
+from vit.data.registry import fallback, label
 from vit.interpret.attention import attention_maps
 from vit.live import models
-from vit.live.datasets import LABELS, SOURCES
+from vit.live.datasets import SOURCES
 from vit.model import ViT
 from vit.ui import scripts
 from vit.ui.errors import BadInput
@@ -74,6 +76,12 @@ def fit(dataset: Dataset, img_size: int) -> Dataset:
     return replace(dataset, images=images.round().clamp(0, 255).byte(), masks=masks)
 
 
+def named(name: object) -> Picture | None:
+    """The picture that links and galleries call shapes-17, which need not exist; None where that is no such name."""
+    source, _, index = str(name).rpartition("-")
+    return (source, int(index)) if source in SOURCES and index.isdecimal() and len(index) < 10 else None
+
+
 def exists(picture: Picture) -> bool:
     """Whether a dataset's picture can be shown now, without waiting for the dataset."""
     splits = SOURCES[picture[0]].splits
@@ -81,12 +89,12 @@ def exists(picture: Picture) -> bool:
 
 
 def gallery_source(key: str | None) -> str:
-    """The dataset whose test pictures suit the model; Shapes while CIFAR-10 isn't at hand. Raises BadInput."""
+    """The dataset whose test pictures suit the model; the built-in one while they aren't at hand. Raises BadInput."""
     try:
-        wanted = models.dataset(models.find(key)) if key else "shapes"
+        wanted = models.dataset(models.find(key)) if key else fallback().name
     except ValueError as error:  # it may have gone since the page was opened
         raise BadInput(error) from error
-    return wanted if SOURCES[wanted].splits is not None else "shapes"
+    return wanted if SOURCES[wanted].splits is not None else fallback().name
 
 
 def chosen(source: str, page: int) -> list[int]:
@@ -101,19 +109,27 @@ def gallery(key: str | None, page: int, picked: Picture) -> dict:
     """What the gallery shows: the pictures, their classes, where they come from, and which of them is picked."""
     source = gallery_source(key)
     test = SOURCES[source].load().test
-    note = f"Test pictures of {LABELS[source]}, not used in training"
-    if key and models.dataset(models.find(key)) != source:
-        note = f"CIFAR-10's own test pictures are not at hand; these are of {LABELS[source]}"
+    note = f"Test pictures of {label(source)}, not used in training"
+    if key and (own := models.dataset(models.find(key))) != source:
+        note = f"{label(own)}'s own test pictures are not at hand; these are of {label(source)}"
     places = chosen(source, page)
-    pictures = [{"src": data_uri(test.images[i]), "label": test.classes[test.labels[i]]} for i in places]
+    pictures = [
+        {"src": data_uri(test.images[i]), "label": test.classes[test.labels[i]], "name": f"{source}-{i}"}
+        for i in places
+    ]
     index = places.index(picked[1]) if picked[0] == source and picked[1] in places else -1
     return {"pictures": pictures, "note": note, "picked": index}
 
 
 def data_uri(pixels: Tensor) -> str:
     """(3, H, W) uint8 -> a PNG that a page can show without a request."""
+    return _png(pixels.permute(1, 2, 0).contiguous().numpy().tobytes(), (pixels.shape[2], pixels.shape[1]))
+
+
+@lru_cache(maxsize=1000)  # 10 MB of pictures of 32 x 32: Gradio keeps what it sends, and so keeps a string once for all
+def _png(pixels: bytes, size: tuple[int, int]) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(buffer, format="PNG")
+    Image.frombytes("RGB", size, pixels).save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

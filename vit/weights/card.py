@@ -1,5 +1,6 @@
 """The model card: what a README.md says beside a model's weights."""
 
+from vit.data.registry import DATASETS
 from vit.model import ViT
 
 
@@ -14,7 +15,7 @@ def card(model: ViT) -> str:
     dataset = trained.get("dataset", "unknown")
     split = "test" if trained.get("test_accuracy") is not None else "validation"
     accuracy = trained.get(f"{split}_accuracy")
-    hub_name = {"cifar10": "uoft-cs/cifar10"}.get(dataset)
+    hub_name = DATASETS[dataset].hub_name if dataset in DATASETS else None
     results = accuracy is not None and EvalResult(
         task_type="image-classification",
         dataset_type=hub_name or dataset,
