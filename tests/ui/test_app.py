@@ -13,7 +13,7 @@ from tests.conftest import ROOT, SETTINGS, await_end
 
 ENDPOINTS = {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
 ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads", "/head_importance"}
-ENDPOINTS |= {"/head_regions", "/logit_lens", "/position_similarity"}
+ENDPOINTS |= {"/head_regions", "/logit_lens", "/cover", "/position_similarity"}
 ENDPOINTS |= {"/pause", "/resume", "/set_learning_rate", "/snapshot", "/download"}
 
 

@@ -124,3 +124,14 @@ def test_examples_are_places_in_the_test_set(shapes):
     found = list(studies.head_regions("shapes", 60))[-1]["ranked"]
     plain = list(heads.head_regions(studies._material("shapes", 60)[0], part, studies.BATCH))[-1].ranked(100)
     assert [row["examples"] for row in found] == [[places[i] for i in row["examples"]] for row in plain]
+
+
+def test_covering_a_map_s_brightest_fifth_beside_random_fifths(client, picture):
+    grid = [[8 * row + column for column in range(8)] for row in range(8)]
+    found = client.predict(picture, "shapes", grid, api_name="/cover")
+    assert found["class"] in client.predict(picture, "shapes", "", api_name="/without_heads")
+    assert -100 <= found["brightest"] <= 100 and len(found["draws"]) == 5
+    assert found["random"] == pytest.approx(sum(found["draws"]) / 5, abs=1e-3)
+    assert client.predict(picture, "shapes", grid, api_name="/cover") == found
+    with pytest.raises(AppError, match="8 rows of 8"):
+        client.predict(picture, "shapes", grid[1:], api_name="/cover")

@@ -1,4 +1,4 @@
-"""The command line, a module a command: vit train | evaluate | predict | attention | benchmark."""
+"""The command line, a module a command: vit train | evaluate | report | predict | attention | benchmark."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from vit.data import DatasetUnavailable
 from vit.training import TrainingDiverged
 
 PROGRAM = "vit" if Path(sys.argv[0]).stem == "vit" else "python -m vit"  # as installed, or from a clone
-COMMANDS = ("train", "evaluate", "benchmark", "predict", "attention")
+COMMANDS = ("train", "evaluate", "report", "benchmark", "predict", "attention")
 
 
 def main(argv: list[str] | None = None) -> int:

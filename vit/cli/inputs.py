@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from vit import data
 from vit.data.pictures import read_picture
+from vit.data.registry import preferred
 from vit.model import ViT
 
 
@@ -19,6 +20,16 @@ def load(name: str, validation_size: int | None = None) -> data.Splits:
             bar.update(100 * done - bar.n)
 
         return data.load(name, validation_size=validation_size, progress=show)
+
+
+def splits_of(model: ViT, name: str | None) -> data.Splits:
+    """The data whose classes the model knows. Raises ValueError where they are others."""
+    splits = load(name or model.trained.get("dataset", preferred().name))
+    if set(model.classes) < set(splits.test.classes):
+        splits = data.select_classes(splits, model.classes)
+    if model.classes != splits.test.classes:
+        raise ValueError(f"The model's classes, {', '.join(model.classes)}, are not those of {splits.test.name}.")
+    return splits
 
 
 def model_and_images(arguments: argparse.Namespace) -> tuple[ViT, torch.Tensor]:

@@ -98,11 +98,14 @@ def get_to_know(known: Known, run_id: str, own: bool) -> Known:
     return {**known, run_id: f"Your run {number}" if own else ANOTHERS}
 
 
-def accuracy(model: ViT) -> float | None:
-    """On test images where that was measured, else on validation images, in [0, 1]."""
-    return model.trained.get("test_accuracy") or model.trained.get("validation_accuracy")
+def accuracy(model: ViT) -> tuple[float, str] | None:
+    """On test images where that was measured, else on validation images: in [0, 1], and "test" or "validation"."""
+    for split in ("test", "validation"):
+        if (share := model.trained.get(f"{split}_accuracy")) is not None:
+            return share, split
+    return None
 
 
 def _facts(model: ViT) -> str:
-    measured = "" if accuracy(model) is None else f" · {accuracy(model):.1%}"
+    measured = "" if (found := accuracy(model)) is None else f" · {found[0]:.1%} {found[1]}"
     return f" · {len(model.blocks)} × {model.num_heads} heads{measured}"

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from vit.figures import attention_figure
+from vit.interpret import cover as covering
 from vit.interpret import probing
 from vit.interpret.statistics import TABLE
 from vit.live import models
@@ -52,6 +53,20 @@ def relevance(image: str, model: str, class_name: str, figure: bool = False) -> 
     said = {"total": grid.sum().item(), "sentence": seen.analysis.describe_relevance(c)}
     title, name = f"{models.name(seen.model)}: why {class_name}", f"relevance for {class_name}"
     return {"class": class_name, "grid": grid.tolist(), **said}, _figure(seen, grid, title, name) if figure else None
+
+
+def cover(image: str, model: str, grid: list) -> dict:
+    """Points of the likeliest class's probability that covering the brightest fifth of a map's patches costs."""
+    seen = _look(image, model)
+    h, w = seen.model.grid_size
+    try:
+        weights = torch.tensor(grid, dtype=torch.float32).view(1, 1, h * w)
+        found = covering.points(
+            seen.model, seen.model.normalize(seen.pixels)[None], weights, int(seen.probabilities.argmax())
+        )
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise BadInput(f"A map is {h} rows of {w} finite numbers; this one is not ({error}).") from error
+    return {**found, "class": seen.model.classes[found["class"]]}
 
 
 def logit_lens(image: str, model: str) -> dict:
@@ -122,6 +137,13 @@ def build() -> None:
             [image, model, gr.Textbox("", label="off")],
             gr.JSON(label="probabilities"),
             f"Each class's probability with heads switched off. {MODEL} off: layer.head pairs from 1, as '1.2, 3.1'.",
+        )
+        name(
+            cover,
+            [image, model, gr.JSON(label="grid")],
+            gr.JSON(label="points"),
+            f"What covering a map's brightest fifth of patches with the data's mean costs the likeliest class, in "
+            f"points of probability, and the mean of 5 random fifths. {MODEL} grid: the map's rows.",
         )
         name(
             logit_lens,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from vit.figures import attention_figure
+from vit.interpret import cover as covering
 from vit.interpret import probing
 from vit.live import models
 from vit.ui import analysis, pictures
@@ -54,6 +55,17 @@ def relevance(seen: Look, question: dict) -> dict:
         "grids": grids.flatten(1).tolist(),
         "sentences": [seen.analysis.describe_relevance(c) for c in classes],
     }
+
+
+@answer
+def cover(seen: Look, question: dict) -> dict:
+    """Points of a class's probability that covering a map's brightest fifth of patches costs, and what random fifths
+    cost. grid: the map's weights, (h*w). class: an index, the likeliest if not given."""
+    chosen = int(question.get("class", seen.probabilities.argmax()))
+    if not 0 <= chosen < len(seen.model.classes):
+        raise ValueError(f"class must be 0 to {len(seen.model.classes) - 1}, got {chosen}.")
+    grid = torch.tensor(question["grid"], dtype=torch.float32).view(1, 1, -1)
+    return covering.points(seen.model, seen.analysis.images, grid, chosen)
 
 
 @answer
@@ -135,4 +147,4 @@ def _file(name: str, content: bytes) -> dict:
     return {"name": name, "content": base64.b64encode(content).decode()}
 
 
-PROBES = [without_heads, relevance, lens, weights, export]
+PROBES = [without_heads, relevance, cover, lens, weights, export]

@@ -95,7 +95,7 @@ def empty_charts(settings: RunSpec) -> str:
     """The frame that the run will fill, and how accurate the shipped model of the same data is."""
     shipped = [model for key in models.shipped() if models.dataset(model := models.find(key)) == settings.dataset]
     accuracies = [accuracy for model in shipped if (accuracy := models.accuracy(model)) is not None]
-    reference = ("shipped model", accuracies[0]) if accuracies else None
+    reference = (f"shipped model, {accuracies[0][1]}", accuracies[0][0]) if accuracies else None
     config = settings.config
     return curves.draw(History(), 60 * config.minutes, len(settings.classes), config.lr, reference)
 

@@ -1,8 +1,10 @@
 // Hands on the controls.
+import { coverMap } from "./cover.js";
 import { drawBar, drawComparison, drawStage } from "./draw.js";
 import { saveFile } from "./files.js";
 import { copyLink } from "./link.js";
 import { switchAllOn, switchHead } from "./prediction.js";
+import { chosenMap } from "./maps.js";
 import { change, drawAll } from "./redraw.js";
 import { drawRelevance, openSection } from "./sections.js";
 import { listenToStage } from "./stage.js";
@@ -33,6 +35,7 @@ export function listen(tab) {
   for (const details of $$("details[data-opens]")) {
     details.addEventListener("toggle", () => tab.view && openSection(tab, details));
   }
+  $(".x-cover").addEventListener("click", () => coverMap(tab, $(".x-covered"), chosenMap(tab)));
   $(".x-link").addEventListener("click", () => copyLink(tab));
   for (const button of $$("[data-format]")) button.addEventListener("click", () => saveFile(tab, button.dataset.format));
 }

@@ -1,5 +1,6 @@
 // What follows from a change of what is chosen. Nothing here asks the server.
 import { drawComparison, drawGrid, drawStage } from "./draw.js";
+import { forgetCover } from "./cover.js";
 import { drawCharts } from "./charts.js";
 import { markGrid } from "./heads.js";
 import { nameOf } from "./patches.js";
@@ -34,6 +35,7 @@ export function drawAll(tab) {
 
 // After a change of layer, head or source.
 function drawView(tab) {
+  forgetCover(tab.$(".x-covered"));
   const { $, $$, state, view } = tab;
   drawStage(tab);
   markGrid(tab);

@@ -3,6 +3,7 @@ import { bytes } from "../../script/bytes.js";
 import { fromHex } from "../../script/color.js";
 import { percent } from "../../script/format.js";
 import { ask } from "./ask.js";
+import { coverMap, forgetCover } from "./cover.js";
 import { paintMap, paintOver, paintOverlay } from "./draw.js";
 import { largest } from "./maps.js";
 import { middleOf, nameOf, patchAt } from "./patches.js";
@@ -25,11 +26,14 @@ function buildRelevance(tab) {
   const chosen = [state.why?.[0] ?? view.best[0][0], state.why?.[1] ?? view.best[1]?.[0] ?? view.best[0][0]];
   $(".x-why").replaceChildren(...chosen.map((chosenClass) => {
     const figure = document.createElement("figure");
-    figure.innerHTML = `<label>Why <select></select></label><canvas></canvas><figcaption></figcaption>`;
+    figure.innerHTML = `<label>Why <select></select></label><canvas></canvas><figcaption><p></p>
+      <button type="button" class="x-quiet-button">Cover its brightest fifth</button> <output></output></figcaption>`;
     const select = figure.querySelector("select");
+    figure.querySelector("button").addEventListener("click", () =>
+      coverMap(tab, figure.querySelector("output"), relevance.byClass[select.value], { class: +select.value }));
     select.append(...view.classes.map((name, i) => new Option(name, i)));
     select.value = chosenClass;
-    select.addEventListener("change", () => drawRelevance(tab));
+    select.addEventListener("change", () => { forgetCover(figure.querySelector("output")); drawRelevance(tab); });
     return figure;
   }));
   drawRelevance(tab);
@@ -49,7 +53,7 @@ export async function drawRelevance(tab) {
   figures.forEach((figure, i) => {
     const { grid, sentence } = known[wanted[i]];
     paintOverlay(tab, figure.querySelector("canvas"), grid, largest(grid)); // a scale of its own: totals differ by much
-    figure.querySelector("figcaption").textContent = sentence;
+    figure.querySelector("figcaption p").textContent = sentence;
   });
 }
 

@@ -1,0 +1,55 @@
+"""python -m vit report: measures a checkpoint on its test set and writes its card."""
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from vit import data
+from vit.cli.flags import CHECKPOINT, DEVICE, JSON, Command, percent, print_report
+from vit.cli.inputs import load, splits_of
+from vit.device import choose_device
+from vit.model import ViT
+
+
+def add(command: Command) -> None:
+    """Names the flags."""
+    sub = command("report", run, "measure a checkpoint on its test set and write its card; go on where it was stopped")
+    sub.add_argument("folder", help=CHECKPOINT)
+    sub.add_argument("--dataset", choices=list(data.DATASETS), help="the one it was trained on if not given")
+    sub.add_argument(
+        "--pictures", type=int, default=500, help="test images to look into; ten times as many are corrupted"
+    )
+    sub.add_argument("--device", **DEVICE)
+    sub.add_argument("--json", **JSON)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from vit.report.card import write_card  # when called: figures need matplotlib
+    from vit.report.measure import PARTS, Material, measure
+
+    folder = Path(arguments.folder)
+    if not folder.is_dir():
+        raise ValueError(
+            f"The report is written into the checkpoint's folder, and {folder} is none; download it first."
+        )
+    model = ViT.from_pretrained(folder).to(choose_device(arguments.device))
+    splits = splits_of(model, arguments.dataset)
+    if not 2 <= arguments.pictures <= len(splits.test):
+        raise ValueError(f"--pictures must be 2 to {len(splits.test)}, the test set's size, got {arguments.pictures}.")
+    foreign = load(next(name for name in data.DATASETS if name != splits.test.name)).test
+    with tqdm(total=len(PARTS), bar_format="{desc} {percentage:3.0f}% {bar}| {elapsed}") as bar:
+
+        def show(part: str, done: float) -> None:
+            bar.set_description_str(part)
+            bar.update(list(PARTS).index(part) + done - bar.n)
+
+        parts = measure(Material(model, splits, foreign, arguments.pictures), folder, show)
+    write_card(model, parts, folder)
+    found, calibration = parts["accuracy"], parts["calibration"]
+    text = (
+        f"Test accuracy {percent(found['accuracy'])} on {found['n']:,} images of {splits.test.name}; as trained "
+        f"{calibration['before']['direction']}, at temperature {calibration['temperature']} "
+        f"{calibration['after']['direction']}. The rest is in {folder / 'README.md'}."
+    )
+    print_report(arguments.json, parts, text)

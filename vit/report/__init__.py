@@ -1,0 +1,1 @@
+"""What a trained model's card tells, measured on its test set."""
