@@ -12,12 +12,13 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from vit.data import DatasetUnavailable, Splits
 from vit.evaluation import Evaluation
-from vit.live import models, runs, storage
+from vit.live import datasets, models, runs, storage
 from vit.live.datasets import SOURCES
 from vit.live.run import Run
 from vit.live.snapshots import Snapshot
 from vit.training import Progress
 from vit.training.config import RunSpec, TrainConfig
+from vit.ui import page as vit_page
 
 CHROMIUM = Path(os.getenv("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -80,3 +81,24 @@ def ended(small_vit) -> Run:
     run.evaluation = Evaluation(0.3, 2.1, 200, 900.0, torch.full((10, 10), 2))
     run.save("stopped")
     return run
+
+
+@pytest.fixture
+def open_page(browser, here, monkeypatch):
+    """Opens a path of a page of our own; afterwards nothing may have been fetched from where a name points to."""
+    monkeypatch.setattr(datasets, "load_in_background", lambda then: None)
+    demo = vit_page.build()
+    _, url, _ = vit_page.launch(demo, prevent_thread_lock=True, quiet=True)
+    page, fetched = browser.new_page(), []
+    page.set_default_timeout(20_000)
+    page.on("request", lambda request: fetched.append(request.url.split("?")[0]))
+
+    def open_path(path: str):
+        page.goto(url + path)
+        page.wait_for_selector("#progress h2")
+        return page
+
+    yield open_path
+    assert fetched and not [address for address in fetched if "stolen" in address]
+    page.close()
+    demo.close()

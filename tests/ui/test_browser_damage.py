@@ -1,36 +1,13 @@
 """Names from a link, from a checkpoint and of a damaged run on the page, in a real Chromium: they are shown as text."""
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.ui.conftest import open_tab
 from tests.ui.test_damage import RECORDS, config, on_disk
-from vit.live import datasets, models
-from vit.ui import page as vit_page
+from vit.live import models
 
 IMAGE = "<img src=/stolen>"
 FOLDER = "<img src=stolen>"  # no folder's name has a slash
-
-
-@pytest.fixture
-def open_page(browser, here, monkeypatch):
-    """Opens a path of a page of our own; afterwards nothing may have been fetched from where a name points to."""
-    monkeypatch.setattr(datasets, "load_in_background", lambda then: None)
-    demo = vit_page.build()
-    _, url, _ = vit_page.launch(demo, prevent_thread_lock=True, quiet=True)
-    page, fetched = browser.new_page(), []
-    page.set_default_timeout(20_000)
-    page.on("request", lambda request: fetched.append(request.url.split("?")[0]))
-
-    def open_path(path: str):
-        page.goto(url + path)
-        page.wait_for_selector("#progress h2")
-        return page
-
-    yield open_path
-    assert fetched and not [address for address in fetched if "stolen" in address]
-    page.close()
-    demo.close()
 
 
 def test_a_links_model_is_text_in_the_notice(open_page):

@@ -3,14 +3,11 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.ui.test_browser import browser, open_tab, pytestmark, sync_api  # noqa: F401
-from tests.ui.test_browser_damage import open_page  # noqa: F401
-from tests.ui.test_damage import ended, here  # noqa: F401
+from tests.ui.conftest import open_tab
 from vit.live import runs
 from vit.ui import page as vit_page
-
-expect = sync_api.expect
 
 
 @pytest.fixture
@@ -27,7 +24,7 @@ def calls(monkeypatch) -> list[str]:
     return made
 
 
-def test_a_page_without_a_run_draws_its_picture_once_and_watches_nothing(calls, open_page):  # noqa: F811
+def test_a_page_without_a_run_draws_its_picture_once_and_watches_nothing(calls, open_page):
     page = open_page("")
     open_tab(page, "Classify")
     expect(page.locator("#prediction .v-bars li")).to_have_count(5)
@@ -39,7 +36,7 @@ def test_a_page_without_a_run_draws_its_picture_once_and_watches_nothing(calls, 
     assert calls == ["look", "look"]
 
 
-def test_a_runs_link_is_followed_by_one_watch_and_its_model_is_chosen(calls, open_page, ended):  # noqa: F811
+def test_a_runs_link_is_followed_by_one_watch_and_its_model_is_chosen(calls, open_page, ended):
     page = open_page(f"?run={ended.id}")
     expect(page.locator("#progress h2")).to_contain_text("Stopped: vit-live-patch on Shapes")
     expect(page.locator("#status")).to_contain_text("Another's run")
