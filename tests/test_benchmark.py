@@ -45,15 +45,13 @@ def test_the_usual_loop_sees_augmented_normalised_pictures_of_the_set(shapes):
     assert images.dtype == torch.float32
     mean, std = (torch.tensor(values)[:, None, None] for values in (part.mean, part.std))
     pixels = images * std + mean
-    assert (
-        pixels.min() >= -1e-5
-        and pixels.max() <= 1 + 1e-5
-        and pixels.mean() == pytest.approx(part.images.float().mean().item() / 255, abs=0.05)
-    )
+    assert pixels.min() >= -1e-5 and pixels.max() <= 1 + 1e-5
+    assert pixels.mean() == pytest.approx(part.images.float().mean().item() / 255, abs=0.05)
     originals = {image.numpy().tobytes() for image in data.normalize(part.images, part.mean, part.std)}
     assert sum(image.numpy().tobytes() in originals for image in images) < 8
 
 
+@pytest.mark.slow
 def test_benchmark_measures_every_row_and_writes_table_json_and_figure(small, monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "timm", None)
     monkeypatch.setitem(sys.modules, "timm.models.vision_transformer", None)

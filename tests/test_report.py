@@ -44,6 +44,7 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
     assert calibration_error(torch.ones(10), torch.ones(10, dtype=torch.bool)) == 0
 
 
+@pytest.mark.slow
 def test_evaluate_with_card_writes_what_it_measured(shapes, monkeypatch, tmp_path, capsys):
     part = Splits(*(split.take(slice(100)) for split in shapes))
     monkeypatch.setattr("vit.cli.evaluate.load", lambda name, validation_size=None: part)

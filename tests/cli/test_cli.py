@@ -102,6 +102,7 @@ def interrupt(arguments: list, folder: Path, after: int, sent: signal.Signals) -
     return process.returncode, said
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_and_killed_at_any_moment_is_resumed_and_ends_bit_identical(tmp_path):
     short = ["--dataset", "shapes", "--model", "vit_live_patch", "--epochs", "0.6", "--batch-size", "200"]
     short += ["--cutmix", "1", "--ema", "0.9", "--drop-path-rate", "0.1", "--save-every", "0"]
@@ -186,6 +187,7 @@ def test_a_model_of_another_shape_learns_some_classes_only(tmp_path):
     fails_with_one_line(run("train", *short, "--classes", "cat"), "no class 'cat'")
 
 
+@pytest.mark.slow
 def test_all_training_images_can_be_learned_from_and_weights_stored_in_half_the_size(tmp_path):
     out = tmp_path / "all"
     settings = ("--dataset", "shapes", "--model", "vit_live", "--epochs", 0.05, "--validation-size", 0, "--float16")
@@ -269,9 +271,18 @@ def test_without_network_or_cache_cifar10_says_what_to_do(tmp_path):
     fails_with_one_line(result, "CIFAR-10", "hapes")
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "attention"])
-def test_every_command_explains_itself(command):
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("train", {"--dataset", "--minutes", "--weight-decay", "--embed-dim", "--resume", "--out"}),
+        ("evaluate", {"--dataset", "--card", "--device"}),
+        ("benchmark", {"--only", "--repeats", "--accuracy-of"}),
+        ("predict", {"--json"}),
+        ("attention", {"--layer", "--head", "--query", "--relevance", "--rollout", "--out"}),
+    ],
+)
+def test_every_command_explains_itself(command, flags):
     result = run(command, "--help")
-    assert result.returncode == 0
-    assert "--" in result.stdout
-    assert command in run("--help").stdout
+    assert result.returncode == 0 and result.stdout.startswith(f"usage: python -m vit {command} ")
+    assert flags | {"--help"} <= set(result.stdout.split())
+    assert f"    {command}" in [line[: 4 + len(command)] for line in run("--help").stdout.splitlines()]

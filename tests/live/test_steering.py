@@ -3,17 +3,24 @@
 import math
 import pickle
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 
 from tests.live.conftest import TINY, start, steps, stopped, until
+from vit.evaluation import Evaluation
 from vit.live import models, runs, settings, worker
 from vit.live.datasets import SOURCES
+from vit.live.run import changed
 from vit.live.worker import Frame
-from vit.training import Progress, TrainingDiverged
+from vit.training import Progress, TrainingDiverged, train
+from vit.training.config import TrainConfig
+from vit.training.state import TrainState
 
 pytestmark = pytest.mark.usefixtures("registry")
+
+LAST = Progress(1, 1, 0.1, 1.0, 2.0, 0.1, 1e-3, 100.0, 6.0, 0.0)
 
 
 def test_a_paused_run_takes_no_step_until_it_is_resumed():
@@ -108,3 +115,49 @@ def test_what_training_hands_over_can_cross_a_process_border():
     assert there_and_back[0].progress is None and there_and_back[0].snapshot == frames[0].snapshot
     assert there_and_back[-1].progress == frames[-1].progress
     assert all(value.device.type == "cpu" for value in there_and_back[-1].weights.values())
+
+
+@pytest.mark.parametrize("act", [runs.pause, runs.resume, lambda *who: runs.set_lr(*who, 1e-3)])
+def test_a_run_that_has_ended_stays_as_it_was_recorded(act):
+    run = stopped(start())
+    before = run.status, run.lr, run.pausing, list(run.history.changes)
+    for status in (run.status, "testing"):
+        run.status = status
+        with pytest.raises(runs.RunEnded, match="training is over"):
+            act(run.id, run.owner)
+    run.status = before[0]
+    assert runs.stop(run.id, run.owner) is run
+    assert (run.status, run.lr, run.pausing, run.history.changes) == before
+
+
+def test_a_run_that_is_stopped_while_it_is_tested_is_finished(monkeypatch):
+    tested = []
+
+    def evaluate(model, dataset, on_progress):
+        runs.stop(run.id, run.owner)
+        tested.append(run.status)
+        return Evaluation(0.5, 1.0, len(dataset), 9.0, torch.zeros(10, 10, dtype=torch.int64))
+
+    monkeypatch.setattr(runs, "evaluate", evaluate)
+    monkeypatch.setattr(runs, "begin", lambda model, *_: iter([Frame(LAST, weights=model.state_dict())]))
+    with changed:
+        run = start()
+    until(lambda: not run.live)
+    assert (tested, run.status, run.stopping) == (["testing"], "finished", False)
+
+
+def test_what_is_kept_of_an_early_stop_is_the_average_whose_accuracy_is_shown(shapes):
+    """With a decay of almost 1 the average is hardly trained, the raw weights are."""
+
+    class Briefly:
+        def steer(self, config):
+            return False
+
+    chosen = settings.read(TINY)
+    chosen = replace(chosen, config=TrainConfig(epochs=1, batch_size=8, lr=0.1, warmup=0.0, ema=0.99))
+    model = chosen.build()
+    *_, last = worker.learn(model, chosen, SOURCES["shapes"].splits, Briefly(), torch.device("cpu"))
+    state = TrainState(chosen.build(), chosen.config)
+    next(train(state.model, SOURCES["shapes"].splits.train, chosen.config, state=state))
+    assert all(last.weights[name].equal(value) for name, value in state.best.state_dict().items())
+    assert any(not last.weights[name].equal(value) for name, value in model.state_dict().items())

@@ -1,6 +1,11 @@
 """What is kept of a run, and where: on disk, after a restart, in an archive, and when the disk is full."""
 
+import json
+import stat
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +15,8 @@ from vit.data import select_classes
 from vit.live import models, runs, storage, worker
 from vit.live.datasets import SOURCES
 from vit.live.snapshots import Album
+from vit.ui.errors import BadInput
+from vit.ui.train import outcome
 from vit.ui.train import view as train_view
 from vit.weights.checkpoint import from_pretrained
 
@@ -88,18 +95,75 @@ def test_a_full_disk_is_said_and_training_goes_on(monkeypatch):
     assert "No space left on device" in run.warning and "training goes on" in run.warning
     stopped(run, after=steps(run) + 2)
     assert run.usable and models.find(run.id) is run.model
+    assert "download them now; a restart of the server loses them" in run.warning
+    assert not list(storage.FOLDER.glob("*"))
+
+
+def test_after_a_failed_last_save_the_weights_in_memory_are_what_is_offered(monkeypatch):
+    monkeypatch.setattr(worker, "WEIGHTS_EVERY", 0.0)
+    monkeypatch.setattr(runs, "SAVE_EVERY", 1e9)
+    run = start()
+    until(lambda: run.saved_step)
+    saved = run.saved_step
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage, "save_pretrained", full)
+    stopped(run, after=saved + 5)
+    said = train_view.panel(run)
+    assert f"leaves those of step {saved}." in said and "No space left on device" in run.warning
+    for _ in range(2):
+        with zipfile.ZipFile(outcome.archive(run.id)) as file:
+            trained = json.loads(file.read("vit-live-patch-shapes/config.json"))["trained"]
+        assert trained["steps"] == run.progress.step > saved
+        assert trained["test_accuracy"] == run.evaluation.accuracy
+    pushed = {}
+    monkeypatch.setattr(outcome.hub, "push", lambda folder, *_: pushed.update(from_pretrained(folder).trained) or "a")
+    outcome.push_run(run.id, "name", "hf_", False)
+    assert pushed["steps"] == run.progress.step
+    monkeypatch.setattr("vit.live.run.save_pretrained", full)
+    with pytest.raises(BadInput, match="can't be written on the server"):
+        outcome.archive(run.id)
+    assert "can't be written on the server" in outcome.push_run(run.id, "name", "hf_", False)
+
+
+def test_a_save_that_fails_half_way_leaves_what_was_there(monkeypatch):
+    run = stopped(start())
+    before = storage.record(run.id)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Album, "save", full)
+    with pytest.raises(OSError):
+        storage.save(run.id, models.find(run.id), {}, run.album)
+    assert storage.record(run.id) == before and storage.folder(run.id)
+    with pytest.raises(OSError):
+        storage.save("a" * 16, models.find(run.id), {}, run.album)
+    assert [path.name for path in storage.FOLDER.iterdir()] == [run.id]
 
 
 def test_the_archive_holds_weights_config_and_card():
     run = stopped(start())
-    with zipfile.ZipFile(storage.archive(run.id, "vit-live-shapes")) as file:
+    folder = storage.folder(run.id)
+    with zipfile.ZipFile(storage.archive(run.id, folder, "vit-live-shapes")) as file:
         assert sorted(file.namelist()) == [
             f"vit-live-shapes/{name}" for name in ("README.md", "config.json", "model.safetensors")
         ]
-    made = storage.archive(run.id, "vit-live-shapes").stat().st_mtime_ns
-    assert storage.archive(run.id, "vit-live-shapes").stat().st_mtime_ns == made, "it is not made again"
-    with pytest.raises(ValueError, match="nothing to download"):
-        storage.archive("a" * 16, "name")
+    archive = storage.archive(run.id, folder, "vit-live-shapes")
+    made = archive.stat().st_mtime_ns
+    assert storage.archive(run.id, folder, "vit-live-shapes").stat().st_mtime_ns == made, "it is not made again"
+    assert [path.name for path in archive.parent.iterdir()] == ["vit-live-shapes.zip"]
+    private = archive.parents[1]
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    code = "from vit.live import storage; print(storage._archives())"
+    another = Path(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout[:-1])
+    assert another.parent == private.parent and another != private and not another.exists()
+    runs.RUNS.clear()
+    storage.shutil.rmtree(folder)
+    with pytest.raises(BadInput, match="no such run"):
+        outcome.archive(run.id)
 
 
 def test_only_so_many_runs_stay_on_disk(monkeypatch, small_vit):

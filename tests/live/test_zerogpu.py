@@ -11,7 +11,7 @@ from vit.live import settings, worker, zerogpu
 from vit.live.datasets import SOURCES
 from vit.training import TrainingDiverged
 from vit.training.config import TrainConfig
-from vit.ui.train import tab as train
+from vit.ui.train import tab
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_limits_are_those_of_a_lent_gpu(lent):
 
 def test_the_form_keeps_to_the_limit(monkeypatch):
     monkeypatch.setattr(settings, "MAX_MINUTES", 1.5)
-    assert train.proposed("shapes").config.minutes == 1.5
+    assert tab.proposed("shapes").config.minutes == 1.5
 
 
 def test_a_pause_ends_the_run_before_the_quota_does(tmp_path, monkeypatch):

@@ -215,6 +215,7 @@ def test_a_compiled_model_learns_the_same(shapes):
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives_with_twice_the_batch(tmp_path):
     """Through the command line and torchrun, with gloo."""
     settings = ["--dataset", "shapes", "--model", "vit_live_patch", "--epochs", "0.15", "--cutmix", "1", "--json"]

@@ -9,8 +9,9 @@ import torch
 from vit import ViT
 from vit.cli import main
 from vit.data import Splits
-from vit.training import TrainingDiverged
+from vit.training import Progress, TrainingDiverged
 from vit.training.config import RunSpec, TrainConfig
+from vit.training.record import METRICS, read_metrics, record
 from vit.training.run import Run, unfinished
 from vit.weights.checkpoint import CheckpointError, save_state
 
@@ -89,3 +90,24 @@ def test_a_state_saved_before_is_resumed_and_a_damaged_one_says_so(begin, tmp_pa
         save_state(tmp_path, run.state.tensors(), {"settings": {**saved, **damage}, "numbers": numbers})
         with pytest.raises(CheckpointError, match="doesn't say what its run was"):
             unfinished(tmp_path)
+
+
+def test_a_record_that_is_resumed_loses_nothing_to_a_crash(tmp_path, monkeypatch):
+    def steps(first, last):
+        return (Progress(step, 9, 0.1, step / 9, 2.0, 0.2, 1e-3, 50.0, 0.5, 3.0) for step in range(first, last))
+
+    list(record(steps(1, 6), tmp_path))
+    before = (tmp_path / METRICS).read_text()
+
+    def crash(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("vit.training.record.os.replace", crash)
+        next(record(steps(4, 9), tmp_path, done_before=3))
+    assert (tmp_path / METRICS).read_text() == before
+    with open(tmp_path / METRICS, "a") as file:
+        file.write('{"step": 6, "lo')
+    list(record(steps(4, 9), tmp_path, done_before=3))
+    assert [line["step"] for line in read_metrics(tmp_path)] == list(range(1, 9))
+    assert [path.name for path in tmp_path.iterdir()] == [METRICS]

@@ -164,6 +164,7 @@ def test_a_drag_moves_the_query_and_the_sentence_follows_it(open_view):
     assert view(page)["sentence"] == of_class_token
 
 
+@pytest.mark.slow
 def test_a_study_can_be_stopped(open_view):
     page = open_view()
     page.get_by_text("All heads over many test pictures").click()
@@ -182,6 +183,7 @@ def test_a_study_can_be_stopped(open_view):
     assert "is worth most" not in study.text_content()  # the first study no longer writes
 
 
+@pytest.mark.slow
 def test_the_link_opens_the_same_view_elsewhere(open_view):
     page = open_view("tab=attention&model=shapes&picture=shapes-42")
     page.locator('#attention .x-cell[data-layer="1"][data-head="2"]').click()

@@ -6,30 +6,75 @@ Each study is a generator that yields its estimate so far; whoever iterates show
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vit.interpret.intervals import mean_interval, samples_needed
 from vit.interpret.probing import evaluating
 
 FEW_PICTURES = 10  # a mean over fewer is an anecdote, and left out where heads are ranked
+SURE = 0.05  # chance at most that a head is picked that is no better than another
+SHUFFLES = 200
 
 
 @dataclass(frozen=True)
 class HeadImportance:
     """What switching off each head alone does to the true class's probability, over the pictures so far.
 
-    done: share of the work, in [0, 1]. n: pictures in the estimate. drop: (L, heads), mean of probability with all
-    heads less probability without this one, in [-1, 1]; positive where the head helps. interval: (L, heads), half
-    the width of the mean's 95% confidence interval, 1.96 standard errors over pictures (normal approximation, fair
-    from some 30 pictures on). drop is NaN at n = 0 and interval below n = 2.
+    done: share of the work, in [0, 1]. drops: (n, L, heads), of each picture, probability with all heads less
+    probability without this one, in [-1, 1]; positive where the head helps.
     """
 
     done: float
-    n: int
-    drop: Tensor
-    interval: Tensor
+    drops: Tensor
+
+    @property
+    def n(self) -> int:
+        """Pictures in the estimate."""
+        return len(self.drops)
+
+    @property
+    def drop(self) -> Tensor:
+        """(L, heads), the mean over pictures; NaN before the first."""
+        return self.drops.mean(0)
+
+    @cached_property
+    def interval(self) -> tuple[Tensor, Tensor]:
+        """Ends of each mean's 95% interval, (L, heads) each; of each head by itself."""
+        return mean_interval(self.drops, -1, 1)
+
+    @cached_property
+    def sure(self) -> tuple[Tensor, Tensor]:
+        """As interval, but all of them hold at once with 95%: what a sentence that picks heads has to go by."""
+        return mean_interval(self.drops, -1, 1, SURE / self.drops[0].numel()) if self.n else self.interval
+
+    @cached_property
+    def best(self) -> "BestHead":
+        """The head whose mean drop is largest, and whether that is more than luck."""
+        L, heads = self.drops.shape[1:]
+        drops, first = self.drops.flatten(1), int(self.drop.argmax())
+        lead = (drops[:, first, None] - drops)[:, [i for i in range(L * heads) if i != first]]
+        lead = lead if lead.shape[1] else drops  # of a single head: whether it does anything
+        alpha = SURE / max(1, L * heads * (L * heads - 1))  # any head might have come out first, before any other
+        clear = bool((mean_interval(lead, -1, 1, alpha)[0] > 0).all())  # a lead is a difference of two probabilities
+        closest = int(lead.mean(0).argmin())
+        return BestHead(*divmod(first, heads), clear, samples_needed(lead[:, closest], -1, 1, alpha))
+
+
+class BestHead(NamedTuple):
+    """layer, head: from 0. clear: whether its drop is above every other head's, with 95%, for all choices at once.
+
+    pictures: about how many it would take to tell it from the second, were both as they look now.
+    """
+
+    layer: int
+    head: int
+    clear: bool
+    pictures: float
 
 
 def head_importance(model: nn.Module, dataset, batch_size: int = 32) -> Iterator[HeadImportance]:
@@ -42,7 +87,7 @@ def head_importance(model: nn.Module, dataset, batch_size: int = 32) -> Iterator
     """
     _check_dataset(model, dataset)
     L, heads, n = len(model.blocks), model.num_heads, len(dataset.images)
-    drops = [torch.empty(0, L, heads)]
+    drops = torch.empty(0, L, heads)
     starts = range(0, n, batch_size)
     for i, start in enumerate(starts):
         images, labels = _batch(model, dataset, slice(start, start + batch_size))
@@ -51,16 +96,10 @@ def head_importance(model: nn.Module, dataset, batch_size: int = 32) -> Iterator
             x, probabilities = _switch_off_each(model, images if layer == 0 else x, layer, labels)
             without.append(probabilities)
             if layer < L - 1:
-                yield _importance((i + (layer + 1) / L) / len(starts), drops)
-        whole = _true_probability(model, x, labels)
-        drops.append((whole[:, None, None] - torch.stack(without, dim=1)).cpu())
-        yield _importance((i + 1) / len(starts), drops)
-
-
-def _importance(done: float, drops: list[Tensor]) -> HeadImportance:
-    drop = torch.cat(drops)  # (n, L, heads)
-    mean = drop.mean(0) if len(drop) else torch.full(drop.shape[1:], torch.nan)
-    return HeadImportance(done, len(drop), mean, _interval(drop))
+                yield HeadImportance((i + (layer + 1) / L) / len(starts), drops)
+        with_all = _true_probability(model, x, labels)
+        drops = torch.cat([drops, (with_all[:, None, None] - torch.stack(without, dim=1)).cpu()])
+        yield HeadImportance((i + 1) / len(starts), drops)
 
 
 @torch.no_grad()
@@ -91,8 +130,10 @@ class HeadRegions:
 
     done: share of the work, in [0, 1]. n: pictures so far. names: the R regions. counts: (R,), pictures each is
     measured on. areas: (R,), its mean share of the picture. shares: (R, L, heads), mean share of the class token's
-    attention to patches that falls on it. interval: (R, L, heads), half the width of the 95% confidence interval of
-    shares, 1.96 standard errors over pictures. examples: (R, L, heads, top), indices into the dataset of the
+    attention to patches that falls on it. low, high: (R, L, heads), ends of the 95% interval of shares. clear: (R, L,
+    heads), whether the share is above the area by more than the best of so many would be by luck (5%): for the
+    regions of all pictures by intervals that hold at once, for a class's by shuffling the labels, since the best of
+    many classes and heads is far above 1 anyhow. examples: (R, L, heads, top), indices into the dataset of the
     pictures where the share exceeds the area most, best first; -1 where there are not as many. Rows of regions
     without a picture yet are NaN.
     """
@@ -103,7 +144,9 @@ class HeadRegions:
     counts: Tensor
     areas: Tensor
     shares: Tensor
-    interval: Tensor
+    low: Tensor
+    high: Tensor
+    clear: Tensor
     examples: Tensor
 
     @property
@@ -130,7 +173,9 @@ class HeadRegions:
                     "layer": layer,
                     "head": head,
                     "share": self.shares[at].item(),
-                    "interval": self.interval[at].item(),
+                    "low": self.low[at].item(),
+                    "high": self.high[at].item(),
+                    "clear": self.clear[at].item(),
                     "area": self.areas[region].item(),
                     "ratio": ratios[at].item(),
                     "n": self.counts[region].item(),
@@ -176,6 +221,8 @@ def _regions(done: float, base: list[str], dataset, shares: Tensor, areas: Tenso
         excess = shares[pictures, r] - areas[pictures, r, None, None]
         best = excess.topk(min(top, len(pictures)), dim=0).indices  # (top, L, heads)
         examples[i, ..., : len(best)] = pictures[best].movedim(0, -1)
+    intervals = [mean_interval(shares[pictures, r], 0, 1) for _, r, pictures in rows]
+    of_classes = _above_shuffled(shares[:, 0], areas[:, 0], labels, len(dataset.classes))
     return HeadRegions(
         done=done,
         n=n,
@@ -183,9 +230,38 @@ def _regions(done: float, base: list[str], dataset, shares: Tensor, areas: Tenso
         counts=torch.tensor([len(pictures) for _, _, pictures in rows]),
         areas=torch.stack([areas[pictures, r].mean(0) for _, r, pictures in rows]),
         shares=torch.stack([shares[pictures, r].mean(0) for _, r, pictures in rows]),
-        interval=torch.stack([_interval(shares[pictures, r]) for _, r, pictures in rows]),
+        low=torch.stack([low for low, _ in intervals]),
+        high=torch.stack([high for _, high in intervals]),
+        clear=torch.cat([_above_area(shares, areas), of_classes]),
         examples=examples,
     )
+
+
+def _above_area(shares: Tensor, areas: Tensor) -> Tensor:
+    """(R, L, heads): where the mean share is above the mean area with 95%, for all regions and heads at once."""
+    excess = shares - areas[..., None, None]
+    low, _ = mean_interval(excess, -1, 1, SURE / excess[0].numel())
+    return low > 0
+
+
+def _above_shuffled(shares: Tensor, areas: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """(classes, L, heads): where a class's ratio is above the largest of any class and head under shuffled labels.
+
+    shares: (n, L, heads) and areas: (n,) of one region. The 95th percentile of that largest, over SHUFFLES shuffles
+    that are the same each time; classes of fewer than FEW_PICTURES pictures take no part.
+    """
+    member = F.one_hot(labels, classes).to(shares)  # (n, classes)
+    counted = member.sum(0) >= FEW_PICTURES
+
+    def ratios(member: Tensor) -> Tensor:  # (classes, L, heads)
+        return torch.einsum("nc,nlh->clh", member, shares) / (member.T @ areas)[:, None, None]
+
+    if not counted.any():
+        return torch.zeros(classes, *shares.shape[1:], dtype=torch.bool)
+    generator = torch.Generator().manual_seed(0)
+    shuffled = [torch.randperm(len(labels), generator=generator) for _ in range(SHUFFLES)]
+    largest = torch.stack([ratios(member[order])[counted].max() for order in shuffled])
+    return (ratios(member) > largest.quantile(1 - SURE)) & counted[:, None, None]
 
 
 def _fixed_regions(grid_size: tuple[int, int]) -> Tensor:
@@ -216,13 +292,6 @@ def _batch(model: nn.Module, dataset, part: slice) -> tuple[Tensor, Tensor]:
     """Normalised images and labels of a part of the dataset, on the model's device."""
     device = next(model.parameters()).device
     return model.normalize(dataset.images[part].to(device)), dataset.labels[part].to(device)
-
-
-def _interval(samples: Tensor) -> Tensor:
-    """Half the width of the 95% confidence interval of the mean over dim 0; NaN below two samples."""
-    if len(samples) < 2:
-        return torch.full(samples.shape[1:], torch.nan)
-    return 1.96 * samples.std(dim=0) / len(samples) ** 0.5
 
 
 def _check_dataset(model: nn.Module, dataset) -> None:

@@ -1,10 +1,14 @@
 """One training run as the page knows it, and as it is kept on disk."""
 
+import contextlib
 import os
 import secrets
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import torch
 
@@ -16,6 +20,7 @@ from vit.live.zerogpu import Letter
 from vit.model import ViT
 from vit.training import Progress
 from vit.training.config import RunSpec, TrainConfig
+from vit.weights.checkpoint import save_pretrained
 
 UNWATCHED_MINUTES = float(os.getenv("VIT_UNWATCHED_MINUTES", "5"))
 LIVE = ("queued", "loading", "running", "paused", "testing")
@@ -45,6 +50,7 @@ class Run:
     tested: float = 0.0  # share of the test pictures
     drawing: float = 0.0  # seconds spent on snapshots
     model: ViT | None = None
+    saved_step: int | None = None  # of what is on disk
     stopping: bool = False
     pausing: bool = False
     lr: float | None = None  # the new peak rate, once it was changed
@@ -77,16 +83,15 @@ class Run:
     def steer(self, config: TrainConfig) -> bool:
         """Between two steps: waits while paused, hands on a new rate; False once the run shall end."""
         self.paused_at = time.monotonic()
-        while self.pausing and not self.ending:
+        while self.pausing and not self.end_if_left():
             self.status = "paused"
             with changed:
                 changed.wait(1.0)
         config.lr = self.lr or config.lr
-        return not self.ending
+        return not self.end_if_left()
 
-    @property
-    def ending(self) -> bool:
-        """Whether it was stopped, or nobody has watched it for too long."""
+    def end_if_left(self) -> bool:
+        """Stops a run that nobody has watched for too long; returns whether the run is to end."""
         if not self.stopping and time.monotonic() - self.watched_at > 60 * UNWATCHED_MINUTES:
             self.message = f"It ended because nobody had watched it for {UNWATCHED_MINUTES:g} minutes."
             self.stopping = True
@@ -99,12 +104,28 @@ class Run:
         )
         try:
             storage.save(self.id, self.model, self._record(status), self.album)
-            self.warning = ""
+            self.warning, self.saved_step = "", self.progress.step
         except OSError as error:
+            kept = "loses them" if self.saved_step is None else f"leaves those of step {self.saved_step:,}"
+            going = "training goes on" if status == "interrupted" else "download them now"
             reason = error.strerror or type(error).__name__
-            self.warning = (
-                f"Its weights can't be saved ({reason}); training goes on, but a restart of the server loses them."
-            )
+            self.warning = f"Its weights can't be saved ({reason}): {going}; a restart of the server {kept}."
+
+    @contextlib.contextmanager
+    def checkpoint(self) -> Iterator[Path]:
+        """A folder with the model that an ended run came to: the saved one, or what could not be saved, written anew.
+
+        Raises ValueError where there is none, OSError where it can't be written.
+        """
+        if self.live:
+            raise ValueError("This model is still being trained; wait until the run ends, or stop it.")
+        if self.model is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                yield save_pretrained(self.model, folder)
+        elif folder := storage.folder(self.id):
+            yield folder
+        else:
+            raise ValueError("Nothing of this run is saved, so there is nothing to download or push; train another.")
 
     @classmethod
     def restore(cls, run_id: str) -> "Run | None":
@@ -117,7 +138,7 @@ class Run:
         settings = RunSpec(record.dataset, record.variant, record.config, record.classes, record.shape)
         found = record.evaluation
         run = cls(settings, id=run_id, status=record.status, message=record.message, album=storage.album(run_id))
-        run.history, run.progress = record.history, record.progress
+        run.history, run.progress, run.saved_step = record.history, record.progress, record.progress.step
         run.evaluation = found and Evaluation(**{**vars(found), "confusion": torch.tensor(found.confusion)})
         if run.status == "interrupted":
             run.message = (

@@ -10,6 +10,7 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from vit.data import DatasetUnavailable, Splits, select_classes
@@ -30,6 +31,10 @@ KEEP_RUNS = int(os.getenv("VIT_KEEP_RUNS", "12"))
 SAVE_EVERY = 20.0  # seconds in the loop
 
 RUNS: dict[str, Run] = {}  # in order of arrival
+
+
+class RunEnded(ValueError):
+    """A run whose training is over can't be steered."""
 
 
 def start(settings: RunSpec) -> Run:
@@ -71,39 +76,53 @@ def watch(run_id: str) -> Run:
 
 
 def stop(run_id: str, owner: str) -> Run:
-    """Ends a run after the step under way; what it learned is kept. Raises PermissionError for a wrong token."""
-    return _steer(run_id, owner, stopping=True)
+    """Ends a run after the step under way; what it learned is kept; one that has ended stays as it is.
+
+    Raises PermissionError for a wrong token.
+    """
+    with contextlib.suppress(RunEnded), _steering(run_id, owner) as run:
+        run.stopping = True
+    return find(run_id)
 
 
 def pause(run_id: str, owner: str) -> Run:
-    """Halts a run after the step under way. Raises PermissionError for a wrong token."""
-    return _steer(run_id, owner, pausing=True)
+    """Halts a run after the step under way. Raises PermissionError for a wrong token, RunEnded."""
+    with _steering(run_id, owner) as run:
+        run.pausing = True
+    return run
 
 
 def resume(run_id: str, owner: str) -> Run:
-    """Lets a paused run go on. Raises PermissionError for a wrong token."""
-    return _steer(run_id, owner, pausing=False)
+    """Lets a paused run go on. Raises PermissionError for a wrong token, RunEnded."""
+    with _steering(run_id, owner) as run:
+        run.pausing = False
+    return run
 
 
 def set_lr(run_id: str, owner: str, lr: float) -> Run:
     """Changes the peak learning rate from the next step on. Raises PermissionError, or ValueError on absurd rates."""
-    run = _steer(run_id, owner, lr=check_lr(lr))
-    run.history.changes.append((run.history.seconds[-1] if run.history.seconds else 0.0, lr))
+    lr = check_lr(lr)
+    with _steering(run_id, owner) as run:
+        run.lr = lr
+        run.history.changes.append((run.history.seconds[-1] if run.history.seconds else 0.0, lr))
     return run
 
 
-def _steer(run_id: str, owner: str, **change) -> Run:
+@contextlib.contextmanager
+def _steering(run_id: str, owner: str) -> Iterator[Run]:
+    """The run, whose owner changes what is wanted of it; then wherever it trains gets to know."""
     run = find(run_id)
     if not run.owned_by(owner):
         raise PermissionError("Only the page or program that started this run can stop or steer it; you can watch it.")
     with changed:
-        vars(run).update(change)
+        if not run.live or run.status == "testing" or (run.progress and run.progress.done >= 1):
+            raise RunEnded("This run's training is over, so nothing of it can be changed any more; start another.")
+        yield run
         if letter := run.letter:
             with contextlib.suppress(FileNotFoundError):  # the run ended this moment
                 letter.write(run.pausing, run.stopping, run.lr)
             run.status = "paused" if run.pausing and run.status == "running" else run.status
         changed.notify_all()
-    return run
 
 
 def _work(run: Run) -> None:
@@ -132,7 +151,7 @@ def _await_data(run: Run) -> None:
         return
     with changed:
         run.status = "loading"
-        while source.loading and not run.ending:
+        while source.loading and not run.end_if_left():
             changed.wait(0.5)
     if not run.stopping:
         source.load()
@@ -141,7 +160,7 @@ def _await_data(run: Run) -> None:
 def _await_turn(run: Run) -> None:
     with changed:
         run.status = "queued"
-        while not (run.ending or (place(run) == 1 and busy() < MAX_RUNS)):
+        while not (run.end_if_left() or (place(run) == 1 and busy() < MAX_RUNS)):
             _end_long_pauses()
             changed.wait(2.0)
         run.status = "stopped" if run.stopping else "loading"
@@ -180,7 +199,7 @@ def _follow(run: Run, splits: Splits) -> None:
     try:
         for frame in begin(run.model, run.settings, splits, run):
             _take_in(run, frame)
-            if run.letter and run.ending:
+            if run.letter and run.end_if_left():
                 run.letter.write(run.pausing, stopping=True, lr=run.lr)
             if frame.weights:
                 run.model.load_state_dict(frame.weights)

@@ -4,12 +4,14 @@ Only folders in VIT_RUNS_FOLDER that bear a run's unguessable id are read, writt
 VIT_KEEP_ON_DISK, deleted.
 """
 
+import atexit
 import json
 import os
 import re
 import shutil
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 
 from vit.live import stored
@@ -41,11 +43,18 @@ def folder(run_id: str) -> Path | None:
 
 def save(run_id: str, model: ViT, record: dict, album: Album) -> Path:
     """Replaces what was saved of this run before. Raises OSError where the disk is full or can't be written."""
-    path = save_pretrained(model, FOLDER / run_id)
-    album.save(path / MOMENTS)
+    path = FOLDER / run_id
     temporary = path / f".{RECORD}"
-    temporary.write_text(json.dumps(record), encoding="utf-8")
-    temporary.replace(path / RECORD)
+    try:
+        save_pretrained(model, path)
+        album.save(path / MOMENTS)
+        temporary.write_text(json.dumps(record), encoding="utf-8")
+        temporary.replace(path / RECORD)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        if not (path / RECORD).exists():  # nobody would find what there is
+            shutil.rmtree(path, ignore_errors=True)
+        raise
     _delete_oldest()
     return path
 
@@ -72,23 +81,30 @@ def album(run_id: str) -> Album:
         return Album()
 
 
-def archive(run_id: str, name: str) -> Path:
-    """A zip of weights, config and card, named for people; in the system's temporary folder."""
-    source = folder(run_id)
-    if source is None:
-        raise ValueError("Nothing of this run is saved, so there is nothing to download; train another.")
-    path = _archives(run_id) / f"{name}.zip"
-    if path.exists() and path.stat().st_mtime >= (source / RECORD).stat().st_mtime:
+def archive(run_id: str, source: Path, name: str) -> Path:
+    """A zip of the weights, config and card in source, named for people, in a folder that is this process's alone.
+
+    Raises OSError where it can't be written.
+    """
+    path = _archives() / run_id / f"{name}.zip"
+    if path.exists() and path.stat().st_mtime_ns >= (source / WEIGHTS).stat().st_mtime_ns:
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as file:
-        for part in (WEIGHTS, CONFIG, CARD):
-            file.write(source / part, f"{name}/{part}")
+    path.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
+        new = Path(temporary) / path.name
+        with zipfile.ZipFile(new, "w") as file:
+            for part in (WEIGHTS, CONFIG, CARD):
+                file.write(source / part, f"{name}/{part}")
+        new.replace(path)
     return path
 
 
-def _archives(run_id: str) -> Path:
-    return Path(tempfile.gettempdir()) / "vit-live" / run_id
+@cache
+def _archives() -> Path:
+    """In the system's temporary folder, from which Gradio serves; nobody else may look into it or knows its name."""
+    folder = tempfile.mkdtemp(prefix="vit-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _delete_oldest() -> None:
@@ -96,4 +112,4 @@ def _delete_oldest() -> None:
     there.sort(key=lambda path: (path / RECORD if (path / RECORD).exists() else path).stat().st_mtime)
     for path in there[:-KEEP_ON_DISK]:
         shutil.rmtree(path, ignore_errors=True)
-        shutil.rmtree(_archives(path.name), ignore_errors=True)
+        shutil.rmtree(_archives() / path.name, ignore_errors=True)

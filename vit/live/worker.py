@@ -21,6 +21,7 @@ from vit.live.zerogpu import ON_ZERO, Letter, lend
 from vit.model import ViT
 from vit.training import Progress, TrainingDiverged, finite, train
 from vit.training.config import RunSpec, TrainConfig
+from vit.training.state import TrainState
 
 STARTING = 30  # seconds that a lent GPU is asked for beyond the run's own
 WEIGHTS_EVERY = 5.0  # seconds; what a diverged run falls back to
@@ -62,12 +63,13 @@ def learn(model: ViT, settings: RunSpec, splits: Splits, steering: Steering, dev
     yield Frame(None, take(model, pictures))
     camera, kept_at = Camera(model, pictures), 0.0
     config = replace(settings.config)  # its own: the rate may be changed
-    for progress in train(model, splits.train, config, splits.validation):
+    state = TrainState(model, config)
+    for progress in train(model, splits.train, config, splits.validation, state):
         going = steering.steer(config) and progress.done < 1
         snapshot, weights = camera.look(progress), None
-        if (not going or progress.elapsed - kept_at >= WEIGHTS_EVERY) and finite(model):
+        if (not going or progress.elapsed - kept_at >= WEIGHTS_EVERY) and finite(state.best):
             weights, kept_at = (
-                {name: value.cpu().clone() for name, value in model.state_dict().items()},
+                {name: value.cpu().clone() for name, value in state.best.state_dict().items()},
                 progress.elapsed,
             )
         yield Frame(progress, snapshot, weights, camera.seconds)

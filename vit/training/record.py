@@ -1,6 +1,7 @@
 """The record of a run beside its weights: metrics.jsonl, a line a measurement, and the curve drawn from it."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -19,8 +20,10 @@ def record(steps: Iterable[Progress], folder: Path, done_before: int = 0) -> Ite
     """
     folder.mkdir(parents=True, exist_ok=True)
     kept = [line for line in read_metrics(folder) if line["step"] <= done_before]
-    with open(folder / METRICS, "w", encoding="utf-8", buffering=1) as file:
-        file.writelines(json.dumps(line) + "\n" for line in kept)
+    new = folder / f".{METRICS}"
+    new.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    os.replace(new, folder / METRICS)  # a crash leaves the old lines or the kept ones
+    with open(folder / METRICS, "a", encoding="utf-8", buffering=1) as file:
         for progress in steps:
             every = max(1, progress.steps // LINES)
             if progress.step % every == 0 or progress.validation_accuracy is not None or progress.done >= 1:

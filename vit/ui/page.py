@@ -19,12 +19,13 @@ from vit.live.models import Known
 from vit.ui import classify, pictures, scripts, theme
 from vit.ui.attention import tab as attention
 from vit.ui.attention.view import payload
-from vit.ui.errors import warn
+from vit.ui.errors import BadInput, warn
 from vit.ui.pictures import Picker, Picture
 from vit.ui.train import outcome
 from vit.ui.train import tab as train
 
 HERE = Path(__file__).parent
+SESSIONS = 100  # that Gradio keeps, the latest in use: 0.3 to 0.5 MB each, as it keeps all that it ever sent to one
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
@@ -37,6 +38,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
         css_paths=[HERE / name for name in ("style.css", "train/train.css", "attention/attention.css")],
         run_history=False,
         max_file_size="5mb",
+        state_session_capacity=SESSIONS,
         footer_links=["api", "gradio", "settings"],
         **options,
     )
@@ -94,9 +96,11 @@ class Page(NamedTuple):
         gallery = scripts.load(HERE / "script" / "gallery.js")
         unmark = f"async (...inputs) => {{ (await {gallery}).mark(-1); return inputs; }}"
         for picker in self.pickers:
-            picker.model.input(self.show, [picker.model, *chosen], self.shown, **QUIET)
-            picker.gallery.pick(self.pick, [picker.model, self.number], self.drawn, **latest)
-            picker.other.click(self.turn_page, [picker.model, self.number, self.known], self.shown, **latest)
+            # Not preprocessed: the list of models is empty for a session that was forgotten, and would refuse a choice.
+            picker.model.input(self.show, [picker.model, *chosen], self.shown, preprocess=False, **QUIET)
+            picker.gallery.pick(self.pick, picker.model, self.drawn, preprocess=False, **latest)
+            turned = [picker.model, self.number, self.known]
+            picker.other.click(self.turn_page, turned, self.shown, preprocess=False, **latest)
             picker.upload.upload(self.upload, [picker.model, picker.upload], self.drawn, js=unmark, **QUIET)
 
         run, model = [training.run_id, training.owned], self.classifying.picker.model
@@ -145,11 +149,12 @@ class Page(NamedTuple):
             result, view = classify.draw(seen), payload(seen, key, picture)
         return {self.picture: picture, self.classifying.result: result, self.attending.view: view}
 
-    def pick(self, key: str | None, number: int, event: gr.EventData) -> dict:
+    def pick(self, key: str | None, event: gr.EventData) -> dict:
         """A click in a gallery."""
-        source = pictures.gallery_source(key)
-        places = pictures.chosen(source, number)
-        return self.draw(key, (source, places[min(max(int(event.index), 0), len(places) - 1)]))
+        picture = pictures.named(event.picture)
+        if picture is None or not pictures.exists(picture):
+            raise BadInput("This picture is not here any more; choose another.")
+        return self.draw(key, picture)
 
     def turn_page(self, key: str | None, number: int, known: Known) -> dict:
         return self.show(key, number + 1, None, known)
@@ -189,15 +194,13 @@ def open_tab(request: gr.Request) -> gr.Tabs:
 
 def linked(query) -> tuple[str | None, Picture | None]:
     """Model and picture of a link such as ?model=shapes&picture=shapes-17; the default where there is none."""
-    key, picture = query.get("model"), None
+    key = query.get("model")
     if key and not models.available(key):
         warn(f"The link's model {key!r} is not here any more; this is the default one.")
         key = None
-    source, _, index = query.get("picture", "").rpartition("-")
-    if source in datasets.SOURCES and index.isdecimal():
-        picture = (source, int(index))
+    if picture := pictures.named(query.get("picture")):
         with contextlib.suppress(data.DatasetUnavailable):
-            datasets.SOURCES[source].load()  # waits while it is on its way: another picture would be the wrong one
+            datasets.SOURCES[picture[0]].load()  # waits while it is on its way: another picture would be the wrong one
         if not pictures.exists(picture):
             warn("The link's picture is not here; this is another.")
             picture = None

@@ -3,6 +3,7 @@
 import base64
 import io
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,6 +76,12 @@ def fit(dataset: Dataset, img_size: int) -> Dataset:
     return replace(dataset, images=images.round().clamp(0, 255).byte(), masks=masks)
 
 
+def named(name: object) -> Picture | None:
+    """The picture that links and galleries call shapes-17, which need not exist; None where that is no such name."""
+    source, _, index = str(name).rpartition("-")
+    return (source, int(index)) if source in SOURCES and index.isdecimal() and len(index) < 10 else None
+
+
 def exists(picture: Picture) -> bool:
     """Whether a dataset's picture can be shown now, without waiting for the dataset."""
     splits = SOURCES[picture[0]].splits
@@ -106,15 +113,23 @@ def gallery(key: str | None, page: int, picked: Picture) -> dict:
     if key and (own := models.dataset(models.find(key))) != source:
         note = f"{label(own)}'s own test pictures are not at hand; these are of {label(source)}"
     places = chosen(source, page)
-    pictures = [{"src": data_uri(test.images[i]), "label": test.classes[test.labels[i]]} for i in places]
+    pictures = [
+        {"src": data_uri(test.images[i]), "label": test.classes[test.labels[i]], "name": f"{source}-{i}"}
+        for i in places
+    ]
     index = places.index(picked[1]) if picked[0] == source and picked[1] in places else -1
     return {"pictures": pictures, "note": note, "picked": index}
 
 
 def data_uri(pixels: Tensor) -> str:
     """(3, H, W) uint8 -> a PNG that a page can show without a request."""
+    return _png(pixels.permute(1, 2, 0).contiguous().numpy().tobytes(), (pixels.shape[2], pixels.shape[1]))
+
+
+@lru_cache(maxsize=1000)  # 10 MB of pictures of 32 x 32: Gradio keeps what it sends, and so keeps a string once for all
+def _png(pixels: bytes, size: tuple[int, int]) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(buffer, format="PNG")
+    Image.frombytes("RGB", size, pixels).save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

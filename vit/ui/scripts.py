@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 import gradio as gr
 
+from vit.ui.errors import alert
+
 HERE = Path(__file__).parent
 
 # All modules are asked for at once, the wanted one first: from import to import they would come one after the other.
@@ -22,7 +24,7 @@ LOAD = """Promise.all(%(modules)s.map((module) => {
 
 MOUNT = """%(load)s.then(
   ({ mount }) => mount({ element, props, trigger, server, watch, constants: %(constants)s }),
-  () => { element.innerHTML = '<p class="v-message" role="alert">%(failed)s</p>'; },
+  () => { element.innerHTML = %(failed)s; },
 );"""
 
 FAILED = "This part of the page could not be loaded. Reload the page."
@@ -60,4 +62,4 @@ def mount(module: Path, constants: dict) -> str:
 
     constants: what the module is told besides. As a property of the component it could come after the script ran.
     """
-    return MOUNT % {"load": load(module), "constants": json.dumps(constants), "failed": FAILED}
+    return MOUNT % {"load": load(module), "constants": json.dumps(constants), "failed": json.dumps(alert(FAILED))}

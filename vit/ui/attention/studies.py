@@ -23,7 +23,9 @@ BATCH = 20
 def head_importance(model: str, pictures: float) -> Iterator[dict]:
     """What switching off each head alone costs the true class's probability, over that many test pictures."""
     for found in _importance(model, pictures):
-        yield {"done": found.done, "n": found.n, "drop": _listed(found.drop), "interval": _listed(found.interval)}
+        low, high = found.interval
+        numbers = {"drop": found.drop, "low": low, "high": high}
+        yield {"done": found.done, "n": found.n} | {name: _listed(values) for name, values in numbers.items()}
 
 
 def head_regions(model: str, pictures: float) -> Iterator[dict]:
@@ -106,32 +108,52 @@ def _material(key: str, count: float) -> tuple[ViT, Dataset, list[int]]:
 def importance_table(found: HeadImportance) -> str:
     """Heads by layers, in points of the true class's probability, and a sentence on what stands out."""
     L, H = found.drop.shape
-    points, interval = 100 * found.drop, 100 * found.interval
+    points, (low, high) = 100 * found.drop, (100 * end for end in found.interval)
     scale = max(1.0, points.abs().max().item())
     head = "".join(f"<th>Layer {layer + 1}</th>" if L < 7 else f"<th>{layer + 1}</th>" for layer in range(L))
     rows = ""
     for k in range(H):
-        cells = "".join(_cell(points[layer, k].item(), interval[layer, k].item(), scale, L) for layer in range(L))
+        values = zip(points[:, k].tolist(), low[:, k].tolist(), high[:, k].tolist())
+        cells = "".join(_cell(*numbers, scale, L) for numbers in values)
         rows += f"<tr><th>Head {k + 1}</th>{cells}</tr>"
-    layer, k = divmod(int(points.argmax()), H)
-    unclear = int((points.abs() <= interval).sum())
     return (
-        f'<p class="x-study-says">Layer {layer + 1}, head {k + 1} is worth most: without it the true class has '
-        f"{points[layer, k]:.1f} ± {interval[layer, k]:.1f} points of probability less. For {unclear} of {L * H} "
-        f"heads the interval includes 0.</p>"
+        f'<p class="x-study-says">{importance_sentence(found)}</p>'
         f'<div class="x-scroll"><table class="x-importance"><tr><th></th>{head}</tr>{rows}</table></div>'
-        f'<p class="v-note">Mean fall of the true class\'s probability with one head off, in points, ± the 95% '
-        f"confidence interval over {found.n} pictures. Blue: the head helps; orange: it harms.</p>"
+        f'<p class="v-note">Mean fall of the true class\'s probability with one head off, in points, over {found.n} '
+        "pictures; below it its 95% interval. Blue: the head surely helps; orange: it surely harms; no color: too few "
+        "pictures to tell.</p>"
     )
 
 
-def _cell(points: float, interval: float, scale: float, L: int) -> str:
-    strength = round(45 * min(1, abs(points) / scale))
-    colour = "var(--v-train)" if points > 0 else "var(--v-val)"
-    error = f"<small> ± {interval:.1f}</small>" if L < 7 else ""
+def importance_sentence(found: HeadImportance) -> str:
+    """The head that is worth most, if more pictures would hardly change that; else that none is known, and how far."""
+    (low, high), best = found.sure, found.best
+    helping, harming = int((low > 0).sum()), int((high < 0).sum())
+    of = f"{found.drop.numel()} heads, {helping} surely help"
+    counted = f"Of {of} and {harming} surely harm, all of them judged at once."
+    if best.clear:
+        drop, start, end = (100 * values[best.layer, best.head].item() for values in (found.drop, low, high))
+        return (
+            f"Layer {best.layer + 1}, head {best.head + 1} is worth most: without it the true class has {drop:.1f} "
+            f"points of probability less, {start:.1f} to {end:.1f} with 95%. {counted}"
+        )
+    needed = "more pictures than there are" if best.pictures > 10_000 else f"about {_rounded(best.pictures)} pictures"
+    return f"No head stands out from all others yet; to name the one that is worth most would take {needed}. {counted}"
+
+
+def _rounded(number: float) -> str:
+    """To one digit, upwards: it is an estimate."""
+    unit = 10 ** (len(str(int(number))) - 1)
+    return f"{-(-int(number) // unit) * unit:,}"
+
+
+def _cell(points: float, low: float, high: float, scale: float, L: int) -> str:
+    strength = round(45 * min(1, abs(points) / scale)) if low > 0 or high < 0 else 0
+    color = "var(--v-train)" if points > 0 else "var(--v-val)"
+    interval = f"<small>{low:.1f} to {high:.1f}</small>" if L < 7 else ""
     return (
-        f'<td title="{points:.2f} ± {interval:.2f} points" style="background:color-mix(in srgb, {colour} {strength}%, '
-        f'transparent)">{points:.1f}{error}</td>'
+        f'<td title="{points:.2f} points, {low:.2f} to {high:.2f}" style="background:color-mix(in srgb, {color} '
+        f'{strength}%, transparent)">{points:.1f}{interval}</td>'
     )
 
 
@@ -145,20 +167,32 @@ def regions_table(found: HeadRegions, dataset: Dataset) -> str:
         return ""
     body = "".join(
         f"<tr><td>{escape(row['region'])}</td><td>{row['layer'] + 1}</td><td>{row['head'] + 1}</td>"
-        f"<td><b>{row['ratio']:.1f} ×</b></td><td>{row['share']:.0%} ± {100 * row['interval']:.0f}</td>"
-        f"<td>{row['area']:.0%}</td><td>{row['n']}</td><td class='x-shown'>{_shown(row['examples'], dataset)}</td></tr>"
+        f"<td><b>{row['ratio']:.1f} ×</b></td><td>{row['share']:.0%} <small>{row['low']:.0%} to "
+        f"{row['high']:.0%}</small></td><td>{'yes' if row['clear'] else 'no'}</td><td>{row['area']:.0%}</td>"
+        f"<td>{row['n']}</td><td class='x-shown'>{_shown(row['examples'], dataset)}</td></tr>"
         for row in rows
     )
-    best = rows[0]
     return (
-        f'<p class="x-study-says">Layer {best["layer"] + 1}, head {best["head"] + 1} favours the '
-        f"{escape(best['region'])} most: {best['share']:.0%} of what its class token gives patches falls there, "
-        f"{best['ratio']:.1f} times its {best['area']:.0%} of the picture.</p>"
+        f'<p class="x-study-says">{regions_sentence(rows)}</p>'
         '<div class="x-scroll"><table class="x-regions"><tr><th>Region</th><th>Layer</th><th>Head</th>'
-        "<th>Over chance</th><th>Share</th><th>Area</th><th>Pictures</th><th>Best seen in</th></tr>"
+        "<th>Over chance</th><th>Share</th><th>Clear</th><th>Area</th><th>Pictures</th><th>Best seen in</th></tr>"
         f"{body}</table></div>"
-        '<p class="v-note">Share of the class token\'s attention to patches that falls on the region, ± the 95% '
-        "confidence interval in points; over chance is share by area.</p>"
+        '<p class="v-note">Share of the class token\'s attention to patches that falls on the region, with its 95% '
+        "interval; over chance is share by area. Clear: above what the best of all heads reaches by luck in 1 of 20 "
+        "studies; for a class's pictures, luck is what shuffled labels give.</p>"
+    )
+
+
+def regions_sentence(rows: list[dict]) -> str:
+    """The clearest preference, or that there is none yet; rows: as ranked, best first."""
+    clear = [row for row in rows if row["clear"]]
+    if not clear:
+        return "No head favors any region by more than the best of so many would by luck; more pictures may tell."
+    best = clear[0]
+    return (
+        f"Layer {best['layer'] + 1}, head {best['head'] + 1} favors the {escape(best['region'])} most: "
+        f"{best['share']:.0%} of what its class token gives patches falls there, {best['ratio']:.1f} times its "
+        f"{best['area']:.0%} of the picture."
     )
 
 

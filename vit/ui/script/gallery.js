@@ -19,7 +19,7 @@ export function mount({ element, props, trigger, watch, constants }) {
 
   function load() {
     const { pictures = [], note = "" } = props.value || {};
-    grid.replaceChildren(...pictures.map(({ src, label }, index) => {
+    grid.replaceChildren(...pictures.map(({ src, label, name }, index) => {
       const button = document.createElement("button"), image = document.createElement("img");
       image.src = src;
       image.alt = `Picture ${index + 1}, ${label}`;
@@ -27,7 +27,7 @@ export function mount({ element, props, trigger, watch, constants }) {
       button.append(image);
       button.onclick = () => {
         mark(index);
-        trigger(constants.event, { index });
+        trigger(constants.event, { picture: name });
       };
       return button;
     }));

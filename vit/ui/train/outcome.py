@@ -79,27 +79,35 @@ def build(run_id: gr.State) -> Outcome:
 
 def _download(run: Run) -> gr.DownloadButton:
     archived = None
-    with contextlib.suppress(OSError):  # a full disk, which the run's own warning speaks of
-        archived = str(storage.archive(run.id, _file_name(run))) if storage.folder(run.id) else None
+    with contextlib.suppress(OSError, ValueError):  # a full disk, which the run's own warning speaks of
+        archived = _zip(run)
     return gr.DownloadButton(value=archived)
 
 
 def archive(run_id: str) -> str:
     """The zip's path."""
     try:
-        return str(storage.archive(run_id, _file_name(runs.find(run_id))))
+        return _zip(runs.find(run_id))
     except ValueError as error:
         raise BadInput(error) from error
+    except OSError as error:
+        raise BadInput(f"The zip can't be written on the server ({error.strerror}); try again later.") from error
+
+
+def _zip(run: Run) -> str:
+    with run.checkpoint() as folder:
+        return str(storage.archive(run.id, folder, _file_name(run)))
 
 
 def push_run(run_id: str, name: str, token: str, private: bool) -> str:
     """What came of it."""
     try:
-        if (folder := storage.folder(run_id)) is None:
-            raise ValueError("Nothing of this run is saved, so there is nothing to push; train another.")
-        address = hub.push(folder, name, token, private)
+        with runs.find(run_id).checkpoint() as folder:
+            address = hub.push(folder, name, token, private)
     except ValueError as error:
         return alert(error)
+    except OSError as error:
+        return alert(f"The weights can't be written on the server ({error.strerror}); try again later.")
     return f'<p class="v-right">Pushed: <a href="{escape(address)}" target="_blank">{escape(address)}</a></p>'
 
 

@@ -1,0 +1,30 @@
+"""What the README tells people to type works as it stands."""
+
+import re
+import shlex
+
+from tests.conftest import ROOT
+from vit import data
+from vit.cli import build_parser
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch, capsys, shapes):
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+    assert "minutes=1)" in code
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(data, "load", lambda _: data.Splits(*(split.take(slice(200)) for split in shapes)))
+    names = {}
+    exec(code.replace("minutes=1)", "minutes=0.001)"), names)
+    assert names["logits"].shape == (4, 10) and len(names["maps"]) == 3
+    assert 0 <= float(capsys.readouterr().out.split()[-1]) <= 1 and (tmp_path / "my-vit" / "config.json").exists()
+
+
+def test_every_command_line_has_flags_that_exist():
+    lines = [
+        line for line in re.findall(r"python -m vit (\w[^`#\n]*)", README) if "..." not in line and "DIR" not in line
+    ]
+    assert len(lines) >= 8
+    for line in lines:
+        build_parser().parse_args(shlex.split(line))
