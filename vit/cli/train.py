@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
         with tqdm(
             total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}", disable=not is_first_process()
         ) as bar:
-            for progress in _whole(training.steps(arguments.save_every)):
+            for progress in _unbroken(training.steps(arguments.save_every)):
                 bar.update(100 * progress.done - bar.n)
                 bar.set_postfix_str(_status(progress, training.accuracy))
     except KeyboardInterrupt:
@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> None:
     print_report(arguments.json, result, f"{learned}; saved in {training.folder}.\n{test}")
 
 
-def _whole(steps: Iterator) -> Iterator:
+def _unbroken(steps: Iterator) -> Iterator:
     """The steps, none cut in two by Ctrl-C: it is held back until the step is done; a second one is not."""
     held = []
 
