@@ -9,13 +9,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vit.data import Dataset
-from vit.model import ViT
+from vit.model import Classifier, ViT
 
 IMAGE, PATCH, WIDTH, DEPTH, HEADS, HIDDEN, CLASSES = 32, 4, 192, 12, 3, 768, 10  # ViT-Tiny/4, everybody's
 WORKERS = 2  # of the usual loop's DataLoader
 
 
-class Classifier(nn.Module):
+class Contender(Classifier):
     """A network of anybody's as this package's loop and evaluation want it; forward gives logits (B, classes)."""
 
     def __init__(self, network: nn.Module, logits: Callable[..., Tensor] = lambda network, images: network(images)):
@@ -23,36 +23,37 @@ class Classifier(nn.Module):
         self.network, self.logits = network, logits
         self.config = {"in_chans": 3, "img_size": IMAGE, "num_classes": CLASSES}
 
-    normalize = ViT.normalize  # by the mean and std that training gives it
-
     def forward(self, images: Tensor) -> Tensor:
         return self.logits(self.network, images)
 
 
-def _ours() -> Classifier:
-    return Classifier(ViT(IMAGE, PATCH, 3, CLASSES, WIDTH, DEPTH, HEADS))
+def _ours() -> Contender:
+    return Contender(ViT(IMAGE, PATCH, 3, CLASSES, WIDTH, DEPTH, HEADS))
 
 
-def _tutorial() -> Classifier:
+def _tutorial() -> Contender:
     # Attention written out, every token through every block: what asking for the maps computes.
-    return Classifier(_ours().network, lambda network, images: network(images, return_attention=True)[0])
+    return Contender(_ours().network, lambda network, images: network(images, return_attention=True)[0])
 
 
-def _timm() -> Classifier:
+def _timm() -> Contender:
     from timm.models.vision_transformer import VisionTransformer
 
-    shape = {"img_size": IMAGE, "patch_size": PATCH, "embed_dim": WIDTH, "depth": DEPTH, "num_heads": HEADS}
-    return Classifier(VisionTransformer(**shape, num_classes=CLASSES))
+    return Contender(
+        VisionTransformer(
+            img_size=IMAGE, patch_size=PATCH, embed_dim=WIDTH, depth=DEPTH, num_heads=HEADS, num_classes=CLASSES
+        )
+    )
 
 
-def _vit_pytorch() -> Classifier:
+def _vit_pytorch() -> Contender:
     from vit_pytorch import ViT as Theirs
 
     shape = {"image_size": IMAGE, "patch_size": PATCH, "dim": WIDTH, "depth": DEPTH, "heads": HEADS}
-    return Classifier(Theirs(**shape, mlp_dim=HIDDEN, dim_head=WIDTH // HEADS, num_classes=CLASSES))
+    return Contender(Theirs(**shape, mlp_dim=HIDDEN, dim_head=WIDTH // HEADS, num_classes=CLASSES))
 
 
-def _transformers() -> Classifier:
+def _transformers() -> Contender:
     from transformers import ViTConfig, ViTForImageClassification
 
     config = ViTConfig(
@@ -62,18 +63,18 @@ def _transformers() -> Classifier:
         num_hidden_layers=DEPTH,
         num_attention_heads=HEADS,
         intermediate_size=HIDDEN,
-        num_labels=CLASSES,
+        num_labels=CLASSES,  # type: ignore[call-arg]
     )
-    return Classifier(ViTForImageClassification(config), lambda network, images: network(images).logits)
+    return Contender(ViTForImageClassification(config), lambda network, images: network(images).logits)
 
 
-def _torchvision() -> Classifier:
+def _torchvision() -> Contender:
     from torchvision.models import VisionTransformer
 
-    return Classifier(VisionTransformer(IMAGE, PATCH, DEPTH, HEADS, WIDTH, HIDDEN, num_classes=CLASSES))
+    return Contender(VisionTransformer(IMAGE, PATCH, DEPTH, HEADS, WIDTH, HIDDEN, num_classes=CLASSES))
 
 
-CONTENDERS: dict[str, Callable[[], Classifier]] = {  # each raises ImportError where its library is not installed
+CONTENDERS: dict[str, Callable[[], Contender]] = {  # each raises ImportError where its library is not installed
     "ours": _ours,
     "tutorial": _tutorial,
     "timm": _timm,

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from vit.baselines import CONTENDERS, Classifier, UsualLoop, usual_batches
+from vit.baselines import CONTENDERS, UsualLoop, usual_batches
 from vit.data import Dataset, Splits, batches, normalize
 from vit.device import fast_dtype
 from vit.evaluation import evaluate
+from vit.model import Classifier
 from vit.training import train
 from vit.training.config import TrainConfig
 from vit.variants import MODELS, create_model
@@ -96,7 +97,7 @@ def accuracy_after(name: str, minutes: float, seeds: int, splits: Splits, device
     for seed in range(seeds):
         torch.manual_seed(seed)
         if name in CONTENDERS:
-            model = CONTENDERS[name]()
+            model: Classifier = CONTENDERS[name]()
             done.append(_train_usually(model, minutes, splits.train, device))
         else:
             model = create_model(name).to(device)
@@ -185,7 +186,7 @@ def _race(steps: dict, device: torch.device, repeats: int, count: int) -> dict:
     for step in steps.values():
         for _ in range(WARMUP):
             step()
-    measured = {name: [] for name in steps}
+    measured: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(repeats):
         for name, step in steps.items():
             started = _now(device)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vit.data import Dataset
 from vit.device import precision
+from vit.model import Classifier
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Evaluation:
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, dataset: Dataset, batch_size: int = 250, autocast: bool = True
+    model: Classifier, dataset: Dataset, batch_size: int = 250, autocast: bool = True
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yields (logits, labels) batch by batch, in the dataset's order, on the model's device, in eval mode."""
     device = next(model.parameters()).device
@@ -43,7 +44,7 @@ def predict(
 
 
 def evaluate(
-    model: nn.Module, dataset: Dataset, progress: Callable[..., None] | None = None, autocast: bool = True
+    model: Classifier, dataset: Dataset, progress: Callable[..., object] | None = None, autocast: bool = True
 ) -> Evaluation:
     """Runs the model over the whole dataset, one view an image; leaves it in eval mode.
 
@@ -67,7 +68,7 @@ def evaluate(
     return Evaluation(confusion.diag().sum().item() / n, loss / n, n, n / seconds, confusion)
 
 
-def check_fit(model: nn.Module, dataset: Dataset) -> None:
+def check_fit(model: Classifier, dataset: Dataset) -> None:
     """Raises ValueError unless the model takes the dataset's images and knows its number of classes."""
     config = model.config
     if tuple(dataset.images.shape[1:]) != (config["in_chans"], config["img_size"], config["img_size"]):

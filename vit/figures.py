@@ -123,7 +123,7 @@ def confusion_figure(confusion: np.ndarray, classes: tuple[str, ...]) -> Figure:
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*confusion.shape):
         colour = "white" if shares[row, column] > 0.5 else "black"
-        axis.text(column, row, confusion[row, column], ha="center", va="center", fontsize=8, color=colour)
+        axis.text(column, row, str(confusion[row, column]), ha="center", va="center", fontsize=8, color=colour)
     axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right", fontsize=9)
     axis.set_yticks(range(len(classes)), classes, fontsize=9)
     axis.set_xlabel("taken for")

@@ -14,6 +14,7 @@ import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -146,7 +147,7 @@ class Attention(nn.Module):
         if head_mask is not None:
             out = out * head_mask.to(out)[:, None, None]
         out = self.proj_drop(self.proj(out.transpose(1, 2).reshape(B, -1, D)))
-        return (out, attn) if return_attention else out
+        return out if attn is None or not return_attention else (out, attn)
 
 
 class MLP(nn.Module):
@@ -205,10 +206,31 @@ class TransformerBlock(nn.Module):
         attended, attn = attended if return_attention else (attended, None)
         x = x[:, :queries] + self.drop_path(attended)
         x = x + self.drop_path(self.mlp(self.norm2(x)))
-        return (x, attn) if return_attention else x
+        return x if attn is None else (x, attn)
 
 
-class ViT(nn.Module):
+class Classifier(nn.Module):
+    """What training, evaluation and studies ask of any model, beside its logits.
+
+    config: the arguments it was built with, in_chans, img_size and num_classes among them. classes, mean, std say what
+    the outputs are called and how the inputs were normalized (of pixels in [0, 1]); training and loading set them.
+    """
+
+    config: dict[str, Any]
+    classes: tuple[str, ...] = ()
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Pixels (..., C, H, W), uint8 or floats in [0, 1], as the model wants them: by its own mean and std."""
+        return normalize(images, self.mean, self.std)
+
+    def denormalize(self, images: Tensor) -> Tensor:
+        """Back from `normalize` to uint8 pixels."""
+        return denormalize(images, self.mean, self.std)
+
+
+class ViT(Classifier):
     """A Vision Transformer: patches and a class token in, logits read from the class token out (Eq. 1-4).
 
     norm_eps: 1e-6 is what the paper's code and timm use and so the default; torch's own LayerNorm, and with it much
@@ -223,14 +245,14 @@ class ViT(nn.Module):
     maps (B, heads, N, N), softmaxed, rows summing to 1. head_mask: (L, heads), 0 switches a head off. keep: (B, K)
     int64, the patches of each image that become tokens, all by default. Wrong sizes raise ValueError.
 
-    classes, mean, std say what the outputs are called and how the inputs were normalised (of pixels in [0, 1]);
-    training and loading set them. trained says how: a dict that is saved in config.json.
+    temperature, above 0, is what `probabilities` divides logits by; a loss takes them as they are. trained says how it
+    was trained: a dict that is saved in config.json.
     """
 
-    classes: tuple[str, ...] = ()
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    trained: dict
+    temperature: float
+    trained: dict[str, Any]
+    patch_embed: PatchEmbedding | ConvStem
+    blocks: Sequence[TransformerBlock]  # an nn.ModuleList, which says nothing of what is in it
 
     def __init__(
         self,
@@ -267,8 +289,9 @@ class ViT(nn.Module):
             "distilled": distilled,
         }
         self.mean = self.std = (0.5,) * in_chans
+        self.temperature = 1.0
         self.trained = {}
-        stems = {"patch": PatchEmbedding, "conv": ConvStem}
+        stems: dict[str, type[PatchEmbedding | ConvStem]] = {"patch": PatchEmbedding, "conv": ConvStem}
         if stem not in stems:
             raise ValueError(f"stem must be one of {list(stems)}, got {stem!r}.")
         for name, value in {"depth": depth, "num_classes": num_classes, "embed_dim": embed_dim}.items():
@@ -286,7 +309,7 @@ class ViT(nn.Module):
         self.pos_embed = nn.Parameter(torch.empty(1, num_tokens, embed_dim))
         self.pos_drop = Dropout(drop_rate)
         rates = [drop_path_rate * i / max(1, depth - 1) for i in range(depth)]
-        self.blocks = nn.ModuleList(
+        self.blocks = nn.ModuleList(  # type: ignore[assignment]
             TransformerBlock(embed_dim, num_heads, mlp_ratio, qkv_bias, drop_rate, rate, norm_eps) for rate in rates
         )
         self.norm = nn.LayerNorm(embed_dim, eps=norm_eps)
@@ -359,13 +382,9 @@ class ViT(nn.Module):
                 maps.append(attn)
         return (self.classify(x), maps) if return_attention else self.classify(x)
 
-    def normalize(self, images: Tensor) -> Tensor:
-        """Pixels (..., C, H, W), uint8 or floats in [0, 1], as the model wants them: by its own mean and std."""
-        return normalize(images, self.mean, self.std)
-
-    def denormalize(self, images: Tensor) -> Tensor:
-        """Back from `normalize` to uint8 pixels."""
-        return denormalize(images, self.mean, self.std)
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Of each class, (..., num_classes), by the fitted temperature (Guo et al. 2017, arXiv:1706.04599, Eq. 9)."""
+        return (logits / self.temperature).softmax(dim=-1)
 
     def save_pretrained(self, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
         """Writes weights, config.json and a card into a folder: `vit.weights.checkpoint.save_pretrained`."""
@@ -422,7 +441,8 @@ def _init_weights(module: nn.Module, generator: torch.Generator | None) -> None:
     elif isinstance(module, PatchEmbedding):
         fan_in = module.proj.weight[0].numel()
         nn.init.trunc_normal_(module.proj.weight, std=fan_in**-0.5, generator=generator)
-        nn.init.zeros_(module.proj.bias)
+        if module.proj.bias is not None:
+            nn.init.zeros_(module.proj.bias)
     elif isinstance(module, ConvStem):
         for conv in (layer for layer in module.convs if isinstance(layer, nn.Conv2d)):
             nn.init.kaiming_uniform_(conv.weight, a=5**0.5, generator=generator)

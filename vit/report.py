@@ -16,7 +16,8 @@ from vit.device import device_name
 from vit.evaluation import Evaluation, evaluate, predict
 from vit.figures import confusion_figure
 from vit.model import ViT
-from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, card, config_of
+from vit.weights.card import card
+from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, config_of
 
 BINS = 15  # of the calibration error
 CONFIDENT = 0.9
@@ -51,7 +52,7 @@ def measure(model: ViT, test: Dataset, foreign: Dataset, progress: Callable[[str
     evaluation = evaluate(model, test, autocast=False)
     probabilities = _probabilities(model, test)
     mirrored = _probabilities(model, replace(test, images=test.images.flip(3)))
-    corrupted = {}
+    corrupted: dict[str, list[float]] = {}
     for name, corrupt in CORRUPTIONS.items():
         progress(name)
         corrupted[name] = []

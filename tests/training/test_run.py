@@ -74,24 +74,6 @@ def test_a_shift_by_more_than_the_image_is_refused(begin, tmp_path):
         next(begin(tmp_path, config=config).steps(save_every=60))
 
 
-def test_a_state_saved_before_is_resumed_and_a_damaged_one_says_so(begin, tmp_path):
-    """What earlier versions wrote: another name of a field, the data's part of the shape, and the command."""
-    run = begin(tmp_path)
-    next(run.steps(save_every=60))
-    saved = run.spec.saved()
-    config = {name: value for name, value in saved["config"].items() if name != "color"}
-    old = {**saved, "config": {**config, "colour": 0.25}, "command": "python -m vit train"}
-    old["shape"] = {"img_size": 32, "num_classes": 10, **saved["shape"]}
-    numbers = {**run.state.numbers(), "accuracy": None}
-    save_state(tmp_path, run.state.tensors(), {"settings": old, "numbers": numbers})
-    spec, _, _ = unfinished(tmp_path)
-    assert spec == replace(run.spec, config=replace(run.spec.config, color=0.25))
-    for damage in ({"dataset": 5}, {"config": None}, {"shape": {"wings": 2}}, {"config": {"epochs": "many"}}):
-        save_state(tmp_path, run.state.tensors(), {"settings": {**saved, **damage}, "numbers": numbers})
-        with pytest.raises(CheckpointError, match="doesn't say what its run was"):
-            unfinished(tmp_path)
-
-
 def test_a_record_that_is_resumed_loses_nothing_to_a_crash(tmp_path, monkeypatch):
     def steps(first, last):
         return (Progress(step, 9, 0.1, step / 9, 2.0, 0.2, 1e-3, 50.0, 0.5, 3.0) for step in range(first, last))
@@ -111,3 +93,21 @@ def test_a_record_that_is_resumed_loses_nothing_to_a_crash(tmp_path, monkeypatch
     list(record(steps(4, 9), tmp_path, done_before=3))
     assert [line["step"] for line in read_metrics(tmp_path)] == list(range(1, 9))
     assert [path.name for path in tmp_path.iterdir()] == [METRICS]
+
+
+def test_a_state_saved_before_is_resumed_and_a_damaged_one_says_so(begin, tmp_path):
+    """What earlier versions wrote: another name of a field, the data's part of the shape, and the command."""
+    run = begin(tmp_path)
+    next(run.steps(save_every=60))
+    saved = run.spec.saved()
+    config = {name: value for name, value in saved["config"].items() if name != "color"}
+    old = {**saved, "config": {**config, "colour": 0.25}, "command": "python -m vit train"}
+    old["shape"] = {"img_size": 32, "num_classes": 10, **saved["shape"]}
+    numbers = {**run.state.numbers(), "accuracy": None}
+    save_state(tmp_path, run.state.tensors(), {"settings": old, "numbers": numbers})
+    spec, _, _ = unfinished(tmp_path)
+    assert spec == replace(run.spec, config=replace(run.spec.config, color=0.25))
+    for damage in ({"dataset": 5}, {"config": None}, {"shape": {"wings": 2}}, {"config": {"epochs": "many"}}):
+        save_state(tmp_path, run.state.tensors(), {"settings": {**saved, **damage}, "numbers": numbers})
+        with pytest.raises(CheckpointError, match="doesn't say what its run was"):
+            unfinished(tmp_path)

@@ -140,7 +140,7 @@ def _fitting(spec: RunSpec, device: torch.device) -> RunSpec:
 
 def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
     flags = {**SETTINGS, **SHAPE, **RUN_SETTINGS}
-    chosen = [flags[name].spelled(name) for name in flags if name in arguments]
+    chosen = [flags[name].words(name, vars(arguments)[name])[0] for name in flags if name in arguments]
     chosen += [f"--{name}" for name in ("model", "classes", "out") if getattr(arguments, name, None) is not None]
     if chosen:
         raise ValueError(f"--resume takes all settings from {arguments.resume}; leave out {chosen[0]}.")

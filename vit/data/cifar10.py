@@ -7,6 +7,7 @@ import pickle
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,7 +43,7 @@ class _BatchUnpickler(pickle.Unpickler):
 
 def _read_folder() -> dict[str, Tensor]:
     """Read the five training batches and the test batch of "CIFAR-10 python version", as torchvision lays them out."""
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for split, names in {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}.items():
         images, labels = zip(*(_read_batch(FOLDER / name) for name in names))
         tensors |= {f"{split}.images": torch.cat(images), f"{split}.labels": torch.cat(labels)}
@@ -67,7 +68,8 @@ def _read_hub(progress: Callable[..., object]) -> dict[str, Tensor]:
     from PIL import Image
 
     files = {split: _download(split, progress) for split in ("train", "test")}
-    tensors, decoded = {}, 0
+    tensors: dict[str, Tensor] = {}
+    decoded = 0
     for split, file in files.items():
         table, pixels = parquet.read_table(file), bytearray()
         for image in table["img"].to_pylist():
@@ -93,7 +95,7 @@ def _download(split: str, progress: Callable[..., object]) -> str:
                 progress(min(self.n / self.total, 1.0), desc=f"Downloading CIFAR-10 ({split})")
 
     filename = f"plain_text/{split}-00000-of-00001.parquet"
-    where = {"repo_id": REPO, "filename": filename, "repo_type": "dataset", "revision": REVISION}
+    where: dict[str, Any] = {"repo_id": REPO, "filename": filename, "repo_type": "dataset", "revision": REVISION}
     try:
         with contextlib.suppress(LocalEntryNotFoundError):
             return hub.hf_hub_download(**where, local_files_only=True)

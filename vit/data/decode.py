@@ -185,7 +185,8 @@ def square(image: Image.Image, size: int) -> Image.Image:
         small = _grey(image, small)
     elif image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        small = ImageCms.profileToProfile(small, lab, srgb, outputMode="RGB")
+        converted = ImageCms.profileToProfile(small, lab, srgb, outputMode="RGB")
+        small = converted or small  # None only where it works in place
     elif image.mode in ("LA", "RGBA", "RGBa"):
         small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small.convert("RGBA"))
     return _upright(small.convert("RGB"), image)
@@ -198,7 +199,7 @@ def _grey(image: Image.Image, small: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         high = 2 ** tags.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0] - 1
     elif image.format != "PPM" or image.mode == "F":  # whose whole numbers Pillow has scaled to 16 bits
-        low, high = image.getextrema()
+        low, high = image.getextrema()  # type: ignore[assignment]  # a band's, as there is one
         high = _known_range(image.mode, low, high)
     values = small.convert("I").convert("F") if image.mode != "F" else small
     if any(value != value for value in memoryview(values.tobytes()).cast("f")):
@@ -240,7 +241,7 @@ def main() -> None:
         _ring_after(request["seconds"])
         try:
             pixels = decode(request["path"], request["size"])
-            answer = {"bytes": len(pixels)}
+            answer: dict[str, object] = {"bytes": len(pixels)}
         except Refused as error:
             answer = {"reason": str(error)}
         _ring_after(0)

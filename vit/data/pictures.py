@@ -77,6 +77,7 @@ def _start() -> subprocess.Popen:
 
 def _ask(process: subprocess.Popen, request: str) -> tuple[dict | None, bytearray]:
     """The answer and its pixels; None where the process ended instead."""
+    assert process.stdin and process.stdout  # both are pipes
     try:
         process.stdin.write(request.encode() + b"\n")
         process.stdin.flush()

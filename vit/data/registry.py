@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
 
 from torch import Tensor
 
@@ -56,7 +57,7 @@ class Entry:
 DATASETS: dict[str, Entry] = {}  # by name; where several would do, the first is preferred
 
 
-def register(name: str, **about: object) -> Entry:
+def register(name: str, **about: Any) -> Entry:
     """Adds a dataset, about: Entry's fields. Raises ValueError where one is missing, unknown or wrong."""
     known = {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(Entry)}
     missing = [key for key, needed in known.items() if needed and key not in about and key != "name"]

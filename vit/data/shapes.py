@@ -100,7 +100,7 @@ def read(progress: Callable[..., object]) -> dict[str, Tensor]:
 
     progress: called as progress(fraction, desc=...).
     """
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for split, count, seed, done in (("train", 10_000, 0, 0.0), ("test", 2_000, 1, 10 / 12)):
         progress(done, desc="Drawing Shapes")
         tensors |= zip((f"{split}.{part}" for part in ("images", "labels", "masks")), draw(count, seed), strict=True)

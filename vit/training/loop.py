@@ -19,7 +19,7 @@ from vit.data import Dataset, batches
 from vit.data.augment import color_jitter, cutmix, mixup, random_erasing
 from vit.device import keeping_memory, precision
 from vit.evaluation import check_fit, evaluate
-from vit.model import Dropout
+from vit.model import Classifier, Dropout, ViT
 from vit.training.config import TrainConfig
 from vit.training.optim import schedule
 from vit.training.state import TrainState
@@ -64,7 +64,7 @@ class Progress:
 
 
 def train(
-    model: nn.Module,
+    model: Classifier,
     train_set: Dataset,
     config: TrainConfig,
     validation_set: Dataset | None = None,
@@ -90,7 +90,7 @@ def train(
 
 
 def _steps(
-    model: nn.Module, train_set: Dataset, config: TrainConfig, validation_set: Dataset | None, state: TrainState
+    model: Classifier, train_set: Dataset, config: TrainConfig, validation_set: Dataset | None, state: TrainState
 ) -> Iterator[Progress]:
     per_epoch = len(train_set) // (config.batch_size * processes())
     model.train()
@@ -190,7 +190,7 @@ def _gradients(
     parts = list(zip(*(tensor.chunk(config.accumulate) for tensor in (images, targets, labels)), strict=True))
     kept = [{}] * len(parts) if keep is None else [{"keep": part} for part in keep.chunk(config.accumulate)]
     for i, ((part, target, label), chosen) in enumerate(zip(parts, kept, strict=True), start=1):
-        exchange = contextlib.nullcontext()
+        exchange: contextlib.AbstractContextManager = contextlib.nullcontext()
         if i < len(parts) and isinstance(state.forward, DistributedDataParallel):
             exchange = state.forward.no_sync()  # the last part sends the sum of all
         with exchange:
@@ -203,10 +203,10 @@ def _gradients(
 
 
 def _kept_patches(
-    model: nn.Module, count: int, config: TrainConfig, done: float, generator: torch.Generator
+    model: Classifier, count: int, config: TrainConfig, done: float, generator: torch.Generator
 ) -> Tensor | None:
     """Which patches of each image are learned from, (count, K), drawn anew each step; None for all."""
-    if not config.patch_dropout or done >= config.strong_until:
+    if not config.patch_dropout or done >= config.strong_until or not isinstance(model, ViT):
         return None
     patches = math.prod(model.grid_size)
     kept = max(1, round(patches * (1 - config.patch_dropout)))
@@ -255,6 +255,7 @@ def _extent(step: int, per_epoch: int, elapsed: float, config: TrainConfig) -> t
     if config.epochs is not None:
         steps = max(1, round(config.epochs * per_epoch))
         return steps, min(1.0, step / steps)
+    assert config.minutes is not None, "TrainConfig has epochs or minutes"
     done = min(1.0, elapsed / (60 * config.minutes))
     return max(step, round(step / done)), done
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vit.device import fast_dtype
+from vit.model import Classifier
 
 OPTIMIZERS = ("adamw", "muon")
 SCHEDULES = ("cosine", "linear", "trapezoid")
@@ -25,7 +26,10 @@ def optimizers(
     parameter group has "rate", its learning rate as a multiple of the run's. autocast: whether Muon orthogonalises in
     bfloat16 where that is fast.
     """
-    muon, fused, decayed, free = [], [], [], []
+    muon: list[nn.Parameter] = []
+    fused: list[nn.Parameter] = []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for key, parameter in model.named_parameters():
         is_weight = parameter.ndim >= 2 and not key.endswith(("_token", "pos_embed"))
         if name == "muon" and key.startswith(("blocks.", "patch_embed.")) and parameter.ndim >= 2:
@@ -55,7 +59,7 @@ class Muon(torch.optim.Optimizer):
         self.autocast = autocast
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self) -> None:  # type: ignore[override]  # without torch's closure
         for group in self.param_groups:
             alike = defaultdict(list)
             for weight in group["params"]:
@@ -73,6 +77,7 @@ class Muon(torch.optim.Optimizer):
     def _momentum(self, weight: nn.Parameter, keep: float) -> Tensor:
         """Nesterov's: the gradient, moved towards its average over the steps."""
         average = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
+        assert weight.grad is not None
         average.lerp_(weight.grad, 1 - keep)
         return weight.grad.lerp(average, keep)
 
@@ -115,12 +120,12 @@ class AveragedWeights:
     the random start behind early. model: a copy with the average, in eval mode.
     """
 
-    def __init__(self, model: nn.Module, decay: float):
+    def __init__(self, model: Classifier, decay: float):
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay, self.updates = decay, 0
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
+    def update(self, model: Classifier) -> None:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         for average, new in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):

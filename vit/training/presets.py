@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import torch
-from torch import nn
 
 from vit.data import Dataset
+from vit.model import Classifier
 from vit.training.config import TrainConfig
 from vit.training.loop import train
 from vit.variants import create_model
@@ -15,7 +15,7 @@ BATCH = 32  # of the trial at most: a large model's first full batch alone may t
 WIDTHS = {128: 45_000, 96: 50_000, 64: 0}  # of vit_live, each with the images a run has to see for it to pay
 
 
-def images_per_second(model: nn.Module, config: TrainConfig) -> float:
+def images_per_second(model: Classifier, config: TrainConfig) -> float:
     """Images that training the model with these settings manages, tried on noise; the weights are spent.
 
     Takes SECONDS, or two steps where those take longer.
@@ -28,10 +28,10 @@ def images_per_second(model: nn.Module, config: TrainConfig) -> float:
     noise = Dataset("noise", "train", images, labels, tuple(map(str, range(classes))), model.mean, model.std)
     batch_size = min(BATCH, config.batch_size)
     trial = replace(config, epochs=1e9, minutes=None, batch_size=batch_size, accumulate=1, compile=False)
-    first = None
-    for progress in train(model, noise, trial):
-        first = first or progress  # the slowest, so not counted
-        if progress is not first and progress.elapsed - first.elapsed >= SECONDS:
+    steps = train(model, noise, trial)
+    first = next(steps)  # the slowest, so not counted
+    for progress in steps:
+        if progress.elapsed - first.elapsed >= SECONDS:
             break
     return (progress.step - first.step) * batch_size / (progress.elapsed - first.elapsed)
 
@@ -43,6 +43,7 @@ def fitting_width(name: str, config: TrainConfig, device: torch.device, **shape)
     Measured on one core of an Intel Xeon, seed 0, 5,000 held-out images of CIFAR-10, by OMP_NUM_THREADS=1 python -m vit
     train --minutes 1 --no-autocast --embed-dim WIDTH: 128 gave 66.3% (31,000 images seen), 64 gave 70.4% (77,000).
     """
+    assert config.minutes is not None, "a run of epochs takes as long as it takes"
     for width, enough in WIDTHS.items():
         model = create_model(name, **shape, embed_dim=width).to(device)
         if 60 * config.minutes * images_per_second(model, config) >= enough:

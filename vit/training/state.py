@@ -1,11 +1,14 @@
 """What a run has to remember to go on, after an interruption, as if there had been none."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from vit.model import Classifier
 from vit.training.config import TrainConfig
 from vit.training.optim import AveragedWeights, Muon, optimizers
 
@@ -14,14 +17,14 @@ class Stopwatch:
     """Seconds between start and stop, summed up; the time in between belongs to whoever consumes the generator."""
 
     def __init__(self):
-        self.seconds, self.since = 0.0, None
+        self.seconds = 0.0
+        self.since: float | None = None
 
     def start(self):
         self.since = time.perf_counter()
 
     def stop(self):
-        self.seconds += time.perf_counter() - self.since
-        self.since = None
+        self.seconds, self.since = self.elapsed, None
 
     @property
     def elapsed(self) -> float:
@@ -37,9 +40,9 @@ class TrainState:
     compiled where the settings say so.
     """
 
-    def __init__(self, model: nn.Module, config: TrainConfig):
+    def __init__(self, model: Classifier, config: TrainConfig):
         self.model = model
-        self.forward = DistributedDataParallel(model) if distributed.is_initialized() else model
+        self.forward: Callable[..., Tensor] = DistributedDataParallel(model) if distributed.is_initialized() else model
         if config.compile:
             self.forward = torch.compile(self.forward)
         self.average = AveragedWeights(model, config.ema) if config.ema else None
@@ -48,7 +51,7 @@ class TrainState:
         self.step, self.validations, self.done = 0, 0, 0.0
 
     @property
-    def best(self) -> nn.Module:
+    def best(self) -> Classifier:
         """The weights to use: their average where one is kept."""
         return self.model if self.average is None else self.average.model
 
@@ -61,7 +64,8 @@ class TrainState:
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
         """What the optimizers remember of each parameter; zeros before the first step."""
-        tensors, names = {}, {parameter: name for name, parameter in self.model.named_parameters()}
+        tensors: dict[str, Tensor] = {}
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
         for optimizer in self.optimizers:
             for parameter in (p for group in optimizer.param_groups for p in group["params"]):
                 slots = optimizer.state[parameter]
@@ -72,7 +76,7 @@ class TrainState:
                 tensors |= {f"optimizer.{names[parameter]}.{key}": value for key, value in slots.items()}
         return tensors
 
-    def numbers(self) -> dict[str, float]:
+    def numbers(self) -> dict[str, Any]:
         """All that is no tensor, for JSON."""
         return {
             "step": self.step,
@@ -85,7 +89,7 @@ class TrainState:
         }
 
     @torch.no_grad()
-    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, float]) -> None:
+    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Takes back what tensors() and numbers() gave. Raises ValueError where it is of another model or settings."""
         parts = {"model": self.model} | ({"average": self.average.model} if self.average else {})
         mine = {

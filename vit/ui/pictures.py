@@ -54,7 +54,7 @@ def look(key: str | None, picture: Picture) -> Look:
     logits, maps = attention_maps(model, model.normalize(pixels)[None])
     if not (logits.isfinite().all() and maps.isfinite().all()):
         raise BadInput("This model's numbers overflow on this picture, so it says nothing of it; choose another model.")
-    return Look(model, pixels, logits[0].softmax(0), maps, truth, mask)
+    return Look(model, pixels, model.probabilities(logits[0]), maps, truth, mask)
 
 
 def _pixels(picture: Picture, img_size: int) -> tuple[Tensor, str | None, Tensor | None]:

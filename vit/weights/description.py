@@ -5,22 +5,28 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
+from typing import Any
 
 from vit.model import ViT
 
 KEYS = ("architecture", "classes", "mean", "std", "trained")
+SMALLEST_TEMPERATURE = 0.01
 LARGEST = 1e300  # far beyond any sensible figure; NaN and infinity fail the comparison with it
 
 
 @dataclass(frozen=True)
 class Description:
-    """architecture: the constructor's arguments. mean, std: a value a channel. trained: how, as far as is known."""
+    """architecture: the constructor's arguments. mean, std: a value a channel. trained: how, as far as is known.
+
+    temperature: what logits are divided by; 1 where none was fitted, as in files from before there was one.
+    """
 
     architecture: dict
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     trained: dict
+    temperature: float
 
 
 def read(file: Path) -> Description:
@@ -40,10 +46,14 @@ def read(file: Path) -> Description:
         fits = len(values) == channels and all(map(_number, values)) and (key == "mean" or positive)
         kind = "finite numbers" if key == "mean" else "positive finite numbers"
         _demand(fits, repr(key), f"{channels} {kind}, one a channel", saved[key])
-    return Description(architecture, classes, tuple(saved["mean"]), tuple(saved["std"]), _trained(saved["trained"]))
+    temperature = saved.get("temperature", 1.0)
+    fits = _number(temperature) and SMALLEST_TEMPERATURE <= temperature <= 1 / SMALLEST_TEMPERATURE
+    _demand(fits, "'temperature'", f"{SMALLEST_TEMPERATURE} to {1 / SMALLEST_TEMPERATURE:g}", temperature)
+    trained = _trained(saved["trained"])
+    return Description(architecture, classes, tuple(saved["mean"]), tuple(saved["std"]), trained, float(temperature))
 
 
-def _architecture(given: object) -> dict:
+def _architecture(given: Any) -> dict:
     _demand(isinstance(given, dict), "'architecture'", "an object of the constructor's arguments", given)
     arguments = inspect.signature(ViT).parameters
     unknown, missing = [repr(k) for k in given if k not in arguments], [repr(k) for k in arguments if k not in given]
@@ -57,14 +67,14 @@ def _architecture(given: object) -> dict:
     return given
 
 
-def _classes(given: object, outputs: int) -> tuple[str, ...]:
+def _classes(given: Any, outputs: int) -> tuple[str, ...]:
     _demand(all(isinstance(name, str) for name in _list(given, [None])), "'classes'", "a list of strings", given)
     if given and len(given) != outputs:
         raise ValueError(f"'classes' has {len(given)} classes, and {outputs} outputs need {outputs} or none")
     return tuple(given) or tuple(f"class {i}" for i in range(outputs))
 
 
-def _trained(given: object) -> dict:
+def _trained(given: Any) -> dict:
     _demand(isinstance(given, dict), "'trained'", "an object", given)
     for name in ("dataset", "model"):
         _demand(isinstance(given.get(name, ""), str), f"{name!r} of 'trained'", "a string", given.get(name))
@@ -74,7 +84,7 @@ def _trained(given: object) -> dict:
     return given
 
 
-def _number(value: object) -> bool:
+def _number(value: Any) -> bool:
     return type(value) in (int, float) and -LARGEST < value < LARGEST
 
 
