@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from vit.cli import build_parser
+from vit.cli import build_parser, main
 from vit.cli.train import read
 from vit.data.registry import DATASETS
 from vit.training.config import RUN_SETTINGS, SETTINGS, SHAPE, RunSpec, TrainConfig, WrongSetting, defaults
@@ -147,3 +147,12 @@ def test_trained_tells_how_and_its_command_is_the_runs():
     assert trained["command"] == PLAIN.command and trained["config"]["lr"] == defaults(TrainConfig)["lr"]
     assert (trained["images_per_second"], trained["seconds"], trained["steps"]) == (99.9, 2.0, 3)
     assert trained["learning_rate_changes"] == {"after 10 s": 1e-4}
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [(["--no-flip"], "--no-flip"), (["--seed", "0"], "--seed"), (["--ema", "0.9"], "--model-ema-decay")],
+)
+def test_a_resumed_run_takes_no_settings_not_even_the_default(flags, words, tmp_path, capsys):
+    assert main(["train", "--resume", str(tmp_path), *flags]) == 2
+    assert f"leave out {words}." in capsys.readouterr().err

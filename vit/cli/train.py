@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
         with tqdm(
             total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}", disable=not is_first_process()
         ) as bar:
-            for progress in _whole(training.steps(arguments.save_every)):
+            for progress in _unbroken(training.steps(arguments.save_every)):
                 bar.update(100 * progress.done - bar.n)
                 bar.set_postfix_str(_status(progress, training.accuracy))
     except KeyboardInterrupt:
@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> None:
     print_report(arguments.json, result, f"{learned}; saved in {training.folder}.\n{test}")
 
 
-def _whole(steps: Iterator) -> Iterator:
+def _unbroken(steps: Iterator) -> Iterator:
     """The steps, none cut in two by Ctrl-C: it is held back until the step is done; a second one is not."""
     held = []
 
@@ -140,7 +140,7 @@ def _fitting(spec: RunSpec, device: torch.device) -> RunSpec:
 
 def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
     flags = {**SETTINGS, **SHAPE, **RUN_SETTINGS}
-    chosen = [flags[name].spelled(name) for name in flags if name in arguments]
+    chosen = [flags[name].words(name, vars(arguments)[name])[0] for name in flags if name in arguments]
     chosen += [f"--{name}" for name in ("model", "classes", "out") if getattr(arguments, name, None) is not None]
     if chosen:
         raise ValueError(f"--resume takes all settings from {arguments.resume}; leave out {chosen[0]}.")

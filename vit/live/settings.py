@@ -22,8 +22,6 @@ MAX_MAPS = 2e7  # values in all maps of one picture
 VARIANTS = tuple(name for name in MODELS if name not in LARGE_IMAGES)
 DEFAULTS = TrainConfig(minutes=2)
 
-SHAPE = ("patch_size", "embed_dim", "depth", "num_heads", "stem")  # what of a variant may be changed
-LEARNING = ("batch_size", "learning_rate", "weight_decay", "warmup", "crop", "flip", "seed")
 CONFIG_NAMES = {"learning_rate": "lr"}  # where TrainConfig has another name
 
 LIMITS: dict[str, Setting] = {  # of what a visitor may set, beside the dataset and its classes
@@ -44,6 +42,8 @@ LIMITS: dict[str, Setting] = {  # of what a visitor may set, beside the dataset 
     "flip": SETTINGS["flip"],
     "seed": SETTINGS["seed"],
 }
+SHAPE = tuple(name for name in LIMITS if name in MODEL_SHAPE)  # what of a variant may be changed
+LEARNING = tuple(name for name in LIMITS if CONFIG_NAMES.get(name, name) in SETTINGS and name != "minutes")
 
 
 @dataclass(frozen=True)

@@ -109,9 +109,9 @@ def advanced() -> tuple[Form, gr.HTML, gr.HTML]:
     return form, size_note, learning_note
 
 
-def values(form: Form, given: dict) -> dict:
+def values(form: Form, entered: dict) -> dict:
     """What Gradio hands over for a set of components, under the settings' names."""
-    return {name: given[component] for name, component in form.items()}
+    return {name: entered[component] for name, component in form.items()}
 
 
 def fill_shape(variant: str) -> tuple:
@@ -121,11 +121,11 @@ def fill_shape(variant: str) -> tuple:
     return tuple(shape[name] for name in SHAPE)
 
 
-def fitting_width(given: dict) -> int:
+def fitting_width(entered: dict) -> int:
     """The width chosen; for the live preset as it is, the one that suits this machine, once that is known."""
     own = settings.variant_shape("vit_live")
-    as_it_is = given["model"] == "vit_live" and all(given[name] == own[name] for name in ("embed_dim", "num_heads"))
-    return speed.widths[-1] if as_it_is and speed.widths else given["embed_dim"]
+    as_it_is = entered["model"] == "vit_live" and all(entered[name] == own[name] for name in ("embed_dim", "num_heads"))
+    return speed.widths[-1] if as_it_is and speed.widths else entered["embed_dim"]
 
 
 def fill_classes(dataset: str, chosen: list[str] | None = None) -> gr.CheckboxGroup:
@@ -134,10 +134,10 @@ def fill_classes(dataset: str, chosen: list[str] | None = None) -> gr.CheckboxGr
     return gr.CheckboxGroup(there, value=there if chosen is None else chosen)
 
 
-def notes(given: dict) -> Iterator[tuple[str, str]]:
+def notes(entered: dict) -> Iterator[tuple[str, str]]:
     """Under either half of the form: what it amounts to, or what is wrong with it; then what this machine manages."""
     try:
-        chosen = settings.read(given)
+        chosen = settings.read(entered)
     except WrongSetting as error:
         yield ("", alert(error)) if error.field in LEARNING else (alert(error), "")
         return
