@@ -214,12 +214,18 @@ class Classifier(nn.Module):
 
     config: the arguments it was built with, in_chans, img_size and num_classes among them. classes, mean, std say what
     the outputs are called and how the inputs were normalized (of pixels in [0, 1]); training and loading set them.
+    temperature, above 0, is what `probabilities` divides logits by; a loss takes them as they are.
     """
 
     config: dict[str, Any]
     classes: tuple[str, ...] = ()
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    temperature: float = 1.0
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Of each class, (..., num_classes), by the fitted temperature (Guo et al. 2017, arXiv:1706.04599, Eq. 9)."""
+        return (logits / self.temperature).softmax(dim=-1)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Pixels (..., C, H, W), uint8 or floats in [0, 1], as the model wants them: by its own mean and std."""

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
         _save_attention(arguments.out, model, images, maps, grid, title)
     centre = central_region(model, images)
     statistics = head_statistics(maps, model.grid_size, model.num_prefix_tokens, model.config["patch_size"], centre)
-    lens = logit_lens(model, images)[0][0].softmax(-1)
+    lens = model.probabilities(logit_lens(model, images)[0][0])
     report = {
         "prediction": said,
         "view": which,

@@ -77,7 +77,7 @@ def logit_lens(image: str, model: str) -> dict:
     names = seen.model.classes
     best = patches[0].argmax(-1).unflatten(1, tuple(seen.model.grid_size)).tolist()
     return {
-        "class_token": [dict(zip(names, row)) for row in cls[0].softmax(-1).tolist()],
+        "class_token": [dict(zip(names, row)) for row in seen.model.probabilities(cls[0]).tolist()],
         "patches": [[[names[c] for c in row] for row in grid] for grid in best],
     }
 
@@ -97,7 +97,7 @@ def without_heads(image: str, model: str, off: str) -> dict[str, float]:
         mask[_whole(layer, "layer", 1, mask.shape[0]) - 1, _whole(head, "head", 1, mask.shape[1]) - 1] = 0
     with torch.inference_mode():
         images = seen.model.normalize(seen.pixels)[None]
-        probabilities = seen.model(images, head_mask=mask)[0].softmax(0)
+        probabilities = seen.model.probabilities(seen.model(images, head_mask=mask)[0])
     return dict(zip(seen.model.classes, probabilities.tolist()))
 
 

@@ -44,7 +44,7 @@ def without_heads(seen: Look, question: dict) -> dict:
     for layer, head in question["off"]:
         mask[layer, head] = 0
     with torch.inference_mode():
-        probabilities = seen.model(_images(seen), head_mask=mask)[0].softmax(0)
+        probabilities = seen.model.probabilities(seen.model(_images(seen), head_mask=mask)[0])
     return {"probabilities": [round(p, 5) for p in probabilities.tolist()]}
 
 
@@ -60,8 +60,8 @@ def relevance(seen: Look, question: dict) -> dict:
 def lens(seen: Look, question: dict) -> dict:
     """After the embedding and each layer: the class token's likeliest classes, and each patch's likeliest."""
     cls, patches = probing.logit_lens(seen.model, _images(seen))
-    best = cls[0].softmax(-1).topk(min(3, cls.shape[-1]))
-    sure = patches[0].softmax(-1).max(-1)  # (L + 1, h*w)
+    best = seen.model.probabilities(cls[0]).topk(min(3, cls.shape[-1]))
+    sure = seen.model.probabilities(patches[0]).max(-1)  # (L + 1, h*w)
     return {
         "cls": [[[i, round(p, 4)] for i, p in zip(*row)] for row in zip(best.indices.tolist(), best.values.tolist())],
         "patches": sure.indices.tolist(),
