@@ -214,12 +214,18 @@ class Classifier(nn.Module):
 
     config: the arguments it was built with, in_chans, img_size and num_classes among them. classes, mean, std say what
     the outputs are called and how the inputs were normalized (of pixels in [0, 1]); training and loading set them.
+    temperature, above 0, is what `probabilities` divides logits by; a loss takes them as they are.
     """
 
     config: dict[str, Any]
     classes: tuple[str, ...] = ()
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    temperature: float = 1.0
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Of each class, (..., num_classes), by the fitted temperature (Guo et al. 2017, arXiv:1706.04599, Eq. 9)."""
+        return (logits / self.temperature).softmax(dim=-1)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Pixels (..., C, H, W), uint8 or floats in [0, 1], as the model wants them: by its own mean and std."""
@@ -241,15 +247,13 @@ class ViT(Classifier):
     drop_rate: dropout on embeddings, attention, projections and MLPs. drop_path_rate: that of the last block; earlier
         ones rise to it linearly from 0.
 
-    forward: images, normalised, (B, C, H, W) -> logits (B, num_classes); with return_attention=True also a list of L
+    forward: images, normalized, (B, C, H, W) -> logits (B, num_classes); with return_attention=True also a list of L
     maps (B, heads, N, N), softmaxed, rows summing to 1. head_mask: (L, heads), 0 switches a head off. keep: (B, K)
     int64, the patches of each image that become tokens, all by default. Wrong sizes raise ValueError.
 
-    temperature, above 0, is what `probabilities` divides logits by; a loss takes them as they are. trained says how it
-    was trained: a dict that is saved in config.json.
+    trained says how it was trained: a dict that is saved in config.json.
     """
 
-    temperature: float
     trained: dict[str, Any]
     patch_embed: PatchEmbedding | ConvStem
     blocks: Sequence[TransformerBlock]  # an nn.ModuleList, which says nothing of what is in it
@@ -289,7 +293,6 @@ class ViT(Classifier):
             "distilled": distilled,
         }
         self.mean = self.std = (0.5,) * in_chans
-        self.temperature = 1.0
         self.trained = {}
         stems: dict[str, type[PatchEmbedding | ConvStem]] = {"patch": PatchEmbedding, "conv": ConvStem}
         if stem not in stems:
@@ -381,10 +384,6 @@ class ViT(Classifier):
                 x, attn = x
                 maps.append(attn)
         return (self.classify(x), maps) if return_attention else self.classify(x)
-
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Of each class, (..., num_classes), by the fitted temperature (Guo et al. 2017, arXiv:1706.04599, Eq. 9)."""
-        return (logits / self.temperature).softmax(dim=-1)
 
     def save_pretrained(self, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
         """Writes weights, config.json and a card into a folder: `vit.weights.checkpoint.save_pretrained`."""

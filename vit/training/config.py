@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -40,7 +40,7 @@ LENGTHS = {"epochs", "minutes"}  # of which a run has one
 SHAPE_OF_DATA = ("img_size", "in_chans", "num_classes")  # arguments of ViT that data and classes say
 
 
-def _setting(default: object, kind: type, help: str, *bounds: float, **more: object):
+def _setting(default: object, kind: type, help: str, *bounds: Any, **more: Any):
     return field(default=default, metadata={"setting": Setting(kind, help, *bounds, **more)})
 
 
@@ -184,20 +184,20 @@ class RunSpec:
         object.__setattr__(self, "classes", _classes(self.dataset, self.classes))
 
     @classmethod
-    def make(cls, values: Mapping[str, object]) -> "RunSpec":
+    def make(cls, values: Mapping[str, Any]) -> "RunSpec":
         """From values by name, all on one level: dataset and model, the fields of TrainConfig and of this, SHAPE's.
 
         What is left out is the dataset's recipe, else the default. Raises WrongSetting.
         """
         dataset = Setting(str, "", choices=tuple(DATASETS)).check("dataset", values.get("dataset"))
-        config = {name: values[name] for name in SETTINGS if name in values}
+        chosen = {name: values[name] for name in SETTINGS if name in values}
         own = {name: values[name] for name in ("classes", "processes", *RUN_SETTINGS) if name in values}
         shape = {name: values[name] for name in SHAPE if name in values}
-        config = TrainConfig(**{**recipe(dataset, config), **config})
-        return cls(dataset, values.get("model"), config, shape=shape, **own)
+        config = TrainConfig(**{**recipe(dataset, chosen), **chosen})
+        return cls(dataset, values.get("model"), config, shape=shape, **own)  # type: ignore[arg-type]  # it checks
 
     @classmethod
-    def from_saved(cls, saved: Mapping[str, object]) -> "RunSpec":
+    def from_saved(cls, saved: Mapping[str, Any]) -> "RunSpec":
         """From what saved() gave, or an earlier version. Raises ValueError, TypeError or KeyError on anything else."""
         shape = {name: value for name, value in saved["shape"].items() if name not in SHAPE_OF_DATA}
         more = {name: saved[name] for name in ("validation_size", "float16", "processes") if name in saved}
@@ -213,7 +213,7 @@ class RunSpec:
         """The model's arguments that are not the variant's own."""
         entry = DATASETS[self.dataset]
         fixed = dict(zip(SHAPE_OF_DATA, (entry.size, entry.channels, len(self.classes)), strict=True))
-        return fixed | self.shape
+        return {**fixed, **self.shape}
 
     def build(self) -> ViT:
         """The model at its start, the same for the same seed."""
@@ -283,13 +283,13 @@ def defaults(cls: type) -> dict[str, object]:
     return {f.name: f.default for f in fields(cls) if f.default is not MISSING}
 
 
-def recipe(dataset: str, chosen: Mapping[str, object]) -> dict[str, object]:
+def recipe(dataset: str, chosen: Mapping[str, object]) -> dict[str, Any]:
     """The dataset's own values of TrainConfig; of its length only where none was chosen."""
     fixed = any(chosen.get(name) is not None for name in LENGTHS)
     return {name: value for name, value in DATASETS[dataset].recipe.items() if not (fixed and name in LENGTHS)}
 
 
-def current_names(config: object) -> object:
+def current_names(config: Any) -> Any:
     """A saved TrainConfig's fields under the names that they have now; what is no such dict, as it is."""
     return {RENAMED.get(name, name): value for name, value in config.items()} if isinstance(config, dict) else config
 

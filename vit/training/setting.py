@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from reprlib import repr as short
+from typing import Any
 
 LARGEST = 10**300  # in size; what is larger is not said digit by digit
 
@@ -35,7 +36,7 @@ class Setting:
     flag: str = ""
     former: tuple[str, ...] = ()
 
-    def check(self, name: str, value: object, label: str | None = None):
+    def check(self, name: str, value: Any, label: str | None = None) -> Any:
         """The value, a whole number as an int. Raises WrongSetting, which calls it label, on any other object."""
         if value is None and self.optional:
             return None
