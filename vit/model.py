@@ -224,12 +224,14 @@ class ViT(nn.Module):
     int64, the patches of each image that become tokens, all by default. Wrong sizes raise ValueError.
 
     classes, mean, std say what the outputs are called and how the inputs were normalised (of pixels in [0, 1]);
-    training and loading set them. trained says how: a dict that is saved in config.json.
+    training and loading set them. temperature, above 0, is what `probabilities` divides logits by; a loss takes them as
+    they are. trained says how: a dict that is saved in config.json.
     """
 
     classes: tuple[str, ...] = ()
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    temperature: float
     trained: dict
 
     def __init__(
@@ -267,6 +269,7 @@ class ViT(nn.Module):
             "distilled": distilled,
         }
         self.mean = self.std = (0.5,) * in_chans
+        self.temperature = 1.0
         self.trained = {}
         stems = {"patch": PatchEmbedding, "conv": ConvStem}
         if stem not in stems:
@@ -358,6 +361,10 @@ class ViT(nn.Module):
                 x, attn = x
                 maps.append(attn)
         return (self.classify(x), maps) if return_attention else self.classify(x)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Of each class, (..., num_classes), by the fitted temperature (Guo et al. 2017, arXiv:1706.04599, Eq. 9)."""
+        return (logits / self.temperature).softmax(dim=-1)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Pixels (..., C, H, W), uint8 or floats in [0, 1], as the model wants them: by its own mean and std."""

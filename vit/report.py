@@ -16,7 +16,8 @@ from vit.device import device_name
 from vit.evaluation import Evaluation, evaluate, predict
 from vit.figures import confusion_figure
 from vit.model import ViT
-from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, card, config_of
+from vit.weights.card import card
+from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, config_of
 
 BINS = 15  # of the calibration error
 CONFIDENT = 0.9

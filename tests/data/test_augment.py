@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vit.data.augment import colour_jitter, cutmix, mixup, random_erasing
+from vit.data.augment import color_jitter, cutmix, mixup, random_erasing
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -61,10 +61,10 @@ def test_erasing_takes_a_box_of_the_promised_size_from_the_promised_share_of_ima
     assert torch.equal(random_erasing(images, 0.0, seeded()), images)
 
 
-def test_colour_jitter_changes_colours_and_leaves_edges_where_they_are():
+def test_color_jitter_changes_colors_and_leaves_edges_where_they_are():
     images = torch.randn(4, 3, 8, 8)
-    assert torch.allclose(colour_jitter(images, 0.0, seeded()), images, atol=1e-6)
-    changed = colour_jitter(images, 0.4, seeded())
+    assert torch.allclose(color_jitter(images, 0.0, seeded()), images, atol=1e-6)
+    changed = color_jitter(images, 0.4, seeded())
     for before, after in zip(images.mean(1).flatten(1), changed.mean(1).flatten(1)):
         assert torch.corrcoef(torch.stack([before, after]))[0, 1] > 0.999
     assert (changed - images).abs().mean() > 0.05
@@ -76,6 +76,6 @@ def test_same_generator_same_draws_and_inputs_stay(batch):
     for augment in (mixup, cutmix):
         first, second = (augment(images, targets, 0.8, seeded(3)) for _ in range(2))
         assert torch.equal(first[0], second[0])
-    for augment in (random_erasing, colour_jitter):
+    for augment in (random_erasing, color_jitter):
         assert torch.equal(augment(images, 0.5, seeded(3)), augment(images, 0.5, seeded(3)))
     assert torch.equal(images, before)

@@ -159,7 +159,7 @@ def test_the_average_is_what_is_validated_and_kept(shapes):
 def test_a_restored_run_ends_bit_identical_to_one_never_interrupted(shapes, optimizer):
     few = shapes.train.take(slice(300))
     config = TrainConfig(
-        epochs=3, batch_size=64, mixup=0.8, cutmix=1.0, erase=0.25, colour=0.2, ema=0.9, optimizer=optimizer
+        epochs=3, batch_size=64, mixup=0.8, cutmix=1.0, erase=0.25, color=0.2, ema=0.9, optimizer=optimizer
     )
     shape = {"stem": "conv", "drop_rate": 0.1, "drop_path_rate": 0.1}
 
@@ -326,6 +326,13 @@ def test_evaluation_counts(shapes):
         ({"epochs": 1, "accumulate": 3}, ["accumulate", "128", "3"]),
         ({"epochs": 1, "erase": 2}, ["erase", "from 0 to 1", "2"]),
         ({"epochs": 1, "schedule": "step"}, ["'step'", "cosine, linear, trapezoid"]),
+        ({"epochs": 1, "batch_size": 2.5}, ["batch_size", "positive whole number", "2.5"]),
+        ({"epochs": "1"}, ["epochs", "positive number", "'1'"]),
+        ({"minutes": True}, ["minutes", "positive number", "True"]),
+        ({"epochs": 1, "flip": "maybe"}, ["flip", "true or false", "'maybe'"]),
+        ({"epochs": 1, "lr": 10**400}, ["lr", "positive number", "more than 300 digits"]),
+        ({"epochs": 1, "seed": [0]}, ["seed", "whole number from 0", "[0]"]),
+        ({"epochs": 1, "warmup": None}, ["warmup", "empty", "at least 0 and below 1"]),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, words):

@@ -1,6 +1,6 @@
 """A run with a folder: what is kept when it breaks down, and who may train into it."""
 
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +10,10 @@ from vit import ViT
 from vit.cli import main
 from vit.data import Splits
 from vit.training import Progress, TrainingDiverged
-from vit.training.config import TrainConfig
+from vit.training.config import RunSpec, TrainConfig
 from vit.training.record import METRICS, read_metrics, record
-from vit.training.run import Run
+from vit.training.run import Run, unfinished
+from vit.weights.checkpoint import CheckpointError, save_state
 
 
 @pytest.fixture
@@ -21,18 +22,9 @@ def begin(shapes):
     few = Splits(*(split.take(slice(100)) for split in shapes))
 
     def new(folder: Path, **changes) -> Run:
-        settings = {
-            "dataset": "shapes",
-            "validation_size": None,
-            "classes": list(few.train.classes),
-            "model": "vit_live_patch",
-            "shape": {"embed_dim": 24, "depth": 1, "num_heads": 2},
-            "config": asdict(TrainConfig(epochs=5, batch_size=20)),
-            "float16": False,
-            "processes": 1,
-            "command": "python -m vit train",
-        }
-        return Run(folder, settings | changes, few, torch.device("cpu"))
+        shape = {"embed_dim": 24, "depth": 1, "num_heads": 2}
+        spec = RunSpec("shapes", "vit_live_patch", TrainConfig(epochs=5, batch_size=20), shape=shape)
+        return Run(folder, replace(spec, **changes), few, torch.device("cpu"))
 
     return new
 
@@ -77,7 +69,7 @@ def test_a_run_is_resumed_with_as_many_processes(begin, tmp_path, capsys):
 
 
 def test_a_shift_by_more_than_the_image_is_refused(begin, tmp_path):
-    config = asdict(TrainConfig(epochs=1, batch_size=20, crop=32))
+    config = TrainConfig(epochs=1, batch_size=20, crop=32)
     with pytest.raises(ValueError, match="crop must be below the images' 32 pixels, got 32"):
         next(begin(tmp_path, config=config).steps(save_every=60))
 
@@ -101,3 +93,21 @@ def test_a_record_that_is_resumed_loses_nothing_to_a_crash(tmp_path, monkeypatch
     list(record(steps(4, 9), tmp_path, done_before=3))
     assert [line["step"] for line in read_metrics(tmp_path)] == list(range(1, 9))
     assert [path.name for path in tmp_path.iterdir()] == [METRICS]
+
+
+def test_a_state_saved_before_is_resumed_and_a_damaged_one_says_so(begin, tmp_path):
+    """What earlier versions wrote: another name of a field, the data's part of the shape, and the command."""
+    run = begin(tmp_path)
+    next(run.steps(save_every=60))
+    saved = run.spec.saved()
+    config = {name: value for name, value in saved["config"].items() if name != "color"}
+    old = {**saved, "config": {**config, "colour": 0.25}, "command": "python -m vit train"}
+    old["shape"] = {"img_size": 32, "num_classes": 10, **saved["shape"]}
+    numbers = {**run.state.numbers(), "accuracy": None}
+    save_state(tmp_path, run.state.tensors(), {"settings": old, "numbers": numbers})
+    spec, _, _ = unfinished(tmp_path)
+    assert spec == replace(run.spec, config=replace(run.spec.config, color=0.25))
+    for damage in ({"dataset": 5}, {"config": None}, {"shape": {"wings": 2}}, {"config": {"epochs": "many"}}):
+        save_state(tmp_path, run.state.tensors(), {"settings": {**saved, **damage}, "numbers": numbers})
+        with pytest.raises(CheckpointError, match="doesn't say what its run was"):
+            unfinished(tmp_path)

@@ -162,3 +162,20 @@ def test_half_precision_weights_take_half_the_space_and_load_as_float32(tmp_path
     for name, weight in model.state_dict().items():
         assert loaded[name].dtype == weight.dtype
         torch.testing.assert_close(loaded[name], weight, rtol=1e-3, atol=1e-6)
+
+
+def test_the_temperature_is_kept_and_is_one_in_files_from_before_there_was_one(model, tmp_path):
+    model.temperature = 0.75
+    folder = model.save_pretrained(tmp_path / "m")
+    loaded = ViT.from_pretrained(folder)
+    assert loaded.temperature == 0.75
+    logits = torch.tensor([[1.0, 2.0, 4.0]])
+    torch.testing.assert_close(loaded.probabilities(logits), (logits / 0.75).softmax(1))
+    config = json.loads((folder / "config.json").read_text())
+    del config["temperature"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert ViT.from_pretrained(folder).temperature == 1
+    for wrong in (0, -1, "warm", None, 1e9, True):
+        (folder / "config.json").write_text(json.dumps(config | {"temperature": wrong}))
+        with pytest.raises(CheckpointError, match="temperature"):
+            ViT.from_pretrained(folder)

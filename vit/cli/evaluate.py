@@ -8,6 +8,7 @@ from tqdm import tqdm
 from vit import data
 from vit.cli.flags import CHECKPOINT, DEVICE, JSON, Command, percent, print_report
 from vit.cli.inputs import load
+from vit.data.registry import preferred
 from vit.device import choose_device
 from vit.evaluation import evaluate
 from vit.model import ViT
@@ -17,7 +18,7 @@ def add(command: Command) -> None:
     """Names the flags."""
     sub = command("evaluate", run, "accuracy on the test images: overall, per class, confusion matrix")
     sub.add_argument("folder", help=CHECKPOINT)
-    sub.add_argument("--dataset", choices=data.DATASETS, help="the one it was trained on if not given")
+    sub.add_argument("--dataset", choices=list(data.DATASETS), help="the one it was trained on if not given")
     sub.add_argument("--card", action="store_true", help="measure much more and write it into the folder's card")
     sub.add_argument("--device", **DEVICE)
     sub.add_argument("--json", **JSON)
@@ -26,7 +27,7 @@ def add(command: Command) -> None:
 def run(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.device)
     model = ViT.from_pretrained(arguments.folder).to(device)
-    splits = load(arguments.dataset or model.trained.get("dataset", "cifar10"))
+    splits = load(arguments.dataset or model.trained.get("dataset", preferred().name))
     if set(model.classes) < set(splits.test.classes):
         splits = data.select_classes(splits, model.classes)
     test = splits.test
@@ -63,6 +64,6 @@ def run(arguments: argparse.Namespace) -> None:
 def _write_card(model: ViT, test: data.Dataset, folder: Path) -> None:
     from vit.report import measure, write_card
 
-    foreign = load("shapes" if test.name == "cifar10" else "cifar10").test
+    foreign = load(next(name for name in data.DATASETS if name != test.name)).test
     with tqdm(bar_format="{desc} {elapsed}", leave=False) as bar:
         write_card(model, measure(model, test, foreign, lambda what: bar.set_description_str(f"Card: {what}")), folder)

@@ -2,13 +2,31 @@
 
 import argparse
 import json
-from collections.abc import Callable
+from argparse import SUPPRESS
+from collections.abc import Callable, Mapping
+
+from vit.training.setting import Setting
 
 Command = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]  # name, run, summary
 
 JSON = {"action": "store_true", "help": "print one JSON object instead of text"}
 DEVICE = {"default": "auto", "choices": ["auto", "cpu", "cuda"], "help": "auto takes the GPU where there is one"}
 CHECKPOINT = "a checkpoint folder, or OWNER/NAME on the Hub"
+
+
+def add_flags(parser: argparse.ArgumentParser, settings: Mapping[str, Setting], defaults: Mapping[str, object]) -> None:
+    """A flag for each setting, under its field's name, and its former spellings, which the help leaves out.
+
+    defaults are said, not set: a flag that is left out is not among the parsed arguments.
+    """
+    for name, setting in settings.items():
+        switch = setting.kind is bool
+        kind = {"action": argparse.BooleanOptionalAction} if switch else {"type": setting.kind}
+        more = {"dest": name, "default": SUPPRESS, **kind}
+        known = "" if defaults.get(name) is None else f" (default: {defaults[name]})"
+        parser.add_argument(setting.spelled(name), help=f"{setting.help}{known}", **more)
+        for former in setting.former:
+            parser.add_argument(former, **more, help=SUPPRESS)
 
 
 def percent(share: float | None) -> str:

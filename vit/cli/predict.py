@@ -20,7 +20,7 @@ def add(command: Command) -> None:
 def run(arguments: argparse.Namespace) -> None:
     model, images = model_and_images(arguments)
     with torch.no_grad():
-        probabilities = model(images).softmax(dim=1)
+        probabilities = model.probabilities(model(images))
     report = {}
     for path, row in zip(arguments.images, probabilities):
         best = row.topk(min(5, len(row)))

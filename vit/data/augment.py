@@ -1,6 +1,6 @@
 """Augmentation of a whole batch at once, on its device. Imports nothing but torch.
 
-images: (B, C, H, W), normalised floats. targets: (B, classes), rows sum to 1. All draws come from a generator on the
+images: (B, C, H, W), normalized floats. targets: (B, classes), rows sum to 1. All draws come from a generator on the
 CPU, so that they are the same on every device. What comes in is not changed.
 """
 
@@ -54,10 +54,10 @@ def random_erasing(images: Tensor, probability: float, generator: torch.Generato
     return torch.where(where, noise.to(images), images)
 
 
-def colour_jitter(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+def color_jitter(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Scales every image's brightness, contrast and saturation by factors of its own in 1 - strength .. 1 + strength.
 
-    strength: in [0, 1]. Works on normalised images: brightness shifts by standard deviations, contrast scales about
+    strength: in [0, 1]. Works on normalized images: brightness shifts by standard deviations, contrast scales about
     the image's mean, saturation about each pixel's.
     """
     draws = torch.empty(3, len(images), 1, 1, 1).uniform_(-strength, strength, generator=generator)
@@ -78,7 +78,7 @@ def _partners(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _box(size: int, share: float, generator: torch.Generator) -> tuple[int, int]:
-    """Start and end of an interval of that share of the size about a uniform centre, cut at the border."""
-    centre = torch.randint(size, (), generator=generator).item()
+    """Start and end of an interval of that share of the size about a uniform center, cut at the border."""
+    center = torch.randint(size, (), generator=generator).item()
     half = round(size * share) / 2
-    return max(0, int(centre - half)), min(size, int(centre + half))
+    return max(0, int(center - half)), min(size, int(center + half))

@@ -37,7 +37,7 @@ class Analysis:
         self.maps = self.record.maps  # (1, L, heads, N, N)
         if not (self.record.logits.isfinite().all() and self.maps.isfinite().all()):
             raise ValueError("This model's numbers overflow on this picture, so it says nothing; choose another model.")
-        self.probabilities = self.record.logits[0].softmax(0)  # (classes,)
+        self.probabilities = model.probabilities(self.record.logits[0])  # (classes,)
         self._relevance: dict[int, Tensor] = {}
 
     @cached_property
@@ -80,7 +80,7 @@ class Analysis:
     def lens(self) -> tuple[Tensor, Tensor]:
         """Probabilities after each layer: of the class token, (L, classes), and of each patch, (L, h*w, classes)."""
         cls, patches = probing.logit_lens(self.model, self.record)
-        return cls[0].softmax(-1), patches[0].softmax(-1)
+        return self.model.probabilities(cls[0]), self.model.probabilities(patches[0])
 
     def relevance(self, classes: Sequence[int]) -> Tensor:
         """`probing.relevance` of each class, (K, h, w). Raises ValueError on no class or one that is not there."""
@@ -99,7 +99,7 @@ class Analysis:
         for layer, head in off:
             mask[layer, head] = 0
         with torch.inference_mode(), probing.evaluating(self.model):
-            return self.model(self.images, head_mask=mask)[0].softmax(0)
+            return self.model.probabilities(self.model(self.images, head_mask=mask)[0])
 
     def grid(self, layer: int, head: int | None = None, token: int = 0, rolled: bool = False) -> Tensor:
         """What a token gives each patch, (h, w): in a head, in the mean of heads, or rolled out to the layer."""

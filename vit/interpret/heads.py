@@ -122,7 +122,7 @@ def _switch_off_each(model: nn.Module, x: Tensor, layer: int, labels: Tensor) ->
 
 @torch.no_grad()
 def _true_probability(model: nn.Module, tokens: Tensor, labels: Tensor) -> Tensor:
-    return model.classify(tokens).softmax(dim=-1).gather(1, labels[:, None])[:, 0]
+    return model.probabilities(model.classify(tokens)).gather(1, labels[:, None])[:, 0]
 
 
 @dataclass(frozen=True)

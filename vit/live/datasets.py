@@ -5,8 +5,7 @@ import threading
 from collections.abc import Callable
 
 from vit import data
-
-LABELS = {"cifar10": "CIFAR-10", "shapes": "Shapes"}
+from vit.data.registry import DATASETS, fallback, preferred
 
 
 class Source:
@@ -16,7 +15,7 @@ class Source:
     """
 
     def __init__(self, name: str):
-        self.name, self.label = name, LABELS[name]
+        self.name, self.label = name, DATASETS[name].label
         self.splits: data.Splits | None = None
         self.error: data.DatasetUnavailable | None = None
         self.fraction, self.doing = 0.0, f"Loading {self.label}"
@@ -55,32 +54,44 @@ class Source:
         self.fraction, self.doing = fraction, desc
 
 
-SOURCES = {name: Source(name) for name in data.DATASETS}
+class Sources(dict[str, Source]):
+    """By name, a source for each dataset that is registered, made when it is first asked for."""
+
+    def __missing__(self, name: str) -> Source:
+        return self.setdefault(name, Source(name))  # which of two threads made it is all the same
+
+
+SOURCES = Sources({name: Source(name) for name in DATASETS})
 
 
 def load_in_background(then: Callable[[], object]) -> None:
-    """Loads Shapes, then CIFAR-10, without delaying anyone; then, on a machine that is quiet again, calls `then`."""
+    """Loads the built-in dataset, then the others, delaying nobody; on a machine that is quiet again, calls `then`."""
     threading.Thread(target=_load_all, args=[then], name="datasets", daemon=True).start()
 
 
 def _load_all(then: Callable[[], object]) -> None:
-    SOURCES["shapes"].load()
-    with contextlib.suppress(data.DatasetUnavailable):  # kept in error, where the page reads it
-        SOURCES["cifar10"].load()
+    for entry in sorted(DATASETS.values(), key=lambda entry: not entry.built_in):
+        with contextlib.suppress(data.DatasetUnavailable):  # kept in error, where the page reads it
+            SOURCES[entry.name].load()
     then()
 
 
 def settled() -> bool:
-    """Whether CIFAR-10 is either loaded or out of reach."""
-    return SOURCES["cifar10"].settled
+    """Whether the preferred dataset is either loaded or out of reach."""
+    return SOURCES[preferred().name].settled
+
+
+def usable() -> str:
+    """Name of the preferred dataset, or of the built-in one where that is out of reach."""
+    return (fallback() if SOURCES[preferred().name].error else preferred()).name
 
 
 def notice() -> str:
-    """One sentence on CIFAR-10 while it isn't there, else nothing."""
-    source = SOURCES["cifar10"]
+    """One sentence on the preferred dataset while it isn't there, else nothing."""
+    source = SOURCES[preferred().name]
     if source.splits is not None:
         return ""
-    return f"CIFAR-10 {source.state}; using the built-in Shapes" if source.error else source.state
+    return f"{source.label} {source.state}; using the built-in {fallback().label}" if source.error else source.state
 
 
 def reason(error: data.DatasetUnavailable) -> str:

@@ -2,23 +2,23 @@
 
 from pathlib import Path
 
-from vit.data import shapes
+from vit.data.registry import DATASETS, fallback, label, preferred
 from vit.live import runs, storage, stored
-from vit.live.datasets import LABELS, SOURCES
+from vit.live.datasets import SOURCES
 from vit.model import ViT
 from vit.weights.checkpoint import CONFIG, WEIGHTS
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 ANOTHERS = "Another's run"
-ADVICE = "There is no model yet. Train one: a minute on Shapes is enough."
+ADVICE = f"There is no model yet. Train one: a minute on {fallback().label} is enough."
 
 Known = dict[str, str]  # runs whose models a page can choose: id -> what it calls them, in order of arrival
 
 
 def shipped() -> list[str]:
-    """Names of the checkpoints that can be read, CIFAR-10's first."""
+    """Names of the checkpoints that can be read, the preferred dataset's first."""
     there = {file.parent for part in (CONFIG, WEIGHTS) for file in CHECKPOINTS.glob(f"*/{part}")}
-    return sorted((folder.name for folder in there if stored.intact(folder)), key=lambda n: (n != "cifar10", n))
+    return sorted((folder.name for folder in there if stored.intact(folder)), key=lambda n: (n != preferred().name, n))
 
 
 def default() -> str | None:
@@ -66,9 +66,11 @@ def ended(run_id: str) -> bool:
 
 
 def dataset(model: ViT) -> str:
-    """Name of the dataset whose classes the model tells apart."""
-    known = model.trained.get("dataset")
-    return known if known in LABELS else ("shapes" if tuple(model.classes) == shapes.CLASSES else "cifar10")
+    """Name of the dataset whose classes the model tells apart; the built-in one where none here has them."""
+    name = model.trained.get("dataset")
+    classes = set(model.classes)
+    fitting = [entry.name for entry in DATASETS.values() if classes and classes <= set(entry.classes)]
+    return name if name in DATASETS else next(iter(fitting), fallback().name)
 
 
 def name(model: ViT) -> str:
@@ -85,7 +87,7 @@ def title(key: str, known: Known) -> str:
     """Variant and dataset, and before them what this page calls a run."""
     model = find(key)
     called = f"{known[key]}: " if key in known else ""
-    return f"{called}{name(model)} · {LABELS[dataset(model)]}"
+    return f"{called}{name(model)} · {label(dataset(model))}"
 
 
 def get_to_know(known: Known, run_id: str, own: bool) -> Known:

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
+from vit.data.registry import DATASETS
 from vit.live.history import History
-from vit.live.settings import CLASSES, SHAPE, VARIANTS
+from vit.live.settings import SHAPE, VARIANTS
 from vit.training import Progress
-from vit.training.config import TrainConfig
+from vit.training.config import TrainConfig, current_names
 
 LARGEST = 1e12  # of any figure: what is drawn from larger ones is no number any more
 
@@ -29,11 +30,11 @@ class Record(BaseModel):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    dataset: Literal[tuple(CLASSES)]
+    dataset: str
     variant: Literal[VARIANTS]
     classes: tuple[str, ...]
     shape: dict[Literal[SHAPE], int | str]
-    config: TrainConfig
+    config: Annotated[TrainConfig, BeforeValidator(current_names)]
     status: Literal["finished", "stopped", "failed", "interrupted"]
     message: str
     progress: Progress
@@ -49,7 +50,9 @@ class Record(BaseModel):
                 raise ValueError(f"the history's lists should be equally long, got {lengths}")
         if not history.seconds or history.seconds[-1] <= 0:
             raise ValueError("the history should have a step that took some time")
-        if n < 2 or len(set(self.classes) & set(CLASSES[self.dataset])) != n:
+        if self.dataset not in DATASETS:
+            raise ValueError(f"the dataset should be one of {', '.join(DATASETS)}, got {self.dataset!r}")
+        if n < 2 or len(set(self.classes) & set(DATASETS[self.dataset].classes)) != n:
             raise ValueError(f"classes should be two or more of {self.dataset}'s, each once, got {self.classes}")
         if self.config.minutes is None:
             raise ValueError("the config should have minutes")

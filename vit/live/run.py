@@ -7,20 +7,19 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 
 from vit.evaluation import Evaluation
-from vit.live import storage
+from vit.live import storage, worker
 from vit.live.history import History
-from vit.live.settings import Settings
 from vit.live.snapshots import Album
 from vit.live.zerogpu import Letter
 from vit.model import ViT
 from vit.training import Progress
-from vit.training.config import TrainConfig
+from vit.training.config import RunSpec, TrainConfig
 from vit.weights.checkpoint import save_pretrained
 
 UNWATCHED_MINUTES = float(os.getenv("VIT_UNWATCHED_MINUTES", "5"))
@@ -38,7 +37,7 @@ class Run:
     server went down. message: why it ended early. warning: what does not stop it. model: where it can't be on disk.
     """
 
-    settings: Settings
+    settings: RunSpec
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     owner: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     status: str = "queued"
@@ -100,7 +99,9 @@ class Run:
 
     def save(self, status: str) -> None:
         """Weights, history and moments to disk, or a warning; status: what the run is to those who find it there."""
-        self.model.trained = self._trained()
+        self.model.trained = self.settings.trained(
+            self.progress, worker.device(), self.accuracy, self.evaluation, self.history.changes
+        )
         try:
             storage.save(self.id, self.model, self._record(status), self.album)
             self.warning, self.saved_step = "", self.progress.step
@@ -134,7 +135,8 @@ class Run:
         """
         if (record := storage.record(run_id)) is None:
             return None
-        settings, found = Settings(*(getattr(record, field.name) for field in fields(Settings))), record.evaluation
+        settings = RunSpec(record.dataset, record.variant, record.config, record.classes, record.shape)
+        found = record.evaluation
         run = cls(settings, id=run_id, status=record.status, message=record.message, album=storage.album(run_id))
         run.history, run.progress, run.saved_step = record.history, record.progress, record.progress.step
         run.evaluation = found and Evaluation(**{**vars(found), "confusion": torch.tensor(found.confusion)})
@@ -148,7 +150,7 @@ class Run:
         found = self.evaluation
         return {
             "dataset": self.settings.dataset,
-            "variant": self.settings.variant,
+            "variant": self.settings.model,
             "classes": self.settings.classes,
             "shape": self.settings.shape,
             "config": asdict(self.settings.config),
@@ -157,22 +159,4 @@ class Run:
             "progress": asdict(self.progress),
             "history": self.history.thinned(CURVE),
             "evaluation": found and {**vars(found), "confusion": found.confusion.tolist()},
-        }
-
-    def _trained(self) -> dict:
-        """What config.json and the card say about the run."""
-        changes = {f"after {seconds:.0f} s": lr for seconds, lr in self.history.changes}
-        found = self.evaluation
-        return {
-            "dataset": self.settings.dataset,
-            "model": self.settings.variant,
-            "validation_accuracy": self.accuracy,
-            **({"test_accuracy": found.accuracy, "test_images": found.n} if found else {}),
-            "steps": self.progress.step,
-            "epochs": round(self.progress.epoch, 3),
-            "seconds": round(self.progress.elapsed, 1),
-            "images_per_second": round(self.progress.images_per_second, 1),
-            "command": self.settings.command,
-            **({"learning_rate_changes": changes} if changes else {}),
-            "config": asdict(self.settings.config),
         }

@@ -18,10 +18,11 @@ from vit.evaluation import evaluate
 from vit.live import storage, zerogpu
 from vit.live.datasets import SOURCES
 from vit.live.run import UNWATCHED_MINUTES, Run, changed
-from vit.live.settings import Settings, check_lr
+from vit.live.settings import check_lr
 from vit.live.worker import Frame, begin
 from vit.live.zerogpu import LONGEST_PAUSE, ON_ZERO, Letter
 from vit.training import TrainingDiverged
+from vit.training.config import RunSpec
 
 MAX_RUNS = int(os.getenv("VIT_MAX_RUNS", "1"))
 MAX_QUEUE = int(os.getenv("VIT_MAX_QUEUE", "8"))
@@ -36,7 +37,7 @@ class RunEnded(ValueError):
     """A run whose training is over can't be steered."""
 
 
-def start(settings: Settings) -> Run:
+def start(settings: RunSpec) -> Run:
     """Queues a run and returns at once. Raises ValueError where the queue is full."""
     with changed:
         if sum(run.live for run in list(RUNS.values())) >= MAX_RUNS + MAX_QUEUE:
@@ -177,7 +178,6 @@ def _end_long_pauses() -> None:
 def _train(run: Run) -> None:
     splits = select_classes(SOURCES[run.settings.dataset].load(), run.settings.classes)
     run.model = run.settings.build()
-    run.model.classes, run.model.mean, run.model.std = splits.train.classes, splits.train.mean, splits.train.std
     with tempfile.TemporaryDirectory() if ON_ZERO else contextlib.nullcontext() as folder:
         if folder:
             run.letter = Letter(Path(folder) / "wanted.json")

@@ -1,86 +1,49 @@
-"""What a visitor may set of a run: read, checked before any time is spent, and said again as a command."""
+"""What a visitor may set of a run: the limits, and a RunSpec within them, checked before any time is spent."""
 
-import math
-import shlex
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from os import getenv
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vit import data
-from vit.data import cifar10, shapes
-from vit.data.registry import DATASETS
 from vit.live.zerogpu import ON_ZERO
-from vit.model import ViT
-from vit.training.config import TrainConfig
+from vit.training.config import SETTINGS, RunSpec, TrainConfig
+from vit.training.config import SHAPE as MODEL_SHAPE
+from vit.training.setting import Setting, WrongSetting
 from vit.variants import LARGE_IMAGES, MODELS, create_model
 
 MAX_MINUTES = float(getenv("VIT_MAX_MINUTES", "1.5" if ON_ZERO else "10"))  # a lent GPU counts against a quota
 MAX_PARAMETERS = float(getenv("VIT_MAX_PARAMETERS", "25e6"))
 MAX_MEMORY = float(getenv("VIT_MAX_MEMORY", "8"))  # gigabytes that a step may need, about
 MAX_MAPS = 2e7  # values in all maps of one picture
-MAX_BATCH = 1024
-MAX_LR = 1.0
-MAX_DEPTH = 24
 
-IMG_SIZE = 32
 VARIANTS = tuple(name for name in MODELS if name not in LARGE_IMAGES)
-PATCHES = (2, 4, 8, 16)
-CLASSES = {"cifar10": cifar10.CLASSES, "shapes": shapes.CLASSES}
-SHAPE = ("patch_size", "embed_dim", "depth", "num_heads", "stem")  # what of a variant may be changed
-LEARNING = ("batch_size", "learning_rate", "weight_decay", "warmup", "crop", "flip", "seed")
 DEFAULTS = TrainConfig(minutes=2)
 
+SHAPE = ("patch_size", "embed_dim", "depth", "num_heads", "stem")  # what of a variant may be changed
+LEARNING = ("batch_size", "learning_rate", "weight_decay", "warmup", "crop", "flip", "seed")
+CONFIG_NAMES = {"learning_rate": "lr"}  # where TrainConfig has another name
 
-class WrongSetting(ValueError):
-    """A setting that cannot work; field names it, the message says what to do."""
-
-    def __init__(self, field: str, message: str):
-        super().__init__(message)
-        self.field = field
-
-
-@dataclass(frozen=True)
-class Settings:
-    """A run before it starts. classes: those of the dataset it learns; shape: what differs from the variant."""
-
-    dataset: str
-    variant: str
-    config: TrainConfig
-    classes: tuple[str, ...]
-    shape: dict = field(default_factory=dict)
-
-    def build(self) -> ViT:
-        """The model at its start, as the command line builds it: the same for the same seed."""
-        generator = torch.Generator().manual_seed(self.config.seed)
-        model = create_model(self.variant, generator, img_size=IMG_SIZE, num_classes=len(self.classes), **self.shape)
-        model.classes, model.mean, model.std = self.classes, DATASETS[self.dataset].mean, DATASETS[self.dataset].std
-        return model
-
-    @property
-    def title(self) -> str:
-        """The variant's name, and what of it was changed."""
-        words = {"patch_size": "patch", "embed_dim": "width", "depth": "depth", "num_heads": "heads", "stem": "stem"}
-        changed = ", ".join(f"{words[name]} {value}" for name, value in self.shape.items())
-        return self.variant.replace("_", "-") + (f" ({changed})" if changed else "")
-
-    @property
-    def command(self) -> str:
-        """The command line that trains the same model for the same time."""
-        config, default = self.config, DEFAULTS
-        words = ["python", "-m", "vit", "train", "--dataset", self.dataset, "--model", self.variant]
-        words += ["--minutes", f"{config.minutes:g}"]
-        for name in ("batch_size", "lr", "weight_decay", "warmup", "crop", "seed"):
-            if getattr(config, name) != getattr(default, name):
-                words += [f"--{name.replace('_', '-')}", f"{getattr(config, name):g}"]
-        words += [] if config.flip else ["--no-flip"]
-        for name, value in self.shape.items():
-            words += [f"--{name.replace('_', '-')}", str(value)]
-        if self.classes != CLASSES[self.dataset]:
-            words += ["--classes", *self.classes]
-        return shlex.join(words)
+LIMITS: dict[str, Setting] = {  # of what a visitor may set, beside the dataset and its classes
+    "model": Setting(str, "the variant", choices=VARIANTS),
+    "minutes": replace(SETTINGS["minutes"], high=MAX_MINUTES, optional=False),
+    "patch_size": replace(MODEL_SHAPE["patch_size"], choices=(2, 4, 8, 16)),
+    "embed_dim": replace(MODEL_SHAPE["embed_dim"], high=10_000),
+    "depth": replace(MODEL_SHAPE["depth"], high=24),
+    "num_heads": replace(MODEL_SHAPE["num_heads"], high=1_000),
+    "stem": MODEL_SHAPE["stem"],
+    "batch_size": replace(SETTINGS["batch_size"], low=1, above=False, high=1024),
+    "learning_rate": replace(
+        SETTINGS["lr"], high=1.0, advice=f"{DEFAULTS.lr:g} works, and above 0.03 runs tend to diverge"
+    ),
+    "weight_decay": replace(SETTINGS["weight_decay"], high=10.0),
+    "warmup": SETTINGS["warmup"],
+    "crop": replace(SETTINGS["crop"], high=8),
+    "flip": SETTINGS["flip"],
+    "seed": SETTINGS["seed"],
+}
 
 
 @dataclass(frozen=True)
@@ -92,126 +55,90 @@ class Size:
     flops: int
 
 
-@lru_cache(maxsize=64)
-def size(variant: str, classes: int, shape: tuple[tuple[str, object], ...] = ()) -> Size:
+def size(spec: RunSpec) -> Size:
     """Counted on a model without memory, by running it without arithmetic."""
+    return _count(spec.model, tuple(spec.architecture.items()))
+
+
+@lru_cache(maxsize=64)
+def _count(variant: str, architecture: tuple[tuple[str, object], ...]) -> Size:
     with torch.device("meta"):
-        model = create_model(variant, img_size=IMG_SIZE, num_classes=classes, **dict(shape))
-        images = torch.empty(1, 3, IMG_SIZE, IMG_SIZE)
+        model = create_model(variant, **dict(architecture))
+        images = torch.empty(1, model.config["in_chans"], model.config["img_size"], model.config["img_size"])
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(images)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Size(parameters, model.pos_embed.shape[1], counter.get_total_flops())
 
 
-def read(values: dict) -> Settings:
-    """Checks what a visitor or a program gave. Raises WrongSetting, naming the field and the remedy.
+def read(values: Mapping[str, object], advanced: object = None) -> RunSpec:
+    """The run that a visitor or a program asks for. Raises WrongSetting, naming the field, what came and what may.
 
-    dataset, model and minutes are needed; of SHAPE, LEARNING and classes, what is missing is the default.
+    dataset, model and minutes are needed; of SHAPE, LEARNING and classes, what is missing is the default. advanced: a
+    dict of more of them.
     """
-    dataset, variant, minutes = values.get("dataset"), values.get("model"), values.get("minutes")
-    unknown = sorted(set(values) - {"dataset", "model", "minutes", "classes", *SHAPE, *LEARNING})
-    if unknown:
-        raise WrongSetting(unknown[0], f"There is no setting {unknown[0]!r}; there are {', '.join(SHAPE + LEARNING)}.")
-    if dataset not in data.DATASETS:
-        raise WrongSetting("dataset", f"No dataset is called {dataset!r}; choose {' or '.join(data.DATASETS)}.")
-    if variant not in VARIANTS:
-        message = f"No model for 32 px images is called {variant!r}; choose one of {', '.join(VARIANTS)}."
-        raise WrongSetting("model", message)
-    if minutes is None or not 0 < minutes <= MAX_MINUTES:
-        raise WrongSetting("minutes", f"Choose more than 0 and at most {MAX_MINUTES:g} minutes, got {minutes}.")
-    for name in (*SHAPE, *LEARNING):
-        if name in values and values[name] is None:
-            raise WrongSetting(name, f"The {name.replace('_', ' ')} is empty; enter a value.")
-    classes = _classes(dataset, values.get("classes"))
-    chosen = Settings(dataset, variant, _config(minutes, values), classes, _shape(variant, len(classes), values))
-    _check_memory(chosen)
-    return chosen
+    if not isinstance(advanced, dict | None):
+        raise WrongSetting("advanced", f"The advanced settings must be an object by name, got {advanced!r:.100}.")
+    values = {**values, **(advanced or {})}
+    known = ("dataset", *LIMITS, "classes")
+    if unknown := [name for name in values if name not in known]:
+        raise WrongSetting("advanced", f"There is no setting {unknown[0]!r:.100}; there are {', '.join(known)}.")
+    for name in ("model", "minutes"):
+        values.setdefault(name, None)
+    if values.get("classes", ()) is None:
+        del values["classes"]
+    elif "classes" in values and values["classes"] in ([], ()):
+        raise WrongSetting("classes", "With no classes there is nothing to tell apart; choose at least 2.")
+    within = {name: LIMITS[name].check(name, values[name], label(name)) for name in LIMITS if name in values}
+    within = {CONFIG_NAMES.get(name, name): value for name, value in within.items()}
+    own = variant_shape(within["model"])
+    chosen = {name: value for name, value in within.items() if name not in own or value != own[name]}
+    others = {name: values[name] for name in ("dataset", "classes") if name in values}
+    spec = RunSpec.make({**others, **chosen})
+    _check_shape(spec, own)
+    _check_memory(spec)
+    return spec
 
 
-def _classes(dataset: str, chosen) -> tuple[str, ...]:
-    there = CLASSES[dataset]
-    if chosen is None:
-        return there
-    wrong = [name for name in chosen if name not in there]
-    if wrong:
-        raise WrongSetting("classes", f"{dataset} has no class {wrong[0]!r}; choose of {', '.join(there)}.")
-    if len(set(chosen)) < 2:
-        raise WrongSetting("classes", f"With {len(chosen)} classes there is nothing to tell apart; choose at least 2.")
-    return tuple(name for name in there if name in chosen)
+def label(name: str) -> str:
+    """What people call a setting, at the start of a sentence."""
+    return name.replace("_", " ").capitalize()
 
 
-def _config(minutes: float, values: dict) -> TrainConfig:
-    for name in ("batch_size", "seed", "crop"):
-        if name in values and not float(values[name]).is_integer():
-            raise WrongSetting(name, f"The {name.replace('_', ' ')} must be a whole number, got {values[name]:g}.")
-    if values.get("batch_size", 1) > MAX_BATCH:
-        raise WrongSetting("batch_size", f"The batch size may be at most {MAX_BATCH}, got {values['batch_size']:g}.")
-    if not 0 <= values.get("crop", 0) <= 8:
-        raise WrongSetting("crop", f"The random shift may be 0 to 8 pixels, got {values['crop']:g}.")
-    if not 0 <= values.get("seed", 0) < 2**63:
-        raise WrongSetting("seed", "The seed must be at least 0 and below 2^63; choose another number.")
-    if "learning_rate" in values:
-        check_lr(values["learning_rate"])
-    names = {"learning_rate": "lr"}
-    given = {names.get(name, name): values[name] for name in LEARNING if name in values}
-    given |= {name: int(given[name]) for name in ("batch_size", "seed", "crop") if name in given}
-    try:
-        return TrainConfig(minutes=minutes, **given)
-    except ValueError as error:
-        field = next((name for name in LEARNING if names.get(name, name) in str(error).split(" must")[0]), "batch_size")
-        raise WrongSetting(field, str(error)) from error
-
-
-def check_lr(lr: float) -> float:
+def check_lr(lr: object) -> float:
     """Raises WrongSetting for a rate that no run survives."""
-    if lr is None or not math.isfinite(lr) or not 0 < lr <= MAX_LR:
-        raise WrongSetting(
-            "learning_rate",
-            f"lr must be a positive number, at most {MAX_LR:g}, got {lr}; {DEFAULTS.lr:g} works, "
-            "and above 0.03 runs tend to diverge.",
-        )
-    return float(lr)
+    return float(LIMITS["learning_rate"].check("learning_rate", lr, label("learning_rate")))
 
 
-def _shape(variant: str, classes: int, values: dict) -> dict:
-    """What differs from the variant. Raises WrongSetting where such a model can't be built or is too large here."""
-    own = variant_shape(variant)
-    given = {name: values[name] if name == "stem" else int(values[name]) for name in SHAPE if name in values}
-    shape = {name: value for name, value in given.items() if value != own[name]}
-    full = own | shape
-    width, heads, patch, depth = full["embed_dim"], full["num_heads"], full["patch_size"], full["depth"]
-    if patch not in PATCHES:
-        raise WrongSetting("patch_size", f"A patch of {patch} doesn't fit 32 pixels here; choose 2, 4, 8 or 16.")
-    if full["stem"] not in ("patch", "conv"):
-        raise WrongSetting("stem", f"The stem is 'patch' or 'conv', got {full['stem']!r}.")
-    if heads < 1 or width < heads or width % heads:
-        below, above = width // max(heads, 1) * heads, (width // max(heads, 1) + 1) * heads
-        fitting = f"choose a width of {f'{below} or ' if below > 0 else ''}{above}" if heads > 0 else "choose 1 or more"
-        raise WrongSetting("embed_dim", f"A width of {width} can't be shared out among {heads} heads; {fitting}.")
-    if not 1 <= depth <= MAX_DEPTH:
-        raise WrongSetting("depth", f"The depth may be 1 to {MAX_DEPTH} layers, got {depth}.")
-    if 4 * depth * width**2 > MAX_PARAMETERS * 4:  # before a model of any size is built, even without memory
+def _check_shape(spec: RunSpec, own: Mapping[str, object]) -> None:
+    """Raises WrongSetting where such a model can't be built or is too large here."""
+    full = {**own, **spec.shape}
+    width, heads, depth = full["embed_dim"], full["num_heads"], full["depth"]
+    if width % heads:
+        below, above = width // heads * heads, (width // heads + 1) * heads
+        fitting = f"{f'{below} or ' if below else ''}{above}"
+        message = f"A width of {width} can't be shared out among {heads} heads; choose a width of {fitting}."
+        raise WrongSetting("embed_dim", message)
+    if depth * width**2 > MAX_PARAMETERS:  # before a model of any size is built, even without memory
         raise WrongSetting("embed_dim", _too_large(4 * depth * width**2))
     try:
-        counted = size(variant, classes, tuple(shape.items())).parameters
-    except ValueError as error:
+        counted = size(spec).parameters
+    except ValueError as error:  # all else has been checked: the patch doesn't fit the dataset's pictures
         raise WrongSetting("patch_size", str(error)) from error
     if counted > MAX_PARAMETERS:
         raise WrongSetting("embed_dim", _too_large(counted))
-    return shape
 
 
-def _check_memory(chosen: Settings) -> None:
+def _check_memory(spec: RunSpec) -> None:
     """Raises WrongSetting where maps or a training step would need too much: the system would end the whole server."""
-    full = variant_shape(chosen.variant) | chosen.shape
-    tokens, depth, heads = (IMG_SIZE // full["patch_size"]) ** 2 + 1, full["depth"], full["num_heads"]
+    full = {**variant_shape(spec.model), **spec.shape}
+    tokens, depth, heads = size(spec).tokens, full["depth"], full["num_heads"]
     if depth * heads * tokens**2 > MAX_MAPS:
         message = f"{depth} layers of {heads} heads on {tokens} tokens have too many maps to show; "
         raise WrongSetting("num_heads", message + "choose fewer heads or layers, or larger patches.")
     # A block keeps of an image, for its backward pass, some 16 values a token and channel and 3 copies of the maps.
     image = 4 * depth * (16 * full["embed_dim"] * tokens + 3 * heads * tokens**2) / 1e9
-    needed, most = chosen.config.batch_size * image, int(MAX_MEMORY / image)
+    needed, most = spec.config.batch_size * image, int(MAX_MEMORY / image)
     if needed > MAX_MEMORY:
         remedy = f"a batch of at most {most}" if most else "larger patches or a smaller width"
         raise WrongSetting(

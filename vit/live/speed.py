@@ -4,24 +4,24 @@ import threading
 from functools import lru_cache
 
 from vit.live import worker
-from vit.live.settings import DEFAULTS, IMG_SIZE, Settings
+from vit.live.settings import DEFAULTS
 from vit.training import presets
-from vit.training.config import TrainConfig
+from vit.training.config import RunSpec, TrainConfig
 from vit.variants import create_model
 
 widths: list[int] = []  # what find_width found, once it has
 _one_at_a_time = threading.Lock()
 
 
-def images_per_second(settings: Settings) -> float:
+def images_per_second(spec: RunSpec) -> float:
     """Images trained a second, without loading and validation; the first call for a model takes a second or two."""
     with _one_at_a_time:
-        return _try(settings.variant, len(settings.classes), tuple(settings.shape.items()), settings.config.batch_size)
+        return _try(spec.model, tuple(spec.architecture.items()), spec.config.batch_size)
 
 
 @lru_cache(maxsize=64)
-def _try(variant: str, classes: int, shape: tuple, batch_size: int) -> float:
-    model = create_model(variant, img_size=IMG_SIZE, num_classes=classes, **dict(shape)).to(worker.device())
+def _try(variant: str, architecture: tuple[tuple[str, object], ...], batch_size: int) -> float:
+    model = create_model(variant, **dict(architecture)).to(worker.device())
     return presets.images_per_second(model, TrainConfig(minutes=1, batch_size=batch_size))
 
 

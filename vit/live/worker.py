@@ -16,12 +16,11 @@ from torch import Tensor
 from vit.data import Splits, select_classes
 from vit.device import choose_device
 from vit.live.datasets import SOURCES
-from vit.live.settings import Settings
 from vit.live.snapshots import Camera, Snapshot, probe, take
 from vit.live.zerogpu import ON_ZERO, Letter, lend
 from vit.model import ViT
 from vit.training import Progress, TrainingDiverged, finite, train
-from vit.training.config import TrainConfig
+from vit.training.config import RunSpec, TrainConfig
 from vit.training.state import TrainState
 
 STARTING = 30  # seconds that a lent GPU is asked for beyond the run's own
@@ -46,7 +45,7 @@ class Steering(Protocol):
         """Called between two steps: may wait, may change config.lr; False ends the run."""
 
 
-def begin(model: ViT, settings: Settings, splits: Splits, steering: Steering) -> Iterator[Frame]:
+def begin(model: ViT, settings: RunSpec, splits: Splits, steering: Steering) -> Iterator[Frame]:
     """Trains a copy of a new model: in this thread, or in the fork that has the lent GPU where the run has a letter."""
     if steering.letter is None:
         yield from learn(copy.deepcopy(model), settings, splits, steering, device())
@@ -57,10 +56,9 @@ def begin(model: ViT, settings: Settings, splits: Splits, steering: Steering) ->
         yield frame
 
 
-def learn(model: ViT, settings: Settings, splits: Splits, steering: Steering, device: torch.device) -> Iterator[Frame]:
+def learn(model: ViT, settings: RunSpec, splits: Splits, steering: Steering, device: torch.device) -> Iterator[Frame]:
     """Trains the model in place and yields a Frame after every step; the last one has the weights."""
     model = model.to(device)
-    model.classes, model.mean, model.std = splits.train.classes, splits.train.mean, splits.train.std
     pictures = probe(splits.validation)
     yield Frame(None, take(model, pictures))
     camera, kept_at = Camera(model, pictures), 0.0
@@ -79,7 +77,7 @@ def learn(model: ViT, settings: Settings, splits: Splits, steering: Steering, de
             return
 
 
-def _learn_in_fork(model: ViT, settings: Settings, letter: Path) -> Iterator[Frame]:
+def _learn_in_fork(model: ViT, settings: RunSpec, letter: Path) -> Iterator[Frame]:
     source = SOURCES[settings.dataset]  # the fork has the datasets, too large to be pickled, from its parent
     splits = select_classes(source.splits or source.load(), settings.classes)
     try:
@@ -88,7 +86,7 @@ def _learn_in_fork(model: ViT, settings: Settings, letter: Path) -> Iterator[Fra
         yield Frame(None, failure=str(error))
 
 
-def _seconds(model: ViT, settings: Settings, letter: Path) -> int:
+def _seconds(model: ViT, settings: RunSpec, letter: Path) -> int:
     return round(60 * settings.config.minutes) + STARTING
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vit.data import Dataset, batches
-from vit.data.augment import colour_jitter, cutmix, mixup, random_erasing
+from vit.data.augment import color_jitter, cutmix, mixup, random_erasing
 from vit.device import keeping_memory, precision
 from vit.evaluation import check_fit, evaluate
 from vit.model import Dropout
@@ -217,8 +217,8 @@ def _kept_patches(
 def _augment(
     images: Tensor, targets: Tensor, config: TrainConfig, done: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    if config.colour:
-        images = colour_jitter(images, config.colour, generator)
+    if config.color:
+        images = color_jitter(images, config.color, generator)
     if config.erase:
         images = random_erasing(images, config.erase, generator)
     mixes = [(mix, alpha) for mix, alpha in ((mixup, config.mixup), (cutmix, config.cutmix)) if alpha]

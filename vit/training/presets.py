@@ -25,7 +25,7 @@ def images_per_second(model: nn.Module, config: TrainConfig) -> float:
     size = (16 * BATCH, shape["in_chans"], shape["img_size"], shape["img_size"])
     images = torch.randint(256, size, generator=generator, dtype=torch.uint8)
     labels = torch.randint(classes, size[:1], generator=generator)
-    noise = Dataset("noise", "train", images, labels, tuple(map(str, range(classes))), (0.5,) * 3, (0.5,) * 3)
+    noise = Dataset("noise", "train", images, labels, tuple(map(str, range(classes))), model.mean, model.std)
     batch_size = min(BATCH, config.batch_size)
     trial = replace(config, epochs=1e9, minutes=None, batch_size=batch_size, accumulate=1, compile=False)
     first = None

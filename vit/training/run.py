@@ -3,19 +3,18 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from vit.data import Splits
-from vit.device import device_name, is_first_process
-from vit.training.config import TrainConfig
+from vit.device import is_first_process
+from vit.training.config import RunSpec
 from vit.training.loop import Progress, TrainingDiverged, finite, train
 from vit.training.record import draw_curve, record
 from vit.training.state import TrainState
-from vit.variants import create_model
-from vit.weights.checkpoint import CONFIG, STATE, load_state, save_state
+from vit.weights.checkpoint import CONFIG, STATE, CheckpointError, load_state, save_state
 
 try:
     import fcntl
@@ -28,17 +27,13 @@ CLAIM = ".training"  # locked while a process trains into the folder
 class Run:
     """What `python -m vit train` does, without its words.
 
-    settings: what fixes the run, as JSON: dataset, validation_size, classes, model, shape (what of the model is
-    overridden), config (TrainConfig's fields), float16 (how the weights are stored), command. Raises ValueError where
-    the folder holds a run already, or model, data and settings do not fit.
+    Raises ValueError where model, data and settings do not fit.
     """
 
-    def __init__(self, folder: Path, settings: dict, splits: Splits, device: torch.device):
-        self.folder, self.settings, self.splits, self.device = folder, settings, splits, device
-        self.config = TrainConfig(**settings["config"])
-        generator = torch.Generator().manual_seed(self.config.seed)
-        self.model = create_model(settings["model"], generator, **settings["shape"]).to(device)
-        self.state = TrainState(self.model, self.config)
+    def __init__(self, folder: Path, spec: RunSpec, splits: Splits, device: torch.device):
+        self.folder, self.spec, self.splits, self.device = folder, spec, splits, device
+        self.model = spec.build().to(device)
+        self.state = TrainState(self.model, spec.config)
         self.accuracy: float | None = None  # the latest on held-out images
         self.progress: Progress | None = None
 
@@ -60,7 +55,7 @@ class Run:
     def steps(self, save_every: float) -> Iterator[Progress]:
         """Trains; writes metrics on the way, and the state every so many seconds and when it is stopped."""
         held_out = self.splits.validation if len(self.splits.validation) else None
-        training = train(self.model, self.splits.train, self.config, held_out, self.state)
+        training = train(self.model, self.splits.train, self.spec.config, held_out, self.state)
         if not is_first_process():
             yield from training
             return
@@ -88,7 +83,7 @@ class Run:
         """Writes all that a run needs to go on, unless its weights are broken already."""
         if not finite(self.model):
             return
-        about = {"settings": self.settings, "numbers": {**self.state.numbers(), "accuracy": self.accuracy}}
+        about = {"settings": self.spec.saved(), "numbers": {**self.state.numbers(), "accuracy": self.accuracy}}
         save_state(self.folder, self.state.tensors(), about)
 
     def _fall_back(self) -> str:
@@ -109,20 +104,8 @@ class Run:
         """Writes the checkpoint and the curve, and drops the state once the run is complete."""
         progress = self.progress
         self.model.load_state_dict(self.state.best.state_dict())
-        self.model.eval().trained = {
-            "dataset": self.settings["dataset"],
-            "model": self.settings["model"],
-            "validation_accuracy": self.accuracy,
-            "epochs": round(progress.epoch, 3),
-            "steps": progress.step,
-            "seconds": round(progress.elapsed, 1),
-            "images_per_second": round(progress.images_per_second, 1),
-            "command": self.settings["command"],
-            "device": device_name(self.device),
-            "torch": torch.__version__,
-            "config": asdict(self.config),
-        }
-        self.model.save_pretrained(self.folder, torch.float16 if self.settings["float16"] else None)
+        self.model.eval().trained = self.spec.trained(progress, self.device, self.accuracy)
+        self.model.save_pretrained(self.folder, torch.float16 if self.spec.float16 else None)
         if progress.done >= 1:
             (self.folder / STATE).unlink(missing_ok=True)
         draw_curve(self.folder)
@@ -144,7 +127,12 @@ def _claimed(folder: Path) -> Iterator[None]:
             (folder / CLAIM).unlink(missing_ok=True)
 
 
-def unfinished(folder: Path) -> tuple[dict, dict, dict]:
-    """Settings, tensors and numbers of the run that a folder holds. Raises CheckpointError where there is none."""
+def unfinished(folder: Path) -> tuple[RunSpec, dict, dict]:
+    """Spec, tensors and numbers of the run that a folder holds. Raises CheckpointError where there is none."""
     tensors, about = load_state(folder)
-    return about["settings"], tensors, about["numbers"]
+    try:
+        return RunSpec.from_saved(about["settings"]), tensors, about["numbers"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{folder / STATE} doesn't say what its run was ({type(error).__name__}: {error}); start it again."
+        ) from error

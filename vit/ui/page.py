@@ -12,6 +12,7 @@ import gradio as gr
 import torch
 
 from vit import data
+from vit.data.registry import fallback
 from vit.device import precision
 from vit.live import datasets, models, speed, worker
 from vit.live.models import Known
@@ -207,7 +208,7 @@ def linked(query) -> tuple[str | None, Picture | None]:
 
 
 async def watch_data() -> AsyncIterator[str]:
-    """What there is to say about CIFAR-10, until it is loaded or known to be out of reach."""
+    """What there is to say about the preferred dataset, until it is loaded or known to be out of reach."""
     said = None
     while True:
         settled, notice = datasets.settled(), datasets.notice()
@@ -221,7 +222,7 @@ async def watch_data() -> AsyncIterator[str]:
 
 def status_line(key: str | None, known: Known) -> str:
     """Where one is: model, data, device."""
-    where = models.title(key, known) if key else "no model yet · Shapes"
+    where = models.title(key, known) if key else f"no model yet · {fallback().label}"
     return f"<b>Vision Transformer, live</b><span>{escape(where)} · {device()}</span>"
 
 

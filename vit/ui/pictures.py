@@ -14,8 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from vit.data import Dataset
+from vit.data.registry import fallback, label
 from vit.live import models
-from vit.live.datasets import LABELS, SOURCES
+from vit.live.datasets import SOURCES
 from vit.ui import scripts
 from vit.ui.errors import BadInput
 
@@ -49,12 +50,12 @@ def exists(picture: Picture) -> bool:
 
 
 def gallery_source(key: str | None) -> str:
-    """The dataset whose test pictures suit the model; Shapes while CIFAR-10 isn't at hand. Raises BadInput."""
+    """The dataset whose test pictures suit the model; the built-in one while they aren't at hand. Raises BadInput."""
     try:
-        wanted = models.dataset(models.find(key)) if key else "shapes"
+        wanted = models.dataset(models.find(key)) if key else fallback().name
     except ValueError as error:  # it may have gone since the page was opened
         raise BadInput(error) from error
-    return wanted if SOURCES[wanted].splits is not None else "shapes"
+    return wanted if SOURCES[wanted].splits is not None else fallback().name
 
 
 def chosen(source: str, page: int) -> list[int]:
@@ -69,9 +70,9 @@ def gallery(key: str | None, page: int, picked: Picture) -> dict:
     """What the gallery shows: the pictures, their classes, where they come from, and which of them is picked."""
     source = gallery_source(key)
     test = SOURCES[source].load().test
-    note = f"Test pictures of {LABELS[source]}, not used in training"
-    if key and models.dataset(models.find(key)) != source:
-        note = f"CIFAR-10's own test pictures are not at hand; these are of {LABELS[source]}"
+    note = f"Test pictures of {label(source)}, not used in training"
+    if key and (own := models.dataset(models.find(key))) != source:
+        note = f"{label(own)}'s own test pictures are not at hand; these are of {label(source)}"
     places = chosen(source, page)
     pictures = [
         {"src": data_uri(test.images[i]), "label": test.classes[test.labels[i]], "name": f"{source}-{i}"}

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vit.model import ViT
 from vit.weights import description
+from vit.weights.card import card
 
 CONFIG, WEIGHTS, CARD, STATE = "config.json", "model.safetensors", "README.md", "state.safetensors"
 
@@ -66,7 +67,7 @@ def from_pretrained(source: str | os.PathLike, revision: str | None = None) -> V
     model = _outline(source, described.architecture, weights).to_empty(device="cpu")
     model.load_state_dict(weights, strict=True)
     model.classes, model.mean, model.std = described.classes, described.mean, described.std
-    model.trained = described.trained
+    model.trained, model.temperature = described.trained, described.temperature
     _check_finite(source, model.eval())
     return model
 
@@ -172,6 +173,13 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ValueError(str(error)) from error
 
 
+def write_text(text: str, file: Path) -> None:
+    """Writes a file beside the old one and renames it into place, so that there is the old one or the new one."""
+    new = file.with_name(f".{file.name}")
+    new.write_text(text, encoding="utf-8")
+    os.replace(new, file)
+
+
 def config_of(model: ViT) -> dict:
     """What config.json holds: the constructor's arguments and what the model's inputs and outputs mean."""
     return {
@@ -179,75 +187,9 @@ def config_of(model: ViT) -> dict:
         "classes": list(model.classes),
         "mean": list(model.mean),
         "std": list(model.std),
+        "temperature": model.temperature,
         "trained": model.trained,
     }
-
-
-def card(model: ViT) -> str:
-    """The model card: Hub metadata, what the model is, how it was trained, how to load it.
-
-    The metadata have trained["test_accuracy"] where that was measured, else trained["validation_accuracy"].
-    """
-    from huggingface_hub import EvalResult, ModelCardData
-
-    trained = model.trained
-    dataset = trained.get("dataset", "unknown")
-    split = "test" if trained.get("test_accuracy") is not None else "validation"
-    accuracy = trained.get(f"{split}_accuracy")
-    hub_name = {"cifar10": "uoft-cs/cifar10"}.get(dataset)
-    results = accuracy is not None and EvalResult(
-        task_type="image-classification",
-        dataset_type=hub_name or dataset,
-        dataset_name=dataset,
-        dataset_split=split,
-        metric_type="accuracy",
-        metric_value=round(accuracy, 4),
-    )
-    data = ModelCardData(
-        model_name=f"ViT on {dataset}",
-        license="mit",
-        library_name="vit-live",
-        pipeline_tag="image-classification",
-        tags=["vision-transformer", "from-scratch"],
-        datasets=[hub_name] if hub_name else None,
-        metrics=["accuracy"],
-        eval_results=[results] if results else None,
-    )
-    architecture = "\n".join(f"| {key.replace('_', ' ')} | {_readable(value)} |" for key, value in model.config.items())
-    parameters = sum(p.numel() for p in model.parameters())
-    known = {key.replace("_", " "): _readable(value) for key, value in trained.items() if value is not None}
-    facts = "\n".join(f"| {key} | {value} |" for key, value in known.items())
-    return f"""---
-{data.to_yaml()}
----
-
-# ViT on {dataset}
-
-A Vision Transformer with {parameters:,} parameters, trained from scratch.
-It tells {len(model.classes)} classes apart: {", ".join(model.classes)}.
-
-| architecture | |
-| --- | --- |
-{architecture}
-
-| trained | |
-| --- | --- |
-{facts}
-
-It has seen nothing but such images: of any other picture it still names one of its classes.
-
-```python
-from vit import ViT
-model = ViT.from_pretrained("path/to/this/folder")
-logits, maps = model(images, return_attention=True)  # images normalised with model.mean and model.std
-```
-"""
-
-
-def _readable(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
-    return f"{value:.4g}" if isinstance(value, float) else f"{value}"
 
 
 def _files(source: str | os.PathLike, revision: str | None) -> tuple[Path, Path]:

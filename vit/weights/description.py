@@ -9,18 +9,23 @@ from reprlib import repr as short
 from vit.model import ViT
 
 KEYS = ("architecture", "classes", "mean", "std", "trained")
+SMALLEST_TEMPERATURE = 0.01
 LARGEST = 1e300  # far beyond any sensible figure; NaN and infinity fail the comparison with it
 
 
 @dataclass(frozen=True)
 class Description:
-    """architecture: the constructor's arguments. mean, std: a value a channel. trained: how, as far as is known."""
+    """architecture: the constructor's arguments. mean, std: a value a channel. trained: how, as far as is known.
+
+    temperature: what logits are divided by; 1 where none was fitted, as in files from before there was one.
+    """
 
     architecture: dict
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     trained: dict
+    temperature: float
 
 
 def read(file: Path) -> Description:
@@ -40,7 +45,11 @@ def read(file: Path) -> Description:
         fits = len(values) == channels and all(map(_number, values)) and (key == "mean" or positive)
         kind = "finite numbers" if key == "mean" else "positive finite numbers"
         _demand(fits, repr(key), f"{channels} {kind}, one a channel", saved[key])
-    return Description(architecture, classes, tuple(saved["mean"]), tuple(saved["std"]), _trained(saved["trained"]))
+    temperature = saved.get("temperature", 1.0)
+    fits = _number(temperature) and SMALLEST_TEMPERATURE <= temperature <= 1 / SMALLEST_TEMPERATURE
+    _demand(fits, "'temperature'", f"{SMALLEST_TEMPERATURE} to {1 / SMALLEST_TEMPERATURE:g}", temperature)
+    trained = _trained(saved["trained"])
+    return Description(architecture, classes, tuple(saved["mean"]), tuple(saved["std"]), trained, float(temperature))
 
 
 def _architecture(given: object) -> dict:

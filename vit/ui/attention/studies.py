@@ -7,10 +7,11 @@ import gradio as gr
 import torch
 
 from vit.data import Dataset, select_classes
+from vit.data.registry import label
 from vit.interpret import heads
 from vit.interpret.heads import HeadImportance, HeadRegions
 from vit.live import models
-from vit.live.datasets import LABELS, SOURCES
+from vit.live.datasets import SOURCES
 from vit.model import ViT
 from vit.ui import pictures
 from vit.ui.errors import BadInput
@@ -95,7 +96,7 @@ def _material(key: str, count: float) -> tuple[ViT, Dataset, list[int]]:
         raise BadInput(error) from error
     source = pictures.gallery_source(key)
     if models.dataset(model) != source:
-        raise BadInput(f"{LABELS[models.dataset(model)]}, whose classes this model knows, is not at hand yet.")
+        raise BadInput(f"{label(models.dataset(model))}, whose classes this model knows, is not at hand yet.")
     splits = SOURCES[source].load()
     known = [label for label, name in enumerate(splits.test.classes) if name in model.classes]
     places = torch.isin(splits.test.labels, torch.tensor(known)).nonzero()[:, 0]

@@ -44,10 +44,10 @@ def start_training(
     warmup (share of the run), crop (pixels), flip.
     """
     given = {"dataset": dataset, "model": model, "minutes": minutes, "batch_size": batch_size}
-    given |= {"learning_rate": learning_rate, "weight_decay": weight_decay, "seed": seed, **(advanced or {})}
+    given |= {"learning_rate": learning_rate, "weight_decay": weight_decay, "seed": seed}
     try:
-        run = runs.start(settings.read(given))
-    except (ValueError, TypeError, OverflowError) as error:
+        run = runs.start(settings.read(given, advanced))
+    except ValueError as error:
         raise BadInput(error) from error
     return {"run_id": run.id, "owner_token": run.owner, "command": run.settings.command}
 

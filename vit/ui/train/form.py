@@ -5,16 +5,20 @@ from html import escape
 
 import gradio as gr
 
+from vit.data.registry import DATASETS, fallback
 from vit.live import runs, settings, speed
-from vit.live.datasets import LABELS, SOURCES
+from vit.live.datasets import SOURCES
 from vit.live.run import UNWATCHED_MINUTES
-from vit.live.settings import CLASSES, DEFAULTS, LEARNING, MAX_MINUTES, PATCHES, SHAPE, Settings, WrongSetting
+from vit.live.settings import DEFAULTS, LEARNING, SHAPE
+from vit.training.config import RunSpec
+from vit.training.setting import WrongSetting
 from vit.ui import pictures
 from vit.ui.errors import alert
 
 NAMES = {"vit_live": "Live", "vit_live_patch": "Live patch", "vit_tiny": "Tiny", "vit_small": "Small"}
 LIMITS = (
-    f"Here a run takes at most {MAX_MINUTES:g} minutes and {settings.MAX_PARAMETERS / 1e6:g} million parameters; "
+    f"Here a run takes at most {settings.MAX_MINUTES:g} minutes and {settings.MAX_PARAMETERS / 1e6:g} million "
+    f"parameters; "
     f"{runs.MAX_RUNS} {'trains' if runs.MAX_RUNS == 1 else 'train'} at a time, {runs.MAX_QUEUE} may wait. "
     f"It ends after {UNWATCHED_MINUTES:g} minutes in which nobody watches."
 )
@@ -25,7 +29,9 @@ Form = dict[str, gr.components.Component]
 def basics() -> Form:
     """Data, model and time: all that has to be chosen, and it is chosen already."""
     return {
-        "dataset": gr.Radio([(label, name) for name, label in LABELS.items()], value="shapes", label="Data"),
+        "dataset": gr.Radio(
+            [(entry.label, entry.name) for entry in DATASETS.values()], value=fallback().name, label="Data"
+        ),
         "model": gr.Radio(
             [(f"{NAMES[name]} · {_size(name).parameters / 1e6:.1f}M", name) for name in settings.VARIANTS],
             value="vit_live",
@@ -33,7 +39,14 @@ def basics() -> Form:
             info="Live sees through small convolutions, Live patch through plain patches; both learn within minutes. "
             "Tiny and Small need hours. M: million parameters.",
         ),
-        "minutes": gr.Slider(0.1, MAX_MINUTES, value=min(2, MAX_MINUTES), step=0.1, label="Minutes", buttons=[]),
+        "minutes": gr.Slider(
+            0.1,
+            settings.LIMITS["minutes"].high,
+            value=min(DEFAULTS.minutes, settings.LIMITS["minutes"].high),
+            step=0.1,
+            label="Minutes",
+            buttons=[],
+        ),
     }
 
 
@@ -43,13 +56,13 @@ def advanced() -> tuple[Form, gr.HTML, gr.HTML]:
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
         form = {
             "classes": gr.CheckboxGroup(
-                list(CLASSES["shapes"]),
-                value=list(CLASSES["shapes"]),
+                list(fallback().classes),
+                value=list(fallback().classes),
                 label="Classes",
                 info="Fewer are easier to tell apart, and leave fewer pictures to learn from.",
             ),
             "patch_size": gr.Radio(
-                list(PATCHES),
+                list(settings.LIMITS["patch_size"].choices),
                 value=own["patch_size"],
                 label="Patch, pixels",
                 info="Smaller patches see finer detail; half the size is four times the tokens.",
@@ -117,7 +130,7 @@ def fitting_width(given: dict) -> int:
 
 def fill_classes(dataset: str, chosen: list[str] | None = None) -> gr.CheckboxGroup:
     """The dataset's classes, of which all are chosen where nothing is said."""
-    there = list(CLASSES[dataset])
+    there = list(DATASETS[dataset].classes)
     return gr.CheckboxGroup(there, value=there if chosen is None else chosen)
 
 
@@ -133,14 +146,14 @@ def notes(given: dict) -> Iterator[tuple[str, str]]:
         yield _counts(chosen, _pace(chosen)), ""
 
 
-def _counts(chosen: Settings, pace: str) -> str:
-    size = settings.size(chosen.variant, len(chosen.classes), tuple(chosen.shape.items()))
+def _counts(chosen: RunSpec, pace: str) -> str:
+    size = settings.size(chosen)
     words = f"{size.parameters:,} parameters · {size.tokens} tokens · {size.flops / 1e6:,.0f} MFLOPs an image"
     pace = pace or "How fast it trains shows here while no run is under way."
     return f'<p class="t-count"><b>{words}</b><br>{escape(pace)}</p>'
 
 
-def _pace(chosen: Settings) -> str:
+def _pace(chosen: RunSpec) -> str:
     speed_here = speed.images_per_second(chosen)
     text = f"This machine trains about {speed_here:,.0f} images a second"
     source = SOURCES[chosen.dataset].splits
@@ -156,4 +169,4 @@ def _number(value: int, label: str, info: str) -> gr.Number:
 
 
 def _size(variant: str) -> settings.Size:
-    return settings.size(variant, 10)
+    return settings.size(RunSpec(fallback().name, variant, DEFAULTS))

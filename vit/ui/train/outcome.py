@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import gradio as gr
 
+from vit.data.registry import label
 from vit.evaluation import Evaluation
 from vit.live import runs, settings, storage
-from vit.live.datasets import LABELS
 from vit.live.run import UNWATCHED_MINUTES, Run
 from vit.ui import pictures
 from vit.ui.charts import clock
@@ -112,7 +112,7 @@ def push_run(run_id: str, name: str, token: str, private: bool) -> str:
 
 
 def _file_name(run: Run) -> str:
-    return f"{run.settings.variant.replace('_', '-')}-{run.settings.dataset}"
+    return f"{run.settings.model.replace('_', '-')}-{run.settings.dataset}"
 
 
 def _confusion(evaluation: Evaluation, classes: tuple[str, ...]) -> str:
@@ -153,7 +153,7 @@ def _compared(name: str, color: str, run: Run) -> str:
     """A row of the comparison."""
     config, history = run.settings.config, run.history
     cells = [
-        LABELS[run.settings.dataset],
+        label(run.settings.dataset),
         run.settings.title,
         " → ".join(f"{lr:g}" for lr in [config.lr, *(lr for _, lr in history.changes)]),
         f"{config.batch_size}",

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import gradio as gr
 
+from vit.data.registry import label
 from vit.live import runs, settings
-from vit.live.datasets import LABELS
 from vit.live.run import Run
 from vit.ui import pictures
 from vit.ui.errors import BadInput, alert
@@ -100,7 +100,7 @@ def settings_of(run: Run) -> str:
     """What is being trained, in a few lines."""
     config = run.settings.config
     rows = {
-        "Data": f"{LABELS[run.settings.dataset]}, {len(run.settings.classes)} classes",
+        "Data": f"{label(run.settings.dataset)}, {len(run.settings.classes)} classes",
         "Model": run.settings.title,
         "Minutes": f"{config.minutes:g}",
         "Batch": f"{config.batch_size} images",

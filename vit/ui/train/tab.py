@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import gradio as gr
 
+from vit.data.registry import fallback
 from vit.figures import color_table
-from vit.live import runs, settings, storage
+from vit.live import datasets, runs, settings, storage
 from vit.live.datasets import SOURCES
 from vit.live.run import Run
-from vit.live.settings import Settings
+from vit.training.config import RunSpec
+from vit.training.setting import WrongSetting
 from vit.ui import pictures
 from vit.ui.errors import BadInput
 from vit.ui.train import api as train_api
@@ -68,7 +70,7 @@ class Tab(NamedTuple):
 
     def open(self, run_id: str) -> dict:
         """The tab as a page meets it; with a run, whose views `watch` fills, or without."""
-        dataset = _dataset()
+        dataset = datasets.usable()
         return {
             self.run_id: run_id,
             self.form["dataset"]: dataset,
@@ -86,10 +88,10 @@ class Tab(NamedTuple):
         return {self.run_id: run.id, self.owned: dict(list(owned.items())[-runs.KEEP_RUNS :])}
 
     def settle(self, given: dict) -> dict:
-        """Once CIFAR-10 is there or out of reach: its pictures, or Shapes in its place; and the width that suits."""
+        """Once the data are there or out of reach: their pictures, or the built-in ones; and the width that suits."""
         values = train_form.values(self.form, given)
         if SOURCES[values["dataset"]].error:
-            values |= {"dataset": "shapes", "classes": list(settings.CLASSES["shapes"])}
+            values |= {"dataset": fallback().name, "classes": list(fallback().classes)}
         values["embed_dim"] = train_form.fitting_width(values)
         return {
             self.form["dataset"]: values["dataset"],
@@ -106,10 +108,10 @@ class Tab(NamedTuple):
     def _of_form(self, values: dict) -> dict:
         try:
             return self._ready(settings.read(values))
-        except settings.WrongSetting as error:
+        except WrongSetting as error:
             return {self.progress: train_view.head("Not ready yet", str(error), kind="error")}
 
-    def _ready(self, chosen: Settings) -> dict:
+    def _ready(self, chosen: RunSpec) -> dict:
         return {
             self.progress: train_view.ready(chosen),
             self.charts: train_view.empty_charts(chosen),
@@ -159,7 +161,7 @@ class Tab(NamedTuple):
     def _missing(self, title: str, text: str) -> dict:
         """The tab as it opens, under a headline that says why there is no run."""
         return {
-            **self._ready(proposed(_dataset())),
+            **self._ready(proposed(datasets.usable())),
             self.progress: train_view.head(title, text, kind="error"),
             self.form_column: gr.Column(visible=True),
             self.watching: gr.Column(visible=False),
@@ -231,12 +233,7 @@ def own_run(owned: Owned) -> str:
     return next((run_id for run_id in reversed(owned) if run_id in runs.RUNS and runs.RUNS[run_id].live), "")
 
 
-def _dataset() -> str:
-    """The dataset that a page opens with."""
-    return "shapes" if SOURCES["cifar10"].error else "cifar10"
-
-
-def proposed(dataset: str) -> Settings:
+def proposed(dataset: str) -> RunSpec:
     """What the form says when a page opens."""
     minutes = min(settings.DEFAULTS.minutes, settings.MAX_MINUTES)
     return settings.read({"dataset": dataset, "model": "vit_live", "minutes": minutes})

@@ -8,12 +8,14 @@ from html import escape
 import numpy as np
 
 from vit.data import Dataset, select_classes
+from vit.data.registry import DATASETS, fallback, label
 from vit.live import models, runs
-from vit.live.datasets import LABELS, SOURCES
+from vit.live.datasets import SOURCES
 from vit.live.history import History
 from vit.live.run import Run
-from vit.live.settings import CLASSES, DEFAULTS, Settings, size
+from vit.live.settings import DEFAULTS, size
 from vit.live.snapshots import TOP, Moment, Snapshot, probe, take
+from vit.training.config import RunSpec
 from vit.ui import pictures, theme
 from vit.ui.charts import clock
 from vit.ui.errors import alert
@@ -40,11 +42,11 @@ def fetch(wanted: list) -> list[dict]:
     return [{"id": moment.id, **_packed(moment.snapshot)} for moment in runs.find(run_id).album.get(ids)]
 
 
-def untrained(settings: Settings) -> dict | None:
+def untrained(settings: RunSpec) -> dict | None:
     """As forming, before a run: one moment, of the model at its random start; None while the pictures are missing."""
     if SOURCES[settings.dataset].splits is None:
         return None
-    start = _start(settings.dataset, settings.variant, settings.classes, tuple(settings.shape.items()))
+    start = _start(settings.dataset, settings.model, settings.classes, tuple(settings.shape.items()))
     moments = [{"id": 0, "step": 0, "seconds": 0.0, "epoch": 0.0, "lr": 0.0}]
     own = {"run": "", "moments": moments, "live": False, "inline": [{"id": 0, **_packed(start)}]}
     return {**_frame(settings.dataset, settings.classes), **own}
@@ -52,7 +54,7 @@ def untrained(settings: Settings) -> dict | None:
 
 @lru_cache(maxsize=16)
 def _start(dataset: str, variant: str, classes: tuple[str, ...], shape: tuple) -> Snapshot:
-    settings = Settings(dataset, variant, DEFAULTS, classes, dict(shape))
+    settings = RunSpec(dataset, variant, DEFAULTS, classes, dict(shape))
     return take(settings.build(), _fixed_pictures(dataset, classes))
 
 
@@ -68,7 +70,7 @@ def _frame(dataset: str, classes: tuple[str, ...]) -> dict:
         "pictures": [pictures.data_uri(picture) for picture in fixed.images],
         "labels": fixed.labels.tolist(),
         "classes": list(classes),
-        "colours": [theme.class_colour(CLASSES[dataset].index(name)) for name in classes],
+        "colours": [theme.class_colour(DATASETS[dataset].classes.index(name)) for name in classes],
         "top": TOP,
     }
 
@@ -77,19 +79,19 @@ def _packed(snapshot: Snapshot) -> dict:
     return {"data": base64.b64encode(snapshot.data).decode(), "shapes": snapshot.shapes}
 
 
-def ready(settings: Settings) -> str:
+def ready(settings: RunSpec) -> str:
     """The head before a run: what would be trained on what."""
     source = SOURCES[settings.dataset]
-    parameters = size(settings.variant, len(settings.classes), tuple(settings.shape.items())).parameters
+    parameters = size(settings).parameters
     text = f"{parameters:,} parameters start at random and learn from "
-    share = len(settings.classes) / len(CLASSES[settings.dataset])
+    share = len(settings.classes) / len(DATASETS[settings.dataset].classes)
     text += f"{len(source.splits.train) * share:,.0f} pictures of {source.label}." if source.splits else source.label
     if source.error:
-        text = f"{source.label} {source.state}. Start tries once more; Shapes is built in."
+        text = f"{source.label} {source.state}. Start tries once more; {fallback().label} is built in."
     return head("Ready to train", text)
 
 
-def empty_charts(settings: Settings) -> str:
+def empty_charts(settings: RunSpec) -> str:
     """The frame that the run will fill, and how accurate the shipped model of the same data is."""
     shipped = [model for key in models.shipped() if models.dataset(model := models.find(key)) == settings.dataset]
     accuracies = [accuracy for model in shipped if (accuracy := models.accuracy(model)) is not None]
@@ -100,7 +102,7 @@ def empty_charts(settings: Settings) -> str:
 
 def panel(run: Run) -> str:
     """Headline, bar and figures of a run."""
-    what = f"{run.settings.title} on {LABELS[run.settings.dataset]}"
+    what = f"{run.settings.title} on {label(run.settings.dataset)}"
     progress, source = run.progress, SOURCES[run.settings.dataset]
     warning = alert(run.warning) if run.warning else ""
     if run.status == "queued":

@@ -1,0 +1,71 @@
+"""The model card: what a README.md says beside a model's weights."""
+
+from vit.data.registry import DATASETS
+from vit.model import ViT
+
+
+def card(model: ViT) -> str:
+    """The model card: Hub metadata, what the model is, how it was trained, how to load it.
+
+    The metadata have trained["test_accuracy"] where that was measured, else trained["validation_accuracy"].
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    trained = model.trained
+    dataset = trained.get("dataset", "unknown")
+    split = "test" if trained.get("test_accuracy") is not None else "validation"
+    accuracy = trained.get(f"{split}_accuracy")
+    hub_name = DATASETS[dataset].hub_name if dataset in DATASETS else None
+    results = accuracy is not None and EvalResult(
+        task_type="image-classification",
+        dataset_type=hub_name or dataset,
+        dataset_name=dataset,
+        dataset_split=split,
+        metric_type="accuracy",
+        metric_value=round(accuracy, 4),
+    )
+    data = ModelCardData(
+        model_name=f"ViT on {dataset}",
+        license="mit",
+        library_name="vit-live",
+        pipeline_tag="image-classification",
+        tags=["vision-transformer", "from-scratch"],
+        datasets=[hub_name] if hub_name else None,
+        metrics=["accuracy"],
+        eval_results=[results] if results else None,
+    )
+    architecture = "\n".join(f"| {key.replace('_', ' ')} | {_readable(value)} |" for key, value in model.config.items())
+    parameters = sum(p.numel() for p in model.parameters())
+    known = {key.replace("_", " "): _readable(value) for key, value in trained.items() if value is not None}
+    facts = "\n".join(f"| {key} | {value} |" for key, value in known.items())
+    return f"""---
+{data.to_yaml()}
+---
+
+# ViT on {dataset}
+
+A Vision Transformer with {parameters:,} parameters, trained from scratch.
+It tells {len(model.classes)} classes apart: {", ".join(model.classes)}.
+
+| architecture | |
+| --- | --- |
+{architecture}
+
+| trained | |
+| --- | --- |
+{facts}
+
+It has seen nothing but such images: of any other picture it still names one of its classes.
+
+```python
+from vit import ViT
+model = ViT.from_pretrained("path/to/this/folder")
+logits, maps = model(images, return_attention=True)  # images normalised with model.mean and model.std
+```
+"""
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
+    return f"{value:.4g}" if isinstance(value, float) else f"{value}"
