@@ -109,7 +109,7 @@ def region_shares(maps: Tensor, regions: Tensor, num_prefix_tokens: int) -> Tens
     """Share of the class token's attention to patches that falls on each region, in [0, 1].
 
     regions: (B, R, h, w), how much of each patch belongs to each region, in [0, 1]: `patch_coverage` of masks, or
-    one-hot labels of `probing.patch_regions`. Attention to prefix tokens is left out. Returns (B, L, heads, R);
+    one-hot labels of parts. Attention to prefix tokens is left out. Returns (B, L, heads, R);
     regions.mean((-2, -1)) are the shares of a head that doesn't look. Raises ValueError where shapes do not fit.
     """
     _check_maps(maps)
