@@ -124,7 +124,8 @@ def _covering(found: dict) -> str:
 Over {found["n"]} test images: points of the predicted class's probability that are lost when the brightest fifth of a
 map's patches is covered, and areas under that probability as patches are deleted (low is good) and inserted (high is
 good), brightest first. Covered with the data's mean color or with the picture blurred; ± is 1.96 standard
-errors over pictures, about a 95% interval from some hundred pictures on. A random fifth is the mean of 5 draws, in the same places for each picture."""
+errors over pictures, about a 95% interval from some hundred pictures on. A random fifth is the mean of 5 draws, in the
+same places for each picture."""
 
 
 def _heads(model: ViT, found: dict) -> str:
