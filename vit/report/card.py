@@ -51,7 +51,7 @@ def _sections(model: ViT, parts: dict[str, dict], folder: Path) -> str:
 {100 * high:.2f}%), one view each, from the stored weights ({size:.1f} MB). The mean over an image and its mirror
 image gives {100 * foreign["with_flips"]:.2f}%. One image takes {speed["latency"]:.1f} ms, with all attention maps
 {speed["latency_with_maps"]:.1f} ms (median of 50). All of it was measured in float32, with seed {SEED}, on
-{speed["device"]} ({speed["threads"]} threads, {speed["tflops"]:.2f} TFLOP/s in a 1024 x 1024 matmul; torch
+{speed["device"]} ({speed["tflops"]:.3f} TFLOP/s in a 1024 x 1024 matmul; torch
 {speed["torch"]}) by
 
 ```sh
@@ -123,8 +123,9 @@ def _covering(found: dict) -> str:
 
 Over {found["n"]} test images: points of the predicted class's probability that are lost when the brightest fifth of a
 map's patches is covered, and areas under that probability as patches are deleted (low is good) and inserted (high is
-good), brightest first. Covered with the data's mean color or with the picture blurred; ± is the 95% interval over
-pictures. A random fifth is the mean of 5 draws, in the same places for each picture."""
+good), brightest first. Covered with the data's mean color or with the picture blurred; ± is 1.96 standard
+errors over pictures, about a 95% interval from some hundred pictures on. A random fifth is the mean of 5 draws, in the
+same places for each picture."""
 
 
 def _heads(model: ViT, found: dict) -> str:

@@ -145,8 +145,8 @@ def _foreign(material: Material, tell: Callable[[float], object]) -> dict:
 
 
 def _covering(material: Material, tell: Callable[[float], object]) -> dict:
-    """Per fill and map: what its brightest fifth costs the predicted class, and areas; each a mean and the half width
-    of its 95% interval over pictures."""
+    """Per fill and map: what its brightest fifth costs the predicted class, and areas; each a mean and 1.96 standard
+    errors over pictures."""
     model, test = material.model, material.splits.test
     chosen = _order(material)[: material.pictures]
     found = {fill: {"cost": [], "deletion": [], "insertion": []} for fill in FILLS}
