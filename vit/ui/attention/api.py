@@ -13,13 +13,17 @@ from vit.live import models
 from vit.model import ViT
 from vit.ui import pictures
 from vit.ui.attention import view as explorer
+from vit.ui.checks import checked
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Look
 
 MODEL = "model: a checkpoint's name, the id of a finished run, or '' for the default."
 
 
-def attention(image: str, model: str, layer: float, head: float, query: str = "", mode: str = "heads") -> tuple:
+@checked
+def attention(
+    image: str | None, model: str | None, layer: float, head: float, query: str = "", mode: str = "heads"
+) -> tuple:
     """A token's attention to each patch, as numbers and as the figure input / attention / overlay."""
     seen = _look(image, model)
     depth, heads = seen.maps.shape[1:3]
@@ -38,7 +42,8 @@ def attention(image: str, model: str, layer: float, head: float, query: str = ""
     return {"layer": layer, "head": head, "query": query, "mode": mode, "grid": grid.tolist()}, _png(figure)
 
 
-def attention_statistics(image: str, model: str) -> dict:
+@checked
+def attention_statistics(image: str | None, model: str | None) -> dict:
     """Every head's numbers as rows of layers, what uniform attention has, and first against last third of layers."""
     seen = _look(image, model)
     objects, region = explorer.object_of(seen)
@@ -58,7 +63,8 @@ def attention_statistics(image: str, model: str) -> dict:
     }
 
 
-def relevance(image: str, model: str, class_name: str) -> tuple[dict, Image.Image]:
+@checked
+def relevance(image: str | None, model: str | None, class_name: str) -> tuple[dict, Image.Image]:
     """How much each patch speaks for a class, as numbers and as a figure. Chefer et al. 2021."""
     seen = _look(image, model)
     if class_name not in seen.model.classes:
@@ -70,7 +76,8 @@ def relevance(image: str, model: str, class_name: str) -> tuple[dict, Image.Imag
     return {"class": class_name, "grid": grid.tolist()}, _png(figure)
 
 
-def logit_lens(image: str, model: str) -> dict:
+@checked
+def logit_lens(image: str | None, model: str | None) -> dict:
     """What the classifier would say after the embedding and each layer, of the class token and of each patch."""
     seen = _look(image, model)
     cls, patches = probing.logit_lens(seen.model, seen.model.normalize(seen.pixels)[None])
@@ -82,13 +89,15 @@ def logit_lens(image: str, model: str) -> dict:
     }
 
 
-def position_similarity(model: str) -> list:
+@checked
+def position_similarity(model: str | None) -> list:
     """Cosine of each patch's position embedding with every other's: grids of grids, (h, w, h, w)."""
     vit = _model(model)
     return probing.position_similarity(vit).unflatten(0, tuple(vit.grid_size)).tolist()
 
 
-def without_heads(image: str, model: str, off: str) -> dict[str, float]:
+@checked
+def without_heads(image: str | None, model: str | None, off: str) -> dict[str, float]:
     """The probability of each class with some heads switched off, given as layer.head pairs from 1: "1.2, 3.1"."""
     seen = _look(image, model)
     mask = torch.ones(len(seen.model.blocks), seen.model.num_heads)
@@ -155,13 +164,13 @@ def name(function, inputs, outputs, description: str) -> None:
     gr.Button().click(function, inputs, outputs, api_name=function.__name__, api_description=description)
 
 
-def _look(image: str, model: str) -> Look:
+def _look(image: str | None, model: str | None) -> Look:
     if not image:
         raise BadInput("There is no picture; send one as the first argument.")
     return pictures.look(model or models.default(), ("upload", image))
 
 
-def _model(key: str) -> ViT:
+def _model(key: str | None) -> ViT:
     try:
         return models.find(key or models.default())
     except ValueError as error:
@@ -173,7 +182,7 @@ def _whole(value: object, what: str, low: int, high: int, more: str = "") -> int
         number = float(value)
     except (TypeError, ValueError):
         number = float("nan")
-    if number != number or number != int(number) or not low <= number <= high:
+    if not number.is_integer() or not low <= number <= high:
         raise BadInput(f"This model has {what}s {max(low, 1)} to {high}, got {value}; choose one of them{more}.")
     return int(number)
 

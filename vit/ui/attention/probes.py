@@ -7,6 +7,7 @@ import base64
 import io
 from collections.abc import Callable
 
+import matplotlib
 import numpy as np
 import torch
 
@@ -15,6 +16,7 @@ from vit.interpret import probing
 from vit.live import models
 from vit.ui import pictures
 from vit.ui.attention import view as explorer
+from vit.ui.checks import check, shortened, whole
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Look
 
@@ -27,11 +29,12 @@ def answer(probe: Callable[[Look, dict], dict]) -> Callable[[dict], dict]:
 
     def ask(question):
         try:
-            return probe(pictures.look(*explorer.recall(str(question.get("token")))), question)
+            return probe(
+                pictures.look(*explorer.recall(check("token", check("question", question, dict).get("token"), str))),
+                question,
+            )
         except BadInput as error:
             return {"error": error.sentence}
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            return {"error": f"That can't be computed: {error}"}
 
     ask.__name__, ask.__doc__ = probe.__name__, probe.__doc__  # by this name the page calls it
     return ask
@@ -41,7 +44,12 @@ def answer(probe: Callable[[Look, dict], dict]) -> Callable[[dict], dict]:
 def without_heads(seen: Look, question: dict) -> dict:
     """Probabilities of all classes with heads off. off: [[layer, head], ...] from 0."""
     mask = torch.ones(len(seen.model.blocks), seen.model.num_heads)
-    for layer, head in question["off"]:
+    for pair in check("off", question.get("off"), list[list[int]]):
+        if len(pair) != 2:
+            raise BadInput(
+                f"off must be pairs [layer, head] from 0, got {shortened(pair)}; send two numbers for each head."
+            )
+        layer, head = (whole(name, i, 0, n - 1) for name, i, n in zip(("layer", "head"), pair, mask.shape))
         mask[layer, head] = 0
     with torch.inference_mode():
         probabilities = seen.model.probabilities(seen.model(_images(seen), head_mask=mask)[0])
@@ -51,7 +59,10 @@ def without_heads(seen: Look, question: dict) -> dict:
 @answer
 def relevance(seen: Look, question: dict) -> dict:
     """How much each patch speaks for each of the classes: rows of (h*w). classes: indices."""
-    classes = [int(c) for c in question["classes"]][:20]
+    asked = check("classes", question.get("classes"), list[int])[:20]
+    if not asked:
+        raise BadInput("classes must name at least one class, got []; send indices from 0.")
+    classes = [whole("class", c, 0, len(seen.model.classes) - 1) for c in asked]
     grids = probing.relevance(seen.model, _images(seen), classes)[0]
     return {"classes": classes, "grids": [grid.flatten().tolist() for grid in grids]}
 
@@ -90,23 +101,32 @@ def export(seen: Look, question: dict) -> dict:
     """A file of the view: the figure as PNG, SVG or PDF, or all raw maps and numbers as .npz."""
     _, picture = explorer.recall(question["token"])
     stem = f"attention-{models.name(seen.model)}" + ("" if picture[0] == "upload" else f"-{picture[0]}-{picture[1]}")
-    if question["format"] == "npz":
+    format = check("format", question.get("format"), str)
+    if format == "npz":
         return _file(f"{stem}.npz", arrays(seen))
-    if question["format"] not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(FORMATS)} or npz.")
+    if format not in FORMATS:
+        raise BadInput(
+            f"format must be one of {', '.join(FORMATS)} or npz, got {shortened(format)}; choose one of them."
+        )
     h, w = seen.model.grid_size
-    grid = np.asarray(question["grid"], dtype=np.float32).reshape(h, w)
+    cells = [cell for row in _grid(question.get("grid")) for cell in row]
+    if len(cells) != h * w:
+        raise BadInput(f"grid must have {h} x {w} numbers, got {len(cells)}; send one for each patch.")
+    grid = np.asarray(cells, dtype=np.float32).reshape(h, w)
+    colormap = check("colormap", question.get("colormap"), str)
+    if colormap not in matplotlib.colormaps:
+        raise BadInput(f"There is no colormap {shortened(colormap)}; choose one of matplotlib's, such as 'viridis'.")
     picture = seen.pixels.permute(1, 2, 0).numpy()
     figure = attention_figure(
         picture,
         grid,
-        str(question["title"])[:200],
-        float(question["top"]),
-        colormap=str(question["colormap"]),
-        name=str(question["name"])[:80],
-        opacity=min(1.0, max(0.0, float(question.get("opacity", 0.6)))),
+        check("title", question.get("title"), str)[:200],
+        float(check("top", question.get("top"), float)),
+        colormap=colormap,
+        name=check("name", question.get("name"), str)[:80],
+        opacity=min(1.0, max(0.0, check("opacity", question.get("opacity", 0.6), float))),
     )
-    return _file(f"{stem}.{question['format']}", figure_bytes(figure, question["format"]))
+    return _file(f"{stem}.{format}", figure_bytes(figure, format))
 
 
 def arrays(seen: Look) -> bytes:
@@ -133,6 +153,12 @@ def figure_bytes(figure, format: str) -> bytes:
 
 def _file(name: str, content: bytes) -> dict:
     return {"name": name, "content": base64.b64encode(content).decode()}
+
+
+def _grid(given: object) -> list[list[float]]:
+    """Rows of numbers, or all of them in one row."""
+    rows = check("grid", given, list)
+    return check("grid", rows if rows and isinstance(rows[0], list) else [rows], list[list[float]])
 
 
 def _images(seen: Look) -> torch.Tensor:
