@@ -85,7 +85,7 @@ def test_no_endpoint_takes_a_run_id_that_is_no_text(wrong):
 
 @pytest.mark.parametrize("owned", [None, 5, [], "abc", {"run": None}])
 def test_what_a_browser_claims_to_own_is_checked(owned):
-    with pytest.raises(BadInput, match="owned must be|must be a text"):
+    with pytest.raises(BadInput, match=r"owned must be|must be a text"):
         steering.stop_run("run", owned)
 
 
