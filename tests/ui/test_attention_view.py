@@ -169,10 +169,10 @@ def test_probes_answer_for_every_class_layer_and_patch(asked):
 
 def test_mistakes_come_back_as_words(asked):
     ask, _ = asked
-    assert "classes" in ask(probes.relevance, classes=[99])["error"]
-    assert "can't be computed" in ask(probes.without_heads, off=[[9, 9]])["error"]
+    assert "class must be a whole number from 0 to 9" in ask(probes.relevance, classes=[99])["error"]
+    assert "layer must be a whole number from 0" in ask(probes.without_heads, off=[[9, 9]])["error"]
     assert "png, svg, pdf" in ask(probes.export, format="exe")["error"]
-    assert "can't be computed" in ask(probes.export, format="png", grid=[1, 2])["error"]
+    assert "numbers, got 2; send one for each patch" in ask(probes.export, format="png", grid=[1, 2])["error"]
 
 
 @pytest.mark.parametrize(("kind", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])

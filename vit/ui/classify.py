@@ -8,6 +8,7 @@ import gradio as gr
 from vit.live import models
 from vit.ui import analysis, pictures, theme
 from vit.ui.analysis import Look
+from vit.ui.checks import checked
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Picker
 
@@ -19,7 +20,8 @@ class Tab(NamedTuple):
     result: gr.HTML
 
 
-def classify(image: str, model: str) -> dict[str, float]:
+@checked
+def classify(image: str | None, model: str | None) -> dict[str, float]:
     """Names what is in a picture: the probability of each class, for a file and a model's name or a run's id."""
     if not image:
         raise BadInput("There is no picture; send one as the first argument.")

@@ -19,6 +19,7 @@ from vit.live.models import Known
 from vit.ui import analysis, classify, pictures, scripts, theme
 from vit.ui.attention import tab as attention
 from vit.ui.attention.view import payload
+from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput, warn
 from vit.ui.pictures import Picker, Picture
 from vit.ui.train import outcome
@@ -112,6 +113,7 @@ class Page(NamedTuple):
         data = opened.success(watch_data, None, self.notice, **QUIET)
         data.success(training.settle, {*training.form.values(), training.run_id}, training.settled, **QUIET)
 
+    @checked
     def open(self, owned: dict[str, str], request: gr.Request) -> dict:
         """What a visitor meets: a model, a picture, both drawn, and the Train tab ready or on the address's run."""
         run_id = request.query_params.get("run") or train.own_run(owned)
@@ -149,21 +151,25 @@ class Page(NamedTuple):
             result, view = classify.draw(seen), payload(seen, key, picture)
         return {self.picture: picture, self.classifying.result: result, self.attending.view: view}
 
+    @checked
     def pick(self, key: str | None, event: gr.EventData) -> dict:
         """A click in a gallery."""
-        picture = pictures.named(event.picture)
+        picture = pictures.named(check("picture", getattr(event, "picture", None), str))
         if picture is None or not pictures.exists(picture):
             raise BadInput("This picture is not here any more; choose another.")
         return self.draw(key, picture)
 
+    @checked
     def turn_page(self, key: str | None, number: int, known: Known) -> dict:
         return self.show(key, number + 1, None, known)
 
+    @checked
     def upload(self, key: str | None, path: str) -> dict:
         return self.draw(key, ("upload", path))
 
+    @checked
     def adopt(
-        self, run_id: str, owned: dict[str, str], key: str | None, number: int, picture: Picture, known: Known
+        self, run_id: str, owned: dict[str, str], key: str | None, number: int, picture: Picture | None, known: Known
     ) -> dict:
         """Makes a run's model the chosen one everywhere, if it left one; else that stays the chosen one."""
         if models.ended(run_id):

@@ -14,13 +14,21 @@ from vit.live import models
 from vit.model import ViT
 from vit.ui import analysis
 from vit.ui.analysis import Look
+from vit.ui.checks import checked, shortened
 from vit.ui.errors import BadInput
 
 MODEL = "model: a checkpoint's name, the id of a finished run, or '' for the default."
 
 
+@checked
 def attention(
-    image: str, model: str, layer: float, head: float, query: str = "", mode: str = "heads", figure: bool = False
+    image: str | None,
+    model: str | None,
+    layer: float,
+    head: float,
+    query: str = "",
+    mode: str = "heads",
+    figure: bool = False,
 ) -> tuple[dict, Image.Image | None]:
     """A token's attention to each patch, as numbers; and as the figure input / attention / overlay, if asked for."""
     seen = _look(image, model)
@@ -38,12 +46,16 @@ def attention(
     return numbers, _figure(seen, grid, title, asked) if figure else None
 
 
-def attention_statistics(image: str, model: str) -> dict:
+@checked
+def attention_statistics(image: str | None, model: str | None) -> dict:
     """Every head's numbers as rows of layers, what uniform attention has, and first against last third of layers."""
     return _look(image, model).analysis.report()
 
 
-def relevance(image: str, model: str, class_name: str, figure: bool = False) -> tuple[dict, Image.Image | None]:
+@checked
+def relevance(
+    image: str | None, model: str | None, class_name: str, figure: bool = False
+) -> tuple[dict, Image.Image | None]:
     """How much each patch speaks for a class (Chefer et al. 2021), as numbers; and as a figure, if asked for."""
     seen = _look(image, model)
     if class_name not in seen.model.classes:
@@ -55,21 +67,20 @@ def relevance(image: str, model: str, class_name: str, figure: bool = False) -> 
     return {"class": class_name, "grid": grid.tolist(), **said}, _figure(seen, grid, title, name) if figure else None
 
 
-def cover(image: str, model: str, grid: list) -> dict:
+@checked
+def cover(image: str | None, model: str | None, grid: list[list[float]]) -> dict:
     """Points of the likeliest class's probability that covering the brightest fifth of a map's patches costs."""
     seen = _look(image, model)
     h, w = seen.model.grid_size
-    try:
-        weights = torch.tensor(grid, dtype=torch.float32).view(1, 1, h * w)
-        found = covering.points(
-            seen.model, seen.model.normalize(seen.pixels)[None], weights, int(seen.probabilities.argmax())
-        )
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise BadInput(f"A map is {h} rows of {w} finite numbers; this one is not ({error}).") from error
+    if [len(row) for row in grid] != [w] * h:
+        raise BadInput(f"grid must be {h} rows of {w} numbers, got {shortened(grid)}; send one number for each patch.")
+    weights = torch.tensor(grid, dtype=torch.float32).view(1, 1, h * w)
+    found = covering.points(seen.model, seen.analysis.images, weights, int(seen.probabilities.argmax()))
     return {**found, "class": seen.model.classes[found["class"]]}
 
 
-def logit_lens(image: str, model: str) -> dict:
+@checked
+def logit_lens(image: str | None, model: str | None) -> dict:
     """What the classifier would say after each layer, of the class token and of each patch."""
     seen = _look(image, model)
     cls, patches = seen.analysis.lens
@@ -81,18 +92,18 @@ def logit_lens(image: str, model: str) -> dict:
     }
 
 
-def position_similarity(model: str) -> list:
+@checked
+def position_similarity(model: str | None) -> list:
     """Cosine of each patch's position embedding with every other's: grids of grids, (h, w, h, w)."""
     vit = _model(model)
     return probing.position_similarity(vit).unflatten(0, tuple(vit.grid_size)).tolist()
 
 
-def without_heads(image: str, model: str, off: str) -> dict[str, float]:
+@checked
+def without_heads(image: str | None, model: str | None, off: str) -> dict[str, float]:
     """The probability of each class with some heads switched off, given as layer.head pairs from 1: "1.2, 3.1"."""
     seen = _look(image, model)
     depth, heads = seen.analysis.maps.shape[1:3]
-    if not isinstance(off, str):
-        raise BadInput(f"off must be text with layer.head pairs such as '1.2, 3.1', got {off!r}.")
     pairs = []
     for pair in off.replace(",", " ").split():
         layer, _, head = pair.partition(".")
@@ -165,13 +176,13 @@ def name(function, inputs, outputs, description: str) -> None:
     gr.Button().click(function, inputs, outputs, api_name=function.__name__, api_description=description)
 
 
-def _look(image: str, model: str) -> Look:
+def _look(image: str | None, model: str | None) -> Look:
     if not image:
         raise BadInput("There is no picture; send one as the first argument.")
     return analysis.look(model or models.default(), ("upload", image))
 
 
-def _model(key: str) -> ViT:
+def _model(key: str | None) -> ViT:
     try:
         return models.find(key or models.default())
     except ValueError as error:

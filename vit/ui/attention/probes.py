@@ -7,6 +7,7 @@ import base64
 import io
 from collections.abc import Callable
 
+import matplotlib
 import numpy as np
 import torch
 
@@ -17,6 +18,7 @@ from vit.live import models
 from vit.ui import analysis, pictures
 from vit.ui.analysis import Look
 from vit.ui.attention import view as explorer
+from vit.ui.checks import check, shortened, whole
 from vit.ui.errors import BadInput
 
 FORMATS = ("png", "svg", "pdf")
@@ -28,11 +30,12 @@ def answer(probe: Callable[[Look, dict], dict]) -> Callable[[dict], dict]:
 
     def ask(question):
         try:
-            return probe(analysis.look(*explorer.recall(str(question.get("token")))), question)
+            return probe(
+                analysis.look(*explorer.recall(check("token", check("question", question, dict).get("token"), str))),
+                question,
+            )
         except BadInput as error:
             return {"error": error.sentence}
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
-            return {"error": f"That can't be computed: {error}"}
 
     ask.__name__, ask.__doc__ = probe.__name__, probe.__doc__  # by this name the page calls it
     return ask
@@ -41,14 +44,23 @@ def answer(probe: Callable[[Look, dict], dict]) -> Callable[[dict], dict]:
 @answer
 def without_heads(seen: Look, question: dict) -> dict:
     """Probabilities of all classes with heads off. off: [[layer, head], ...] from 0."""
-    probabilities = seen.analysis.without_heads((int(layer), int(head)) for layer, head in question["off"])
-    return {"probabilities": probabilities.tolist()}
+    pairs, shape = check("off", question.get("off"), list[list[int]]), seen.analysis.maps.shape[1:3]
+    for pair in pairs:
+        if len(pair) != 2:
+            raise BadInput(
+                f"off must be pairs [layer, head] from 0, got {shortened(pair)}; send two numbers for each head."
+            )
+    off = [[whole(name, i, 0, n - 1) for name, i, n in zip(("layer", "head"), pair, shape)] for pair in pairs]
+    return {"probabilities": seen.analysis.without_heads(off).tolist()}
 
 
 @answer
 def relevance(seen: Look, question: dict) -> dict:
     """How much each patch speaks for each of the classes: rows of (h*w), and a sentence. classes: indices."""
-    classes = [int(c) for c in question["classes"]][:20]
+    asked = check("classes", question.get("classes"), list[int])[:20]
+    if not asked:
+        raise BadInput("classes must name at least one class, got []; send indices from 0.")
+    classes = [whole("class", c, 0, len(seen.model.classes) - 1) for c in asked]
     grids = seen.analysis.relevance(classes)
     return {
         "classes": classes,
@@ -61,10 +73,9 @@ def relevance(seen: Look, question: dict) -> dict:
 def cover(seen: Look, question: dict) -> dict:
     """Points of a class's probability that covering a map's brightest fifth of patches costs, and what random fifths
     cost. grid: the map's weights, (h*w). class: an index, the likeliest if not given."""
-    chosen = int(question.get("class", seen.probabilities.argmax()))
-    if not 0 <= chosen < len(seen.model.classes):
-        raise ValueError(f"class must be 0 to {len(seen.model.classes) - 1}, got {chosen}.")
-    grid = torch.tensor(question["grid"], dtype=torch.float32).view(1, 1, -1)
+    likeliest = int(seen.probabilities.argmax())
+    chosen = whole("class", question.get("class", likeliest), 0, len(seen.model.classes) - 1)
+    grid = torch.tensor(_grid(question.get("grid"), seen), dtype=torch.float32).view(1, 1, -1)
     return covering.points(seen.model, seen.analysis.images, grid, chosen)
 
 
@@ -102,23 +113,31 @@ def export(seen: Look, question: dict) -> dict:
     """A file of the view: the figure as PNG, SVG or PDF, or all raw maps and numbers as .npz."""
     _, picture = explorer.recall(question["token"])
     stem = f"attention-{models.name(seen.model)}" + ("" if picture[0] == "upload" else f"-{picture[0]}-{picture[1]}")
-    if question["format"] == "npz":
+    format = check("format", question.get("format"), str)
+    if format == "npz":
         return _file(f"{stem}.npz", arrays(seen))
-    if question["format"] not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(FORMATS)} or npz.")
+    if format not in FORMATS:
+        raise BadInput(
+            f"format must be one of {', '.join(FORMATS)} or npz, got {shortened(format)}; choose one of them."
+        )
     h, w = seen.model.grid_size
-    grid = np.asarray(question["grid"], dtype=np.float32).reshape(h, w)
-    picture = seen.pixels.permute(1, 2, 0).numpy()
+    grid = np.asarray(_grid(question.get("grid"), seen), dtype=np.float32).reshape(h, w)
+    colormap = check("colormap", question.get("colormap"), str)
+    if colormap not in matplotlib.colormaps:
+        raise BadInput(f"There is no colormap {shortened(colormap)}; choose one of matplotlib's, such as 'viridis'.")
+    top = check("top", question.get("top"), float)
+    if top <= 0:
+        raise BadInput(f"top must be above 0, got {shortened(top)}; it is the weight at the top of the color scale.")
     figure = attention_figure(
-        picture,
+        seen.pixels.permute(1, 2, 0).numpy(),
         grid,
-        str(question["title"])[:200],
-        float(question["top"]),
-        colormap=str(question["colormap"]),
-        name=str(question["name"])[:80],
-        opacity=min(1.0, max(0.0, float(question.get("opacity", 0.6)))),
+        check("title", question.get("title"), str)[:200],
+        float(top),
+        colormap=colormap,
+        name=check("name", question.get("name"), str)[:80],
+        opacity=min(1.0, max(0.0, check("opacity", question.get("opacity", 0.6), float))),
     )
-    return _file(f"{stem}.{question['format']}", figure_bytes(figure, question["format"]))
+    return _file(f"{stem}.{format}", figure_bytes(figure, format))
 
 
 def arrays(seen: Look) -> bytes:
@@ -145,6 +164,18 @@ def figure_bytes(figure, format: str) -> bytes:
 
 def _file(name: str, content: bytes) -> dict:
     return {"name": name, "content": base64.b64encode(content).decode()}
+
+
+def _grid(rows: object, seen: Look) -> list[float]:
+    """A number for each patch, sent as rows or all in one. Raises BadInput."""
+    rows = check("grid", rows, list)
+    rows = check("grid", rows if rows and isinstance(rows[0], list) else [rows], list[list[float]])
+    cells, (h, w) = [cell for row in rows for cell in row], seen.model.grid_size
+    if len(cells) != h * w:
+        raise BadInput(f"grid must have {h} x {w} numbers, got {len(cells)}; send one for each patch.")
+    if min(cells) < 0:
+        raise BadInput(f"grid must have weights of 0 or more, got {shortened(min(cells))}; send a map's own.")
+    return cells
 
 
 PROBES = [without_heads, relevance, cover, lens, weights, export]

@@ -14,13 +14,15 @@ from vit.live import models
 from vit.live.datasets import SOURCES
 from vit.model import ViT
 from vit.ui import pictures
+from vit.ui.checks import checked
 from vit.ui.errors import BadInput
 
 MAX_PICTURES = 1000
 BATCH = 20
 
 
-def head_importance(model: str, pictures: float) -> Iterator[dict]:
+@checked
+def head_importance(model: str | None, pictures: float) -> Iterator[dict]:
     """What switching off each head alone costs the true class's probability, over that many test pictures."""
     for found in _importance(model, pictures):
         low, high = found.interval
@@ -28,7 +30,8 @@ def head_importance(model: str, pictures: float) -> Iterator[dict]:
         yield {"done": found.done, "n": found.n} | {name: _listed(values) for name, values in numbers.items()}
 
 
-def head_regions(model: str, pictures: float) -> Iterator[dict]:
+@checked
+def head_regions(model: str | None, pictures: float) -> Iterator[dict]:
     """Which head's class token favours which region, over that many test pictures; examples index the test set."""
     vit, dataset, places = _material(model, pictures)
     for found in heads.head_regions(vit, dataset, BATCH):
@@ -39,12 +42,14 @@ def head_regions(model: str, pictures: float) -> Iterator[dict]:
         yield {"done": found.done, "n": found.n, "ranked": rows}
 
 
-def show_importance(model: str, pictures: float) -> Iterator[str]:
+@checked
+def show_importance(model: str | None, pictures: float) -> Iterator[str]:
     for found in _importance(model, pictures):
         yield _progress(found.done, found.n, int(pictures)) + (importance_table(found) if found.n > 1 else "")
 
 
-def show_regions(model: str, pictures: float) -> Iterator[str]:
+@checked
+def show_regions(model: str | None, pictures: float) -> Iterator[str]:
     vit, dataset, _ = _material(model, pictures)
     for found in heads.head_regions(vit, dataset, BATCH):
         yield _progress(found.done, found.n, int(pictures)) + regions_table(found, dataset)

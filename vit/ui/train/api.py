@@ -7,6 +7,7 @@ import gradio as gr
 from vit.live import runs, settings
 from vit.live.datasets import SOURCES
 from vit.live.run import Run
+from vit.ui.checks import checked
 from vit.ui.errors import BadInput
 from vit.ui.train import view as train_view
 
@@ -52,6 +53,7 @@ def start_training(
     return {"run_id": run.id, "owner_token": run.owner, "command": run.settings.command}
 
 
+@checked
 def training_status(run_id: str) -> dict:
     """Where a run stands, and its curve so far; the id also names its model once it has ended."""
     run = found(run_id, watching=True)
@@ -74,26 +76,31 @@ def training_status(run_id: str) -> dict:
     }
 
 
+@checked
 def stop_training(run_id: str, owner_token: str) -> dict:
     """Ends a run after the step under way and keeps what it learned; takes the token that start returned."""
     return {"run_id": steered(runs.stop, run_id, owner_token).id, "stopping": True}
 
 
+@checked
 def pause_training(run_id: str, owner_token: str) -> dict:
     """Halts a run after the step under way; takes the token that start returned."""
     return {"run_id": steered(runs.pause, run_id, owner_token).id, "paused": True}
 
 
+@checked
 def resume_training(run_id: str, owner_token: str) -> dict:
     """Lets a paused run go on; takes the token that start returned."""
     return {"run_id": steered(runs.resume, run_id, owner_token).id, "paused": False}
 
 
+@checked
 def set_learning_rate(run_id: str, owner_token: str, learning_rate: float) -> dict:
     """Changes the peak learning rate from the next step on; takes the token that start returned."""
     return {"run_id": steered(runs.set_lr, run_id, owner_token, learning_rate).id, "learning_rate": learning_rate}
 
 
+@checked
 def snapshot(run_id: str, step: float) -> dict:
     """The fixed pictures at the last snapshot up to a step: probabilities and the class token's attention.
 

@@ -9,6 +9,7 @@ from vit.data.registry import label
 from vit.live import runs, settings
 from vit.live.run import Run
 from vit.ui import pictures
+from vit.ui.checks import checked
 from vit.ui.errors import BadInput, alert
 from vit.ui.train.api import found, steered
 
@@ -78,15 +79,18 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Steering:
     return Steering(column, pause, stop, lr, lr_note, what)
 
 
+@checked
 def toggle_pause(run_id: str, owned: Owned) -> None:
     run = found(run_id)
     steered(runs.resume if run.pausing else runs.pause, run_id, owned.get(run_id, ""))
 
 
+@checked
 def stop_run(run_id: str, owned: Owned) -> None:
     steered(runs.stop, run_id, owned.get(run_id, ""))
 
 
+@checked
 def change_lr(run_id: str, owned: Owned, lr: float) -> str:
     """What came of it, beside the field."""
     try:

@@ -16,6 +16,7 @@ from vit.live.run import Run
 from vit.training.config import RunSpec
 from vit.training.setting import WrongSetting
 from vit.ui import pictures
+from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput
 from vit.ui.train import api as train_api
 from vit.ui.train import form as train_form
@@ -81,10 +82,11 @@ class Tab(NamedTuple):
     def begin(self, given: dict) -> dict:
         """Start: the run's id for this page, its owner's token for this browser. Raises BadInput."""
         try:
+            kept = check("owned", given[self.owned], Owned)
             run = runs.start(settings.read(train_form.values(self.form, given)))
         except (ValueError, OverflowError) as error:
             raise BadInput(error) from error
-        owned = {**given[self.owned], run.id: run.owner}
+        owned = {**kept, run.id: run.owner}
         return {self.run_id: run.id, self.owned: dict(list(owned.items())[-runs.KEEP_RUNS :])}
 
     def settle(self, given: dict) -> dict:
@@ -102,7 +104,7 @@ class Tab(NamedTuple):
 
     def changed(self, given: dict) -> dict:
         """Figures for the form as it is now, unless a run is on show."""
-        run = runs.RUNS.get(given[self.run_id])
+        run = runs.RUNS.get(check("run_id", given[self.run_id], str))
         return gr.skip() if run and run.live else self._of_form(train_form.values(self.form, given))
 
     def _of_form(self, values: dict) -> dict:
@@ -118,6 +120,7 @@ class Tab(NamedTuple):
             self.forming: train_view.untrained(chosen),
         }
 
+    @checked
     async def watch(self, run_id: str, owned: Owned) -> AsyncIterator[dict]:
         """What changed of a run, until it ends; it only reads, and keeps the run alive."""
         seen = seen_moment = seen_mode = None

@@ -18,7 +18,8 @@ from vit.live.snapshots import TOP, Moment, Snapshot, probe, take
 from vit.training.config import RunSpec
 from vit.ui import pictures, theme
 from vit.ui.charts import clock
-from vit.ui.errors import alert
+from vit.ui.checks import check
+from vit.ui.errors import BadInput, alert
 from vit.ui.train import curves
 
 
@@ -38,8 +39,14 @@ def forming(run: Run) -> dict:
 
 def fetch(wanted: list) -> list[dict]:
     """[run's id, moments' ids] -> those of them that are kept; the page's script asks."""
-    run_id, ids = wanted
-    return [{"id": moment.id, **_packed(moment.snapshot)} for moment in runs.find(run_id).album.get(ids)]
+    if len(check("wanted", wanted, list)) != 2:
+        raise BadInput(f"wanted must be a run's id and its moments' ids, got {len(wanted)} values; send these two.")
+    run_id, ids = check("wanted[0]", wanted[0], str), check("wanted[1]", wanted[1], list[int])
+    try:
+        run = runs.find(run_id)
+    except ValueError as error:
+        raise BadInput(error) from error
+    return [{"id": moment.id, **_packed(moment.snapshot)} for moment in run.album.get(ids)]
 
 
 def untrained(settings: RunSpec) -> dict | None:
