@@ -8,6 +8,7 @@ from vit.data import Splits
 from vit.live import runs, settings, storage
 from vit.live.datasets import SOURCES
 from vit.live.run import Run, changed
+from vit.live.visitors import Visitor
 
 TINY = {"dataset": "shapes", "model": "vit_live_patch", "minutes": 1, "batch_size": 8, "embed_dim": 24, "depth": 1}
 
@@ -29,8 +30,8 @@ def registry(monkeypatch, tmp_path, shapes):
     until(lambda: not any(run.live for run in runs.RUNS.values()))
 
 
-def start(**changes) -> Run:
-    return runs.start(settings.read({**TINY, **changes}))
+def start(visitor: Visitor | None = None, **changes) -> Run:
+    return runs.start(settings.read({**TINY, **changes}), visitor)
 
 
 def until(condition) -> None:

@@ -5,6 +5,7 @@ import pytest
 from tests.live.conftest import start, steps, stopped, until
 from vit.live import models, runs
 from vit.live.datasets import SOURCES, Source
+from vit.live.visitors import Visitor, address_of
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -80,3 +81,35 @@ def test_a_long_pause_ends_when_somebody_waits():
 def test_an_unknown_run_is_named_as_such(name):
     with pytest.raises(ValueError, match="no such run"):
         runs.find(name)
+
+
+def test_a_browser_has_one_run_that_trains_and_one_that_waits():
+    mine = Visitor()
+    for _ in range(2):
+        run = start(visitor=mine)
+        mine = Visitor({**mine.owned, run.id: run.owner})
+    with pytest.raises(ValueError, match=r"This browser has 2 runs.*stop one"):
+        start(visitor=mine)
+    forged = Visitor(dict.fromkeys(mine.owned, "guessed"))
+    assert start(visitor=forged).live, "somebody else's runs count for nobody else"
+    runs.stop(run.id, run.owner)
+    until(lambda: not run.live)
+    assert start(visitor=mine).live
+
+
+def test_no_address_takes_more_than_half_of_the_places(monkeypatch):
+    monkeypatch.setattr(runs, "MAX_QUEUE", 3)
+    for _ in range(2):
+        start(visitor=Visitor(address="203.0.113.7"))
+    with pytest.raises(ValueError, match=r"From your address 2 runs.*4 places"):
+        start(visitor=Visitor(address="203.0.113.7"))
+    assert start(visitor=Visitor(address="203.0.113.8")).live
+
+
+def test_thirty_phones_behind_a_proxy_or_a_tunnel_are_thirty():
+    assert address_of("203.0.113.7", {}) == "203.0.113.7"
+    assert address_of("192.168.1.20", {}) == "192.168.1.20", "in a network of one's own each phone has its own"
+    for host, headers in (("10.0.0.1", {"x-forwarded-for": "203.0.113.7"}), ("127.0.0.1", {}), ("::1", {}), (None, {})):
+        assert address_of(host, headers) is None
+    behind = [start(visitor=Visitor(address=None)) for _ in range(runs.MAX_RUNS + runs.MAX_QUEUE)]
+    assert all(run.live for run in behind)

@@ -40,6 +40,7 @@ class Run:
     settings: RunSpec
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     owner: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    address: str | None = field(default=None, repr=False)  # of who started it, where it is one person's
     status: str = "queued"
     message: str = ""
     warning: str = ""

@@ -19,6 +19,7 @@ from vit.live import storage, zerogpu
 from vit.live.datasets import SOURCES
 from vit.live.run import UNWATCHED_MINUTES, Run, changed
 from vit.live.settings import check_lr
+from vit.live.visitors import Visitor, check_share
 from vit.live.worker import Frame, begin
 from vit.live.zerogpu import LONGEST_PAUSE, ON_ZERO, Letter
 from vit.training import TrainingDiverged
@@ -37,12 +38,15 @@ class RunEnded(ValueError):
     """A run whose training is over can't be steered."""
 
 
-def start(settings: RunSpec) -> Run:
-    """Queues a run and returns at once. Raises ValueError where the queue is full."""
+def start(settings: RunSpec, visitor: Visitor | None = None) -> Run:
+    """Queues a run and returns at once. Raises ValueError where the queue, or the visitor's share of it, is full."""
+    visitor = visitor or Visitor()
     with changed:
-        if sum(run.live for run in list(RUNS.values())) >= MAX_RUNS + MAX_QUEUE:
+        going = [run for run in list(RUNS.values()) if run.live]
+        if len(going) >= MAX_RUNS + MAX_QUEUE:
             raise ValueError(f"{MAX_QUEUE} runs are waiting already; try again in a few minutes.")
-        run = Run(settings)
+        check_share(visitor, going, MAX_RUNS + MAX_QUEUE)
+        run = Run(settings, address=visitor.address)
         RUNS[run.id] = run
         _forget_old()
     context = contextvars.copy_context()  # has the visitor's request, whose quota a lent GPU counts against

@@ -7,6 +7,7 @@ import gradio as gr
 from vit.live import runs, settings
 from vit.live.datasets import SOURCES
 from vit.live.run import Run
+from vit.live.visitors import Visitor, address_of
 from vit.ui.checks import checked
 from vit.ui.errors import BadInput
 from vit.ui.train import view as train_view
@@ -38,6 +39,7 @@ def start_training(
     weight_decay: float,
     seed: float,
     advanced: dict | None = None,
+    request: gr.Request | None = None,
 ) -> dict:
     """Queues a training run; returns its id, with which anyone can follow it, and the token with which to steer it.
 
@@ -47,10 +49,16 @@ def start_training(
     given = {"dataset": dataset, "model": model, "minutes": minutes, "batch_size": batch_size}
     given |= {"learning_rate": learning_rate, "weight_decay": weight_decay, "seed": seed}
     try:
-        run = runs.start(settings.read(given, advanced))
+        run = runs.start(settings.read(given, advanced), visitor(request))
     except ValueError as error:
         raise BadInput(error) from error
     return {"run_id": run.id, "owner_token": run.owner, "command": run.settings.command}
+
+
+def visitor(request: gr.Request | None, owned: dict[str, str] | None = None) -> Visitor:
+    """Who asks, as far as a request tells. owned: the browser's runs, id -> owner's token."""
+    client = request and request.client
+    return Visitor(owned or {}, address_of(client.host, request.headers) if client else None)
 
 
 @checked

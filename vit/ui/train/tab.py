@@ -22,6 +22,7 @@ from vit.ui.train import api as train_api
 from vit.ui.train import form as train_form
 from vit.ui.train import outcome, steering
 from vit.ui.train import view as train_view
+from vit.ui.train.api import visitor
 from vit.ui.train.form import Form
 from vit.ui.train.outcome import Outcome
 from vit.ui.train.steering import Owned, Steering
@@ -79,11 +80,11 @@ class Tab(NamedTuple):
             **({} if run_id else self._ready(proposed(dataset))),
         }
 
-    def begin(self, given: dict) -> dict:
+    def begin(self, given: dict, request: gr.Request) -> dict:
         """Start: the run's id for this page, its owner's token for this browser. Raises BadInput."""
         try:
             kept = check("owned", given[self.owned], Owned)
-            run = runs.start(settings.read(train_form.values(self.form, given)))
+            run = runs.start(settings.read(train_form.values(self.form, given)), visitor(request, kept))
         except (ValueError, OverflowError) as error:
             raise BadInput(error) from error
         owned = {**kept, run.id: run.owner}
