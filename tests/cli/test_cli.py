@@ -128,7 +128,7 @@ def test_a_run_interrupted_and_killed_at_any_moment_is_resumed_and_ends_bit_iden
 def test_a_model_is_not_evaluated_on_other_classes(trained, shapes, monkeypatch):
     folder, _ = trained
     others = Splits(*(replace(split, classes=tuple(name.upper() for name in split.classes)) for split in shapes))
-    monkeypatch.setattr("vit.cli.evaluate.load", lambda name: others)
+    monkeypatch.setattr("vit.data.load", lambda name, **_: others)
     fails_with_one_line(run("evaluate", folder, "--dataset", "shapes"), "are not those of shapes")
 
 
@@ -276,7 +276,8 @@ def test_without_network_or_cache_cifar10_says_what_to_do(tmp_path):
     ("command", "flags"),
     [
         ("train", {"--dataset", "--minutes", "--weight-decay", "--embed-dim", "--resume", "--out"}),
-        ("evaluate", {"--dataset", "--card", "--device"}),
+        ("evaluate", {"--dataset", "--device"}),
+        ("report", {"--pictures", "--device"}),
         ("benchmark", {"--only", "--repeats", "--accuracy-of"}),
         ("predict", {"--json"}),
         ("attention", {"--layer", "--head", "--query", "--relevance", "--rollout", "--out"}),

@@ -148,16 +148,16 @@ def test_flags_that_would_do_nothing_are_refused_by_name(picture, capsys, flags,
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
-        (lambda p: api.attention(p, "shapes", float("inf"), 0), "layers 1 to 3, got inf"),
-        (lambda p: api.attention(p, "shapes", 1, 1e999), "heads 1 to 4, got inf"),
+        (lambda p: api.attention(p, "shapes", float("inf"), 0), "layer must be a finite number, got inf"),
+        (lambda p: api.attention(p, "shapes", 1, 1e999), "head must be a finite number, got inf"),
         (lambda p: api.attention(p, "shapes", float("nan"), 0), "got nan"),
         (lambda p: api.attention(p, "shapes", None, 0), "got None"),
         (lambda p: api.attention(p, "shapes", 1, 0, "inf,1"), "rows 1 to 8, got inf"),
-        (lambda p: api.attention(p, "shapes", 1, 0, 5), "query is text"),
-        (lambda p: api.attention(p, "shapes", 1, 0, "", ["heads"]), "mode must be heads or rollout"),
-        (lambda p: api.without_heads(p, "shapes", None), "off must be text"),
+        (lambda p: api.attention(p, "shapes", 1, 0, 5), "query must be a text, got 5"),
+        (lambda p: api.attention(p, "shapes", 1, 0, "", ["heads"]), "mode must be a text"),
+        (lambda p: api.without_heads(p, "shapes", None), "off must be a text, got None"),
         (lambda p: api.without_heads(p, "shapes", "1.inf"), "heads 1 to 4, got inf"),
-        (lambda p: api.relevance(p, "shapes", ["ring"]), "knows no class"),
+        (lambda p: api.relevance(p, "shapes", ["ring"]), "class_name must be a text"),
     ],
 )
 def test_what_endpoints_cannot_take_is_named(picture, ask, words):

@@ -19,7 +19,7 @@ def calls(monkeypatch) -> list[str]:
         original = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *values: made.append(name) or original(*values))
 
-    count(vit_page.pictures, "look")
+    count(vit_page.analysis, "look")
     count(runs, "watch")
     return made
 
