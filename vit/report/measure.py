@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -62,7 +62,7 @@ def measure(material: Material, folder: Path, progress: Callable[[str, float], o
     parts = _saved(folder / PARTS_FILE, key)
     for name, part in PARTS.items():
         if name not in parts:
-            parts[name] = part(material, lambda done, name=name: progress(name, done))
+            parts[name] = part(material, partial(progress, name))
             write_text(json.dumps({"of": key, "parts": parts}, indent=1) + "\n", folder / PARTS_FILE)
         if name == "calibration":
             material.model.temperature = parts[name]["temperature"]
@@ -118,7 +118,8 @@ def _calibration(material: Material, tell: Callable[[float], object]) -> dict:
 
 def _corruptions(material: Material, tell: Callable[[float], object]) -> dict:
     """Accuracies by severity, on the same test pictures."""
-    test, accuracies = material.splits.test.take(_order(material)[: MORE * material.pictures]), {}
+    test = material.splits.test.take(_order(material)[: MORE * material.pictures])
+    accuracies: dict[str, list[float]] = {}
     for i, (name, corrupt) in enumerate(CORRUPTIONS.items()):
         accuracies[name] = []
         for severity in SEVERITIES:
@@ -149,7 +150,7 @@ def _covering(material: Material, tell: Callable[[float], object]) -> dict:
     errors over pictures."""
     model, test = material.model, material.splits.test
     chosen = _order(material)[: material.pictures]
-    found = {fill: {"cost": [], "deletion": [], "insertion": []} for fill in FILLS}
+    found: dict[str, dict[str, list[Tensor]]] = {fill: {"cost": [], "deletion": [], "insertion": []} for fill in FILLS}
     generator = torch.Generator().manual_seed(SEED)
     for start in range(0, len(chosen), BATCH):
         images = model.normalize(test.images[chosen[start : start + BATCH]]).to(_device(model))
@@ -182,7 +183,8 @@ def _maps_of(model: ViT, images: Tensor, generator: torch.Generator) -> tuple[Te
 
 def _heads(material: Material, tell: Callable[[float], object]) -> dict:
     """Per layer and head, of the class token's row: mean entropy in nats and the share that prefix tokens get."""
-    model, chosen, entropy, prefix = material.model, _order(material)[: material.pictures], 0, 0
+    model, chosen = material.model, _order(material)[: material.pictures]
+    entropy = prefix = torch.zeros(len(model.blocks), model.num_heads)
     for start in range(0, len(chosen), BATCH):
         images = model.normalize(material.splits.test.images[chosen[start : start + BATCH]]).to(_device(model))
         _, maps = attention_maps(model, images)
