@@ -115,8 +115,8 @@ def walk_through(visitor, url: str, dataset: str, slug: str) -> None:
     assert step(page) > 5
 
     button(page, "Stop").click()
-    expect(page.locator("#progress h2")).to_contain_text("Stopped")
-    expect(other.locator("#progress h2")).to_contain_text("Stopped")
+    expect(page.locator("#progress h2")).to_contain_text("Stopped", timeout=120_000)
+    expect(other.locator("#progress h2")).to_contain_text("Stopped", timeout=120_000)
     expect(page.locator("#confusion")).to_contain_text("Test accuracy")
     expect(page.locator("#after textarea").first).to_have_value(re.compile(f"--dataset {slug}"))
     with page.expect_download() as download:

@@ -187,7 +187,7 @@ class HeadRegions:
 
 
 def head_regions(model: nn.Module, dataset, batch_size: int = 32, top: int = 6) -> Iterator[HeadRegions]:
-    """Yields, after each batch, which head favours which region over the pictures so far.
+    """Yields, after each batch, which head favors which region over the pictures so far.
 
     Regions: with masks, object and background; always centre, the middle half of each side, a quarter of the
     picture, and border, the outer eighth of each side, 44% of it; then for each class the object (or the centre,

@@ -1,4 +1,4 @@
-"""Heads over many pictures: which matter to the prediction, and which favour which region. Progress, then a table."""
+"""Heads over many pictures: which matter to the prediction, and which favor which region. Progress, then a table."""
 
 from collections.abc import Iterator
 from html import escape
@@ -32,7 +32,7 @@ def head_importance(model: str | None, pictures: float) -> Iterator[dict]:
 
 @checked
 def head_regions(model: str | None, pictures: float) -> Iterator[dict]:
-    """Which head's class token favours which region, over that many test pictures; examples index the test set."""
+    """Which head's class token favors which region, over that many test pictures; examples index the test set."""
     vit, dataset, places = _material(model, pictures)
     for found in heads.head_regions(vit, dataset, BATCH):
         rows = []
@@ -163,7 +163,7 @@ def _cell(points: float, low: float, high: float, scale: float, L: int) -> str:
 
 
 def regions_table(found: HeadRegions, dataset: Dataset) -> str:
-    """The head that favours each region most, above chance first, with the pictures that show it best."""
+    """The head that favors each region most, above chance first, with the pictures that show it best."""
     best_heads = {}
     for row in found.ranked(found.ratios.numel()):
         best_heads.setdefault(row["region"], row)
