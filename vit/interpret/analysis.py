@@ -5,7 +5,7 @@ from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vit.interpret import describe, probing
 from vit.interpret.attention import rollout
@@ -20,6 +20,7 @@ from vit.interpret.statistics import (
     middle_of_picture,
 )
 from vit.interpret.trace import trace
+from vit.model import ViT
 
 
 class Analysis:
@@ -29,7 +30,7 @@ class Analysis:
     Raises ValueError on another number of pictures, and on a model whose numbers overflow.
     """
 
-    def __init__(self, model: nn.Module, images: Tensor, mask: Tensor | None = None):
+    def __init__(self, model: ViT, images: Tensor, mask: Tensor | None = None):
         if len(images) != 1:
             raise ValueError(f"An analysis is of one picture, got {len(images)}.")
         self.model, self.images, self.mask = model, images, mask

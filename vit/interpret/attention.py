@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from vit.interpret.trace import evaluating
+from vit.model import ViT
 
 
 @torch.no_grad()
-def attention_maps(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+def attention_maps(model: ViT, images: Tensor) -> tuple[Tensor, Tensor]:
     """Logits and the attention of all layers, from one forward pass in eval mode.
 
     images: normalised, (B, C, H, W), on the model's device. Returns logits (B, classes) and maps (B, L, heads, N, N);
@@ -115,7 +116,8 @@ def region_shares(maps: Tensor, regions: Tensor, num_prefix_tokens: int) -> Tens
     _check_maps(maps)
     if regions.ndim != 4 or len(regions) != len(maps):
         raise ValueError(f"regions must be (B, R, h, w) with B = {len(maps)}, got {tuple(regions.shape)}.")
-    _check_tokens(maps, tuple(regions.shape[-2:]), num_prefix_tokens)
+    h, w = regions.shape[-2:]
+    _check_tokens(maps, (h, w), num_prefix_tokens)
     patches = maps[:, :, :, 0, num_prefix_tokens:]  # (B, L, heads, h*w)
     patches = patches / patches.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny)
     return torch.einsum("blhp,brp->blhr", patches, regions.flatten(2).to(maps))

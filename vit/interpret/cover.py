@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vit.interpret.probing import evaluating
+from vit.model import ViT
 
 FILLS = ("mean", "blur")
 BATCH = 250
@@ -31,7 +32,7 @@ class Covered:
 
 
 def cover(
-    model: nn.Module,
+    model: ViT,
     images: Tensor,
     maps: Tensor,
     classes: Tensor,
@@ -57,7 +58,7 @@ def cover(
     return Covered(brightest, drawn)
 
 
-def points(model: nn.Module, image: Tensor, grid: Tensor, chosen: int) -> dict:
+def points(model: ViT, image: Tensor, grid: Tensor, chosen: int) -> dict:
     """For one picture and one map, in points: {"class", "brightest", "random" with its 5 draws, always the same}."""
     found = cover(model, image, grid, torch.tensor([chosen], device=image.device), torch.Generator().manual_seed(0))
     brightest, random = 100 * found.brightest, 100 * found.random
@@ -65,7 +66,7 @@ def points(model: nn.Module, image: Tensor, grid: Tensor, chosen: int) -> dict:
 
 
 def deletion_insertion(
-    model: nn.Module, images: Tensor, maps: Tensor, classes: Tensor, fill: str = "mean", steps: int = 8
+    model: ViT, images: Tensor, maps: Tensor, classes: Tensor, fill: str = "mean", steps: int = 8
 ) -> tuple[Tensor, Tensor]:
     """Areas, each (B, M) in [0, 1], under the probability as patches are deleted, and inserted, brightest first.
 
@@ -78,10 +79,11 @@ def deletion_insertion(
         hidden = _brightest(maps, round(step * patches / steps))
         deleted.append(_probability(model, images, cover_with, hidden, classes))
         inserted.append(_probability(model, images, cover_with, ~hidden, classes))
-    return tuple(torch.trapezoid(torch.stack(curve), dx=1 / steps, dim=0) for curve in (deleted, inserted))
+    deletion, insertion = (torch.trapezoid(torch.stack(curve), dx=1 / steps, dim=0) for curve in (deleted, inserted))
+    return deletion, insertion
 
 
-def filled(model: nn.Module, images: Tensor, fill: str) -> Tensor:
+def filled(model: ViT, images: Tensor, fill: str) -> Tensor:
     """The images with every patch covered. "mean" is 0, which normalisation gives the data's mean; "blur" is Gaussian,
     of a patch's size in standard deviation, without the picture's edges."""
     if fill == "mean":
@@ -103,7 +105,7 @@ def _brightest(maps: Tensor, count: int) -> Tensor:
 
 
 @torch.no_grad()
-def _probability(model: nn.Module, images: Tensor, covers: Tensor, hidden: Tensor, classes: Tensor) -> Tensor:
+def _probability(model: ViT, images: Tensor, covers: Tensor, hidden: Tensor, classes: Tensor) -> Tensor:
     """The class's probability, (B, M), with each map's hidden patches, (B, M, h*w), taken from the covers."""
     B, M, _ = hidden.shape
     pixels = hidden.unflatten(2, model.grid_size)
@@ -115,7 +117,7 @@ def _probability(model: nn.Module, images: Tensor, covers: Tensor, hidden: Tenso
     return shares.gather(1, chosen[:, None]).view(B, M)
 
 
-def _check(model: nn.Module, images: Tensor, maps: Tensor, classes: Tensor, fill: str) -> None:
+def _check(model: ViT, images: Tensor, maps: Tensor, classes: Tensor, fill: str) -> None:
     patches = math.prod(model.grid_size)
     if maps.dim() != 3 or len(maps) != len(images) or maps.shape[2] != patches:
         raise ValueError(f"Expected maps ({len(images)}, M, {patches}), one value a patch, got {tuple(maps.shape)}.")

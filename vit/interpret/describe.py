@@ -42,9 +42,9 @@ def describe_view(statistics: HeadStatistics, layer: int, view: int) -> str:
     if layer == L - 1:
         rows = "its row alone counts" if statistics.num_prefix_tokens == 1 else "their two rows alone count"
         sentences.append(f"After this layer only {_prefix_are(statistics)} read, so {rows}.")
-    if statistics.get("prefix_share", layer, view) > SINK:
+    if statistics.number("prefix_share", layer, view) > SINK:
         sentences += _sink(statistics, layer, view)
-        if statistics.get("cls_to_itself", layer, view) <= SINK:  # the patches are what makes it one
+        if statistics.number("cls_to_itself", layer, view) <= SINK:  # the patches are what makes it one
             sentences += ["The class token itself looks.", _region(statistics, layer, view)]
     else:
         parts = [_reach(statistics, layer, view), _spread(statistics, layer, view), _region(statistics, layer, view)]
@@ -112,7 +112,7 @@ def _reach(statistics: HeadStatistics, layer: int, view: int) -> str:
 
 
 def _spread(statistics: HeadStatistics, layer: int, view: int) -> str:
-    entropy, highest = statistics.get("entropy", layer, view), statistics.uniform["entropy"]
+    entropy, highest = statistics.number("entropy", layer, view), statistics.uniform["entropy"]
     # In tokens, exp(entropy), since the logarithm flatters: half of ln 65 is 8 tokens of 65, half of ln 197 is 14.
     tokens, N = math.exp(entropy), statistics.tokens
     spread = "focused" if tokens < N / 4 else "diffuse" if tokens > 3 * N / 4 else "neither focused nor diffuse"
@@ -121,8 +121,8 @@ def _spread(statistics: HeadStatistics, layer: int, view: int) -> str:
 
 def _region(statistics: HeadStatistics, layer: int, view: int) -> str:
     share, area, region = statistics.get("object_share", layer, view), statistics.area, statistics.region
-    itself = statistics.get("cls_to_itself", layer, view)
-    if share is None:
+    itself = statistics.number("cls_to_itself", layer, view)
+    if share is None or area is None or region is None:
         return f"The class token gives itself {percent(itself)}; an even share is {percent(1 / statistics.tokens)}."
     if area <= 0:
         return f"This picture has none of {region}, so there is no share on it."
@@ -165,7 +165,9 @@ def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
         return EarlyAgainstLate(layers, early, late, "There is one layer only, so nothing to compare.")
 
     def change(name: str, scale: float, more: str, less: str, same: str) -> str:
-        difference = late[name] - early[name]
+        before, after = early[name], late[name]
+        assert before is not None and after is not None, "asked only where both have a number"
+        difference = after - before
         notable = abs(difference) > NOTABLE_CHANGE * scale  # a single patch has a scale of 0
         return same if not notable else more if difference > 0 else less
 

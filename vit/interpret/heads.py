@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vit.interpret.intervals import mean_interval, samples_needed
 from vit.interpret.probing import evaluating
 from vit.interpret.statistics import middle_of_picture
+from vit.model import ViT
 
 FEW_PICTURES = 10  # a mean over fewer is an anecdote, and left out where heads are ranked
 SURE = 0.05  # chance at most that a head is picked that is no better than another
@@ -78,7 +79,7 @@ class BestHead(NamedTuple):
     pictures: float
 
 
-def head_importance(model: nn.Module, dataset, batch_size: int = 32) -> Iterator[HeadImportance]:
+def head_importance(model: ViT, dataset, batch_size: int = 32) -> Iterator[HeadImportance]:
     """Yields the importance of all heads after each layer of each batch; the estimate grows with each whole batch.
 
     Michel et al. 2019 (arXiv:1905.10650), section 3.2, with the true class's probability for the score. dataset: the
@@ -92,9 +93,9 @@ def head_importance(model: nn.Module, dataset, batch_size: int = 32) -> Iterator
     starts = range(0, n, batch_size)
     for i, start in enumerate(starts):
         images, labels = _batch(model, dataset, slice(start, start + batch_size))
-        x, without = None, []
+        x, without = images, []
         for layer in range(L):
-            x, probabilities = _switch_off_each(model, images if layer == 0 else x, layer, labels)
+            x, probabilities = _switch_off_each(model, x, layer, labels)
             without.append(probabilities)
             if layer < L - 1:
                 yield HeadImportance((i + (layer + 1) / L) / len(starts), drops)
@@ -104,7 +105,7 @@ def head_importance(model: nn.Module, dataset, batch_size: int = 32) -> Iterator
 
 
 @torch.no_grad()
-def _switch_off_each(model: nn.Module, x: Tensor, layer: int, labels: Tensor) -> tuple[Tensor, Tensor]:
+def _switch_off_each(model: ViT, x: Tensor, layer: int, labels: Tensor) -> tuple[Tensor, Tensor]:
     """A layer's output, (B, N, D), and the true class's probability with each of its heads off, (B, heads).
 
     x: the layer's input; before layer 0, the images.
@@ -121,7 +122,7 @@ def _switch_off_each(model: nn.Module, x: Tensor, layer: int, labels: Tensor) ->
 
 
 @torch.no_grad()
-def _true_probability(model: nn.Module, tokens: Tensor, labels: Tensor) -> Tensor:
+def _true_probability(model: ViT, tokens: Tensor, labels: Tensor) -> Tensor:
     return model.probabilities(model.classify(tokens)).gather(1, labels[:, None])[:, 0]
 
 
@@ -186,7 +187,7 @@ class HeadRegions:
         return rows
 
 
-def head_regions(model: nn.Module, dataset, batch_size: int = 32, top: int = 6) -> Iterator[HeadRegions]:
+def head_regions(model: ViT, dataset, batch_size: int = 32, top: int = 6) -> Iterator[HeadRegions]:
     """Yields, after each batch, which head favors which region over the pictures so far.
 
     Regions: with masks, object and background; always centre, the middle half of each side, a quarter of the
@@ -278,24 +279,24 @@ def _fixed_regions(grid_size: tuple[int, int]) -> Tensor:
 
 
 @torch.no_grad()
-def _cls_to_patches(model: nn.Module, images: Tensor) -> Tensor:
+def _cls_to_patches(model: ViT, images: Tensor) -> Tensor:
     """The class token's attention to patches, summing to 1: (B, L, heads, h*w). Keeps one layer's maps at a time."""
     with evaluating(model):
         x, rows = model.embed(images), []
         for block in model.blocks:
             x, attn = block(x, return_attention=True)
             rows.append(attn[:, :, 0, model.num_prefix_tokens :])
-        rows = torch.stack(rows, dim=1)
-        return rows / rows.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+        weights = torch.stack(rows, dim=1)
+        return weights / weights.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
 
 
-def _batch(model: nn.Module, dataset, part: slice) -> tuple[Tensor, Tensor]:
+def _batch(model: ViT, dataset, part: slice) -> tuple[Tensor, Tensor]:
     """Normalised images and labels of a part of the dataset, on the model's device."""
     device = next(model.parameters()).device
     return model.normalize(dataset.images[part].to(device)), dataset.labels[part].to(device)
 
 
-def _check_dataset(model: nn.Module, dataset) -> None:
+def _check_dataset(model: ViT, dataset) -> None:
     if not len(dataset.images):
         raise ValueError("There is nothing to measure: the dataset has no pictures; take at least one.")
     num_classes = model.head.out_features

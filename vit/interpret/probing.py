@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vit.interpret.trace import Trace, evaluating
+from vit.model import ViT
 
 
-def relevance(model: nn.Module, images: Tensor, classes: Sequence[int]) -> Tensor:
+def relevance(model: ViT, images: Tensor, classes: Sequence[int]) -> Tensor:
     """How much each patch speaks for each class, by the gradient of the class's logit through all attention maps.
 
     Chefer et al. 2021 (arXiv:2103.15679), Eq. 5 and 6: R <- R + mean_heads((dlogit/dA * A)^+) R from the first layer
@@ -39,7 +40,7 @@ def relevance(model: nn.Module, images: Tensor, classes: Sequence[int]) -> Tenso
 
 
 @torch.no_grad()
-def _relevance_rows(maps: Sequence[Tensor], gradients: Sequence[Tensor], model: nn.Module) -> Tensor:
+def _relevance_rows(maps: Sequence[Tensor], gradients: Sequence[Tensor], model: ViT) -> Tensor:
     """The prefix tokens' mean row of R: (I + A_L) ... (I + A_1), multiplied from the left so that it stays a row."""
     prefix = model.num_prefix_tokens
     row = torch.eye(maps[0].shape[-1])[:prefix].mean(0).to(maps[0]).expand(len(maps[0]), 1, -1)  # (B, 1, N)
@@ -49,7 +50,7 @@ def _relevance_rows(maps: Sequence[Tensor], gradients: Sequence[Tensor], model: 
 
 
 @torch.no_grad()
-def logit_lens(model: nn.Module, record: Trace) -> tuple[Tensor, Tensor]:
+def logit_lens(model: ViT, record: Trace) -> tuple[Tensor, Tensor]:
     """What the classifier would say of the tokens as they are after each layer.
 
     nostalgebraist 2020; for Vision Transformers Vilas et al. 2023 (arXiv:2310.18969). The final norm and head are
@@ -65,7 +66,7 @@ def logit_lens(model: nn.Module, record: Trace) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def position_similarity(model: nn.Module) -> Tensor:
+def position_similarity(model: ViT) -> Tensor:
     """Cosine of each patch's position embedding with every other's, in [-1, 1] (Dosovitskiy et al. 2021, Fig. 7).
 
     Returns (h*w, h, w): [i] is the map of patch i, 1 at i itself.
@@ -74,7 +75,7 @@ def position_similarity(model: nn.Module) -> Tensor:
     return (positions @ positions.T).unflatten(1, tuple(model.grid_size))
 
 
-def patch_filters(model: nn.Module) -> Tensor:
+def patch_filters(model: ViT) -> Tensor:
     """What the model looks for first: the patch projection's filters, or the conv stem's first convolution's.
 
     A copy, (D, C, P, P), or (channels, C, 3, 3) from a conv stem; weights of normalised pixels.

@@ -224,6 +224,12 @@ class HeadStatistics:
         """One number; None where there is none."""
         return finite(self.values[name][layer, view].item())
 
+    def number(self, name: str, layer: int, view: int) -> float:
+        """As get, of a statistic that always has one, as those of the class token's row."""
+        value = self.get(name, layer, view)
+        assert value is not None, f"{name} of the class token has a number in each layer"
+        return value
+
 
 def head_statistics(
     record: Trace, objects: Tensor | None = None, region: str = "the object", table: Sequence[HeadStatistic] = TABLE
@@ -288,7 +294,7 @@ def finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def listed(values: Tensor) -> list:
+def listed(values: Tensor) -> list | float | None:
     """Nested lists, with None for what is no number."""
     return [listed(part) for part in values] if values.ndim else finite(values.item())
 

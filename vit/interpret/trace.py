@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from vit.model import TransformerBlock, ViT
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Trace:
 
 
 @torch.no_grad()
-def trace(model: nn.Module, images: Tensor) -> Trace:
+def trace(model: ViT, images: Tensor) -> Trace:
     """Runs the model and keeps everything. images: normalised, (B, C, H, W), on the model's device.
 
     A picture takes about L * N * (heads * N + 10 * D) numbers: studies over many pictures keep less, see heads.py.
@@ -65,10 +67,10 @@ def trace(model: nn.Module, images: Tensor) -> Trace:
             x = layers[-1].output
         logits = model.classify(x)
     patch_size = model.config["patch_size"]
-    return Trace(embeddings, tuple(layers), logits, tuple(model.grid_size), model.num_prefix_tokens, patch_size)
+    return Trace(embeddings, tuple(layers), logits, model.grid_size, model.num_prefix_tokens, patch_size)
 
 
-def _trace_block(block: nn.Module, x: Tensor) -> Layer:
+def _trace_block(block: TransformerBlock, x: Tensor) -> Layer:
     attention, (B, N, D) = block.attn, x.shape
     qkv = attention.qkv(block.norm1(x)).reshape(B, N, 3, attention.num_heads, attention.head_dim)
     q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, D/heads)
@@ -80,7 +82,7 @@ def _trace_block(block: nn.Module, x: Tensor) -> Layer:
 
 
 @contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: ViT) -> Iterator[None]:
     """Eval mode, and afterwards each module in the mode it was in. Never held across a yield to the caller."""
     training = [module for module in model.modules() if module.training]
     model.eval()

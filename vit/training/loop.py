@@ -6,7 +6,7 @@ stops the run by not asking for the next.
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +69,7 @@ def train(
     config: TrainConfig,
     validation_set: Dataset | None = None,
     state: TrainState | None = None,
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Trains the model in place and yields Progress after every step, on the device the model's weights are on.
 
     AdamW or Muon, label smoothing, gradient clipping, bfloat16 autocast where the device is fast at it. Same seed, same

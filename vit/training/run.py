@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -16,6 +17,7 @@ from vit.training.record import draw_curve, record
 from vit.training.state import TrainState
 from vit.weights.checkpoint import CONFIG, STATE, CheckpointError, load_state, save_state
 
+fcntl: ModuleType | None
 try:
     import fcntl
 except ImportError:  # Windows, where nobody is kept out
@@ -79,6 +81,12 @@ class Run:
                     training.close()
                     self.save()
 
+    @property
+    def reached(self) -> Progress:
+        """The latest progress of a run that has made a step."""
+        assert self.progress is not None, "a run without a step has nothing to keep"
+        return self.progress
+
     def save(self) -> None:
         """Writes all that a run needs to go on, unless its weights are broken already."""
         if not finite(self.model):
@@ -92,9 +100,10 @@ class Run:
             return ""
         _, tensors, numbers = unfinished(self.folder)
         self.restore(tensors, numbers)
-        epoch = self.progress.epoch * self.state.step / self.progress.step
+        last = self.reached
+        epoch = last.epoch * self.state.step / last.step
         self.progress = replace(
-            self.progress, step=self.state.step, epoch=epoch, elapsed=self.state.total.seconds, done=self.state.done
+            last, step=self.state.step, epoch=epoch, elapsed=self.state.total.seconds, done=self.state.done
         )
         self.finish()
         (self.folder / STATE).unlink()
@@ -102,7 +111,7 @@ class Run:
 
     def finish(self) -> None:
         """Writes the checkpoint and the curve, and drops the state once the run is complete."""
-        progress = self.progress
+        progress = self.reached
         self.model.load_state_dict(self.state.best.state_dict())
         self.model.eval().trained = self.spec.trained(progress, self.device, self.accuracy)
         self.model.save_pretrained(self.folder, torch.float16 if self.spec.float16 else None)
