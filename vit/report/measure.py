@@ -29,7 +29,7 @@ SINK = 0.8  # a head whose class token gives more than this to prefix tokens har
 SEED = 0
 MAPS = ("last layer, class token", "rollout", "relevance", "random")
 BATCH = 25
-MORE = 10  # times as many pictures are corrupted, in 15 ways, or are of something else
+MORE = 10  # times as many pictures are corrupted, in each way and severity, or are of something else
 
 
 @dataclass(frozen=True)

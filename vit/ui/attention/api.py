@@ -14,6 +14,7 @@ from vit.live import models
 from vit.model import ViT
 from vit.ui import analysis
 from vit.ui.analysis import Look
+from vit.ui.attention.probes import figure_bytes
 from vit.ui.checks import checked, shortened
 from vit.ui.errors import BadInput
 
@@ -203,8 +204,6 @@ def _token(query: str, model) -> int:
     """The token of a query: '' is the class token, 'row,column' from 1 a patch."""
     if query in ("", None):
         return 0
-    if not isinstance(query, str):
-        raise BadInput(f"A query is text such as '3,5', or '' for the class token, got {query!r}.")
     h, w = model.grid_size
     parts = query.split(",")
     if len(parts) != 2:
@@ -214,7 +213,5 @@ def _token(query: str, model) -> int:
 
 
 def _figure(seen: Look, grid: torch.Tensor, title: str, name: str) -> Image.Image:
-    buffer = io.BytesIO()
     figure = attention_figure(seen.pixels.permute(1, 2, 0).numpy(), grid.numpy(), title, name=name)
-    figure.savefig(buffer, format="png")
-    return Image.open(buffer)
+    return Image.open(io.BytesIO(figure_bytes(figure, "png")))
