@@ -199,7 +199,11 @@ def test_a_study_can_be_stopped(open_view):
     page = open_view()
     page.get_by_text("All heads over many test pictures").click()
     study = page.locator("#study")
-    page.locator(".x-study input[type=number]").fill("500")
+    number, bar = (page.locator(f".x-study input[type={kind}]") for kind in ("number", "range"))
+    expect(bar).to_have_value("200")  # mounted: before that Gradio overwrites what is typed
+    number.fill("500")
+    number.press("Tab")
+    expect(bar).to_have_value("500")
     page.get_by_role("button", name="What each head is worth").click()
     expect(study).to_contain_text(re.compile(r"[1-9]\d* of 500 pictures"))
     # Gradio's client loses an event that is begun while another's end is still on its way to the server.
