@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = [  # a module imports from its own room and from floors below; never up, never sideways
-    {"vit.device", "vit.model", "vit.figures"},
+    {"vit.device", "vit.precision", "vit.model", "vit.figures"},
     {"vit.variants", "vit.data"},
     {"vit.weights", "vit.interpret"},
     {"vit.evaluation"},
@@ -21,7 +21,7 @@ FLOORS = [  # a module imports from its own room and from floors below; never up
 ]
 TABS = {"vit.ui.train", "vit.ui.attention", "vit.ui.classify"}  # none imports another
 ABOVE_TABS = {"vit.ui.page"}
-ONLY_TORCH = {"vit.model", "vit.device", "vit.data.augment", "vit.data.shapes"}
+ONLY_TORCH = {"vit.model", "vit.device", "vit.precision", "vit.data.augment", "vit.data.shapes"}
 ONLY_TORCH_ROOMS = {"vit.interpret"}
 # ViT.save_pretrained and from_pretrained reach up when they are called: the model's own methods, as everybody expects.
 REACHES_UP = {("vit.model", "vit.weights.checkpoint")}

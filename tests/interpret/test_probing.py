@@ -175,7 +175,7 @@ def trained(shapes):
             return model
     torch.manual_seed(1)
     model = vit_live()
-    last(train(model, shapes.train, TrainConfig(epochs=4, seed=1)))
+    last(train(model, shapes.train, TrainConfig(epochs=4, seed=1, precision="fp32")))
     return model
 
 

@@ -23,7 +23,7 @@ def begin(shapes):
 
     def new(folder: Path, **changes) -> Run:
         shape = {"embed_dim": 24, "depth": 1, "num_heads": 2}
-        spec = RunSpec("shapes", "vit_live_patch", TrainConfig(epochs=5, batch_size=20), shape=shape)
+        spec = RunSpec("shapes", "vit_live_patch", TrainConfig(epochs=5, batch_size=20, precision="fp32"), shape=shape)
         return Run(folder, replace(spec, **changes), few, torch.device("cpu"))
 
     return new
@@ -100,8 +100,8 @@ def test_a_state_saved_before_is_resumed_and_a_damaged_one_says_so(begin, tmp_pa
     run = begin(tmp_path)
     next(run.steps(save_every=60))
     saved = run.spec.saved()
-    config = {name: value for name, value in saved["config"].items() if name != "color"}
-    old = {**saved, "config": {**config, "colour": 0.25}, "command": "python -m vit train"}
+    config = {name: value for name, value in saved["config"].items() if name not in ("color", "precision")}
+    old = {**saved, "config": {**config, "colour": 0.25, "autocast": False}, "command": "python -m vit train"}
     old["shape"] = {"img_size": 32, "num_classes": 10, **saved["shape"]}
     numbers = {**run.state.numbers(), "accuracy": None}
     save_state(tmp_path, run.state.tensors(), {"settings": old, "numbers": numbers})

@@ -10,6 +10,9 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from tests.conftest import ROOT, SETTINGS, await_end
+from vit.live import speed
+from vit.precision import Precision
+from vit.ui import page
 
 ENDPOINTS = {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
 ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads", "/head_importance"}
@@ -34,6 +37,15 @@ def test_without_network_the_app_says_so_and_has_shapes(client):
     assert about["data"]["shapes"] == "ready"
     assert about["data"]["cifar10"] == "can't be reached (offline, and not cached)"
     assert "shapes" in about["models"]
+
+
+def test_the_line_on_top_says_the_precision_once_it_is_known(monkeypatch):
+    monkeypatch.setattr(speed, "precisions", [])
+    assert "by trial" not in page.status_line(None, {})
+    speed.precisions.append(Precision("bf16", "by trial: 1,240 against 690 images/s"))
+    line = ', <span title="bf16 by trial: 1,240 against 690 images/s">bf16 by trial</span></span>'
+    assert page.status_line(None, {}).endswith(line)
+    assert page.about()["device"].endswith(", bf16 by trial: 1,240 against 690 images/s")
 
 
 def test_named_endpoints_are_described_and_plumbing_is_hidden(client):

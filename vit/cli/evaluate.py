@@ -29,7 +29,10 @@ def run(arguments: argparse.Namespace) -> None:
     test = splits_of(model, arguments.dataset).test
     with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}") as bar:
         result = evaluate(
-            model, test, lambda done, desc: (bar.set_description(desc), bar.update(100 * done - bar.n)), autocast=False
+            model,
+            test,
+            lambda done, desc: (bar.set_description(desc), bar.update(100 * done - bar.n)),
+            precision="fp32",
         )
     per_class = dict(zip(test.classes, result.per_class))
     report = {

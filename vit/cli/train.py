@@ -39,6 +39,8 @@ def add(command: Command) -> None:
     length = sub.add_mutually_exclusive_group()
     for name, setting in SETTINGS.items():
         add_flags(length if name in LENGTHS else sub, {name: setting}, defaults(TrainConfig))
+    for former, meaning in (("--autocast", "auto"), ("--no-autocast", "fp32")):
+        sub.add_argument(former, dest="precision", action="store_const", const=meaning, default=SUPPRESS, help=SUPPRESS)
     add_flags(sub, SHAPE, {})
     add_flags(sub, RUN_SETTINGS, {})
     sub.add_argument("--classes", nargs="+", metavar="CLASS", default=SUPPRESS, help="learn only these")
@@ -62,6 +64,9 @@ def read(arguments: argparse.Namespace) -> RunSpec:
 def run(arguments: argparse.Namespace) -> None:
     device = join_processes(choose_device(arguments.device))
     training = _resumed(arguments, device) if arguments.resume else _new(arguments, device)
+    precision = training.settle()
+    if is_first_process():
+        print(f"Computes in {precision} (--precision).", file=sys.stderr)
     try:
         with tqdm(
             total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}", disable=not is_first_process()
@@ -88,6 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
         "accuracy": training.accuracy,
         "n": n,
         "images_per_second": training.progress.images_per_second,
+        "precision": str(precision),
         "folder": str(training.folder),
     }
     learned = (
@@ -140,11 +146,15 @@ def _fitting(spec: RunSpec, device: torch.device) -> RunSpec:
 
 def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
     flags = {**SETTINGS, **SHAPE, **RUN_SETTINGS}
+    del flags["precision"]  # another one goes on with the same run, but for rounding
     chosen = [flags[name].words(name, vars(arguments)[name])[0] for name in flags if name in arguments]
     chosen += [f"--{name}" for name in ("model", "classes", "out") if getattr(arguments, name, None) is not None]
     if chosen:
         raise ValueError(f"--resume takes all settings from {arguments.resume}; leave out {chosen[0]}.")
     spec, tensors, numbers = unfinished(arguments.resume)
+    if "precision" in arguments:
+        spec = replace(spec, config=replace(spec.config, precision=arguments.precision))
+        numbers["precision"] = None
     if spec.processes != processes():
         raise ValueError(f"That run has {spec.processes} processes; resume it with as many, not {processes()}.")
     splits = data.select_classes(load(spec.dataset, spec.validation_size), spec.classes)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, mo
 from vit.data.registry import DATASETS
 from vit.live.history import History
 from vit.live.settings import SHAPE, VARIANTS
+from vit.precision import Precision
 from vit.training import Progress
 from vit.training.config import TrainConfig, current_names
 
@@ -35,6 +36,7 @@ class Record(BaseModel):
     classes: tuple[str, ...]
     shape: dict[Literal[SHAPE], int | str]
     config: Annotated[TrainConfig, BeforeValidator(current_names)]
+    precision: Precision | None = None  # not known of runs from before it was tried for
     status: Literal["finished", "stopped", "failed", "interrupted"]
     message: str
     progress: Progress

@@ -18,6 +18,7 @@ from vit.live.history import History
 from vit.live.snapshots import Album
 from vit.live.zerogpu import Letter
 from vit.model import ViT
+from vit.precision import Precision
 from vit.training import Progress
 from vit.training.config import RunSpec, TrainConfig
 from vit.weights.checkpoint import save_pretrained
@@ -55,6 +56,7 @@ class Run:
     stopping: bool = False
     pausing: bool = False
     lr: float | None = None  # the new peak rate, once it was changed
+    precision: Precision | None = None  # once it is known
     letter: Letter | None = None  # tells the process where it trains all that, on ZeroGPU
     watched_at: float = field(default_factory=time.monotonic)
     paused_at: float = field(default_factory=time.monotonic)  # the latest step, while it is paused
@@ -101,7 +103,7 @@ class Run:
     def save(self, status: str) -> None:
         """Weights, history and moments to disk, or a warning; status: what the run is to those who find it there."""
         self.model.trained = self.settings.trained(
-            self.progress, worker.device(), self.accuracy, self.evaluation, self.history.changes
+            self.progress, worker.device(), self.accuracy, self.evaluation, self.history.changes, self.precision
         )
         try:
             storage.save(self.id, self.model, self._record(status), self.album)
@@ -140,6 +142,7 @@ class Run:
         found = record.evaluation
         run = cls(settings, id=run_id, status=record.status, message=record.message, album=storage.album(run_id))
         run.history, run.progress, run.saved_step = record.history, record.progress, record.progress.step
+        run.precision = record.precision
         run.evaluation = found and Evaluation(**{**vars(found), "confusion": torch.tensor(found.confusion)})
         if run.status == "interrupted":
             run.message = (
@@ -155,6 +158,7 @@ class Run:
             "classes": self.settings.classes,
             "shape": self.settings.shape,
             "config": asdict(self.settings.config),
+            "precision": self.precision and asdict(self.precision),
             "status": status,
             "message": self.message,
             "progress": asdict(self.progress),

@@ -221,6 +221,8 @@ def _take_in(run: Run, frame: Frame) -> None:
         run.history.add(frame.progress)
         run.progress, run.drawing = frame.progress, frame.drawing
         run.status = "paused" if run.pausing and run.letter else "running"
+    if frame.precision:
+        run.precision, run.settings = frame.precision, run.settings.computed_in(frame.precision)
     if frame.snapshot:
         progress, history = frame.progress, run.history
         figures = {"step": 0, "seconds": 0.0, "epoch": 0.0, "lr": 0.0}

@@ -79,7 +79,7 @@ def _saved(file: Path, key: dict) -> dict[str, dict]:
 
 def _accuracy(material: Material, tell: Callable[[float], object]) -> dict:
     test = material.splits.test
-    found = evaluate(material.model, test, lambda done, desc: tell(done), autocast=False)
+    found = evaluate(material.model, test, lambda done, desc: tell(done), precision="fp32")
     low, high = wilson(found.accuracy, found.n)
     return {
         "accuracy": found.accuracy,
@@ -124,7 +124,7 @@ def _corruptions(material: Material, tell: Callable[[float], object]) -> dict:
         accuracies[name] = []
         for severity in SEVERITIES:
             images = corrupt(test.images, severity, torch.Generator().manual_seed(severity))
-            found = evaluate(material.model, replace(test, images=images), autocast=False)
+            found = evaluate(material.model, replace(test, images=images), precision="fp32")
             accuracies[name].append(found.accuracy)
             tell((i + len(accuracies[name]) / len(SEVERITIES)) / len(CORRUPTIONS))
     return {"n": len(test), "accuracy": accuracies}
@@ -239,7 +239,7 @@ def _order(material: Material) -> Tensor:
 
 
 def _logits(model: ViT, dataset: Dataset) -> tuple[Tensor, Tensor]:
-    logits, labels = zip(*predict(model, dataset, autocast=False), strict=True)
+    logits, labels = zip(*predict(model, dataset, precision="fp32"), strict=True)
     return torch.cat(logits).cpu(), torch.cat(labels).cpu()
 
 

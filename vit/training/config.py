@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +10,7 @@ import torch
 from vit.data.registry import DATASETS
 from vit.device import device_name
 from vit.model import ViT
+from vit.precision import CHOICES, Precision
 from vit.training.optim import OPTIMIZERS, SCHEDULES
 from vit.training.setting import Setting, WrongSetting
 from vit.variants import MODELS, create_model
@@ -65,7 +66,7 @@ class TrainConfig:
     accumulate: parts that a batch is cut into, one after the other, where it does not fit into memory as a whole; the
         gradient is that of the whole batch, but that a conv stem's batch norms see a part alone. compile: whether
         torch.compile makes the model's forward pass faster; it takes about a minute first.
-    autocast: whether to compute in bfloat16 where the device is fast at it; False is float32 throughout.
+    precision: "fp32", "bf16", "fp16" on a GPU, or "auto", the fastest of them in a trial of this run's own step.
     ema: decay of the weights' moving average, which is then what is validated and kept; 0 for none.
     """
 
@@ -129,7 +130,9 @@ class TrainConfig:
     )
     accumulate: int = _setting(1, int, "parts that a batch is cut into where memory is short", 0, above=True)
     compile: bool = _setting(False, bool, "torch.compile the model: a minute first, then faster")
-    autocast: bool = _setting(True, bool, "bfloat16 where the device is fast at it")
+    precision: str = _setting(
+        "auto", str, f"{', '.join(CHOICES)}; auto tries for a second which is the fastest here", choices=CHOICES
+    )
     seed: int = _setting(0, int, "the same seed gives the same losses", 0, 2**63 - 1)
 
     def __post_init__(self):
@@ -222,6 +225,10 @@ class RunSpec:
         model.classes, model.mean, model.std = self.classes, entry.mean, entry.std
         return model
 
+    def computed_in(self, precision: Precision) -> "RunSpec":
+        """The same in the precision that was found for it."""
+        return replace(self, config=replace(self.config, precision=precision.name))
+
     @property
     def title(self) -> str:
         """The variant's name, and what of it was changed."""
@@ -254,6 +261,7 @@ class RunSpec:
         validation_accuracy: float | None,
         evaluation: "Evaluation | None" = None,
         lr_changes: Iterable[tuple[float, float]] = (),
+        precision: Precision | None = None,
     ) -> dict:
         """How the model was trained, as config.json and the card say it; lr_changes: (seconds, rate) on the way."""
         tested = {"test_accuracy": evaluation.accuracy, "test_images": evaluation.n} if evaluation else {}
@@ -267,6 +275,7 @@ class RunSpec:
             "steps": progress.step,
             "seconds": round(progress.elapsed, 1),
             "images_per_second": round(progress.images_per_second, 1),
+            **({"precision": str(precision)} if precision else {}),
             "command": self.command,
             **({"learning_rate_changes": changes} if changes else {}),
             "device": device_name(device),
@@ -291,7 +300,13 @@ def recipe(dataset: str, chosen: Mapping[str, object]) -> dict[str, Any]:
 
 def current_names(config: Any) -> Any:
     """A saved TrainConfig's fields under the names that they have now; what is no such dict, as it is."""
-    return {RENAMED.get(name, name): value for name, value in config.items()} if isinstance(config, dict) else config
+    if not isinstance(config, dict):
+        return config
+    config = {RENAMED.get(name, name): value for name, value in config.items()}
+    if "autocast" in config:  # whether bfloat16 was allowed
+        autocast = config.pop("autocast")
+        config.setdefault("precision", "auto" if autocast else "fp32")
+    return config
 
 
 def _classes(dataset: str, chosen: object) -> tuple[str, ...]:

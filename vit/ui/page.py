@@ -13,9 +13,9 @@ import torch
 
 from vit import data
 from vit.data.registry import fallback
-from vit.device import precision
 from vit.live import datasets, models, speed, worker
 from vit.live.models import Known
+from vit.precision import Precision
 from vit.ui import analysis, classify, pictures, scripts, theme
 from vit.ui.attention import tab as attention
 from vit.ui.attention.view import payload
@@ -48,7 +48,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
 def build() -> gr.Blocks:
     """The whole page; starts loading the datasets, and names in the log what of the checkpoints can't be read."""
     models.shipped()
-    datasets.load_in_background(then=speed.find_width)
+    datasets.load_in_background(then=speed.find_out)
     with gr.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         page = lay_out()
         page.wire(demo)
@@ -229,17 +229,18 @@ async def watch_data() -> AsyncIterator[str]:
 def status_line(key: str | None, known: Known) -> str:
     """Where one is: model, data, device."""
     where = models.title(key, known) if key else f"no model yet · {fallback().label}"
-    return f"<b>Vision Transformer, live</b><span>{escape(where)} · {device()}</span>"
+    tried = "".join(f', <span title="{escape(str(found))}">{found.name} by trial</span>' for found in _tried())
+    return f"<b>Vision Transformer, live</b><span>{escape(where)} · {escape(_device())}{tried}</span>"
 
 
-def device() -> str:
-    chosen = worker.device()
-    with precision(chosen):
-        kind = "bf16" if torch.is_autocast_enabled(chosen.type) else "float32"
-    if chosen.type == "cpu":
-        cores = torch.get_num_threads()
-        return f"{cores} CPU core{'s' if cores > 1 else ''}, {kind}"
-    return f"{torch.cuda.get_device_name(chosen)}, {kind}"
+def _device() -> str:
+    chosen, cores = worker.device(), torch.get_num_threads()
+    return torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else f"{cores} CPU core{'s' * (cores > 1)}"
+
+
+def _tried() -> list[Precision]:
+    """What the live preset trains in here; nothing until that is known."""
+    return speed.precisions[-1:]
 
 
 def about() -> dict:
@@ -247,6 +248,6 @@ def about() -> dict:
     return {
         "models": models.shipped(),
         "data": {name: source.state for name, source in datasets.SOURCES.items()},
-        "device": device(),
+        "device": ", ".join([_device(), *map(str, _tried())]),
         **outcome.limits(),
     }

@@ -111,6 +111,7 @@ def settings_of(run: Run) -> str:
         "Weight decay": f"{config.weight_decay:g}",
         "Warm-up": f"{config.warmup:.0%} of the run",
         "Seed": f"{config.seed}",
+        **({"Precision": str(run.precision)} if run.precision else {}),
     }
     cells = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in rows.items())
     return f'<dl class="t-settings">{cells}</dl>'
