@@ -150,6 +150,17 @@ def test_one_that_is_hopelessly_slow_is_broken_off_in_the_middle_of_its_first_im
     assert found.left_out == {"bf16": "is slower"} and "bf16" not in done
 
 
+def test_one_that_is_slow_but_faster_than_float32_is_not_broken_off(clock):
+    """A large model on a small machine: a step of one image takes 20 seconds in float32."""
+    begin = clock.works(fp32=(20, 1), bf16=(3, 0.5))
+
+    def functions(name):
+        return lambda images: begin(name)(images) + torch.zeros(1).item()
+
+    found = race("work", ("fp32", "bf16"), functions, 8)
+    assert found.rates == pytest.approx({"fp32": 8 / 28, "bf16": 8 / 7})
+
+
 def test_a_race_is_run_once_in_a_process_for_work_device_and_batch(clock, able):
     begin = clock.works(fp32=(0, 1e-3), bf16=(0, 2e-3), fp16=(0, 3e-3))
     first = choose(CPU, "work", begin, 8)

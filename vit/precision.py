@@ -4,7 +4,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -15,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CHOICES = ("auto", *DTYPES)
 SECONDS = 0.5  # of a trial in each precision
-PATIENCE = 1.0  # seconds for one image, twice, in another precision than the first, with the loading of its kernels
+PATIENCE = 1.0  # seconds for one image, twice, where that took less in float32: kernels are loaded meanwhile
 FEW = 8  # images of the second step
 HOPELESS = 4  # times as long as in float32 for a matrix product: arithmetic that this device only emulates
 SIDE = 192  # of the matrices in that product
@@ -116,8 +115,8 @@ _one_at_a_time = threading.Lock()
 def race(key: Hashable, names: Sequence[str], begin: Callable[[str], Step], most: int) -> Race:
     """Tries the precisions one after the other, SECONDS each; once in a process for a key.
 
-    One that raises or returns a number that is not finite is left out, and so is one that takes longer than PATIENCE
-    for an image, unless it is the first.
+    One that raises or returns a number that is not finite is left out, and so is one that takes longer than PATIENCE,
+    and than one before it, for a single image.
     """
     with _one_at_a_time:
         entry = (key, tuple(names), most)
@@ -131,9 +130,11 @@ def race(key: Hashable, names: Sequence[str], begin: Callable[[str], Step], most
 def _run(names: Sequence[str], begin: Callable[[str], Step], most: int) -> Race:
     rates: dict[str, float] = {}
     left_out: dict[str, str] = {}
+    limit = math.inf
     for name in names:
         try:
-            rates[name] = _rate(begin(name), most, _Deadline(PATIENCE) if rates else nullcontext())
+            rates[name], began = _rate(begin(name), most, limit)
+            limit = min(limit, max(PATIENCE, began))
         except _LeftOut as error:
             left_out[name] = str(error)
         except (RuntimeError, TypeError) as error:  # no kernel for this type, or no memory for this much
@@ -141,11 +142,11 @@ def _run(names: Sequence[str], begin: Callable[[str], Step], most: int) -> Race:
     return Race(rates, left_out)
 
 
-def _rate(step: Step, most: int, first: AbstractContextManager) -> float:
+def _rate(step: Step, most: int, limit: float) -> tuple[float, float]:
     """Images a second in steps of `most` images, or what smaller ones lead to expect where such a step takes too long.
 
-    A step takes a fixed time, mostly the optimizer's, and a time for each image. It begins with one image, whose time
-    bounds what comes next. first: entered for that one.
+    A step takes a fixed time, mostly the optimizer's, and a time for each image. It begins with one image, twice; how
+    long that took is the second value, and is at most the limit, in seconds.
     """
 
     def timed(images: int) -> float:
@@ -158,10 +159,12 @@ def _rate(step: Step, most: int, first: AbstractContextManager) -> float:
         seconds = timed(images)
         return seconds if seconds > SECONDS else min(seconds, timed(images))
 
-    with first:
+    started = time.perf_counter()
+    with _Deadline(limit):
         one = best_of_two(1)
+    began = time.perf_counter() - started
     if most == 1:
-        return 1 / one
+        return 1 / one, began
     started, size = time.perf_counter(), min(FEW, most)
     seconds = best_of_two(size)
     each = max(0.0, (seconds - one) / (size - 1))
@@ -174,7 +177,7 @@ def _rate(step: Step, most: int, first: AbstractContextManager) -> float:
             count += 1
         seconds = (time.perf_counter() - again) / count
         each = max(0.0, (seconds - one) / (size - 1))
-    return most / (seconds + each * (most - size))
+    return most / (seconds + each * (most - size)), began
 
 
 class _Deadline(TorchFunctionMode):
