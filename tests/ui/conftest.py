@@ -8,7 +8,7 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from vit.data import DatasetUnavailable, Splits
 from vit.evaluation import Evaluation
@@ -30,6 +30,7 @@ def browser() -> Iterator[Browser]:
     """A Chromium. Without one the test is skipped; in CI, where the variable CI is set, it fails."""
     if not CHROMIUM.exists():
         (pytest.fail if os.getenv("CI") else pytest.skip)(f"There is no Chromium at {CHROMIUM}")
+    expect.set_options(timeout=30_000)  # a busy machine is slow, which is no fault of the page
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield browser
