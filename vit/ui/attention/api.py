@@ -174,7 +174,8 @@ def build() -> None:
 
 def name(function, inputs, outputs, description: str) -> None:
     """An endpoint by the function's own name."""
-    gr.Button().click(function, inputs, outputs, api_name=function.__name__, api_description=description)
+    about = {"api_name": function.__name__, "api_description": description}
+    gr.Button().click(function, inputs, outputs, **about, **analysis.ENDPOINT)
 
 
 def _look(image: str | None, model: str | None) -> Look:
