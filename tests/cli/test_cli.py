@@ -62,7 +62,7 @@ def fails_with_one_line(result: Result | subprocess.CompletedProcess, *words: st
 def trained(tmp_path_factory) -> tuple[Path, dict]:
     folder = tmp_path_factory.mktemp("runs") / "first"
     short = ("--dataset", "shapes", "--minutes", "0.05", "--batch-size", "64")
-    result = run_process("train", *short, "--out", folder, "--json")
+    result = run("train", *short, "--out", folder, "--json")
     assert result.returncode == 0, result.stderr
     return folder, json.loads(result.stdout)
 
@@ -133,7 +133,8 @@ def test_a_model_is_not_evaluated_on_other_classes(trained, shapes, monkeypatch)
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
-    arguments = ["--dataset", "shapes", "--minutes", 5, "--out", tmp_path / "r"]
+    small = ["--model", "vit_live_patch", "--embed-dim", 24, "--depth", 1, "--num-heads", 2]
+    arguments = ["--dataset", "shapes", "--minutes", 5, *small, "--out", tmp_path / "r"]
     status, said = interrupt(arguments, tmp_path / "r", 3, signal.SIGINT)
     assert status == 130
     assert "Traceback" not in said

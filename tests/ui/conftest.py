@@ -41,6 +41,12 @@ def open_tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
 
 
+def await_quiet(page: Page, milliseconds: int = 500) -> None:
+    """Until nothing has come for so long: what a page loads at the start fills fields, also some that are typed in."""
+    latest = "Math.max(...performance.getEntriesByType('resource').map((e) => e.responseEnd))"
+    page.wait_for_function(f"ms => {latest} + ms < performance.now()", arg=milliseconds)
+
+
 @pytest.fixture(scope="module")
 def client(app_url) -> Client:
     return Client(app_url, verbose=False)
@@ -84,22 +90,29 @@ def ended(small_vit) -> Run:
     return run
 
 
-@pytest.fixture
-def open_page(browser, here, monkeypatch):
-    """Opens a path of a page of our own; afterwards nothing may have been fetched from where a name points to."""
-    monkeypatch.setattr(datasets, "load_in_background", lambda then: None)
-    demo = vit_page.build()
+@pytest.fixture(scope="session")
+def own_url() -> Iterator[str]:
+    """Address of a page in this process, which finds there what a test puts in the place of models, runs and data."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "load_in_background", lambda then: None)
+        demo = vit_page.build()
     _, url, _ = vit_page.launch(demo, prevent_thread_lock=True, quiet=True)
+    yield url
+    demo.close()
+
+
+@pytest.fixture
+def open_page(browser, here, own_url):
+    """Opens a path of a page of our own; afterwards nothing may have been fetched from where a name points to."""
     page, fetched = browser.new_page(), []
     page.set_default_timeout(20_000)
     page.on("request", lambda request: fetched.append(request.url.split("?")[0]))
 
     def open_path(path: str):
-        page.goto(url + path)
+        page.goto(own_url + path)
         page.wait_for_selector("#progress h2")
         return page
 
     yield open_path
     assert fetched and not [address for address in fetched if "stolen" in address]
     page.close()
-    demo.close()

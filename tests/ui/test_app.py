@@ -89,7 +89,8 @@ def test_attention_gives_the_grid_and_the_figure(client, picture):
 
 
 def test_a_program_trains_a_model_and_uses_it(client, picture):
-    run = client.predict("shapes", "vit_live", 0.1, *SETTINGS.values(), api_name="/start")
+    small = {"depth": 2, "embed_dim": 32, "num_heads": 2}
+    run = client.predict("shapes", "vit_live", 0.1, *SETTINGS.values(), small, api_name="/start")
     assert run["owner_token"] != run["run_id"]
     with pytest.raises(AppError, match="still being trained"):
         client.predict(picture, run["run_id"], api_name="/classify")
@@ -128,7 +129,7 @@ def test_a_program_pauses_changes_the_rate_and_resumes(client):
 
 
 def test_only_the_owner_stops_a_run(client):
-    run = client.predict("shapes", "vit_live", 10, *SETTINGS.values(), api_name="/start")
+    run = client.predict("shapes", "vit_live", 10, *SETTINGS.values(), {"depth": 1}, api_name="/start")
     with pytest.raises(AppError, match="Only the page or program that started"):
         client.predict(run["run_id"], run["run_id"], api_name="/stop")
     assert client.predict(run["run_id"], run["owner_token"], api_name="/stop")["stopping"]

@@ -11,30 +11,37 @@ from matplotlib import colormaps
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.ui.conftest import await_quiet
 from vit.data import normalize
 from vit.interpret.attention import attention_maps
 from vit.live import models
 from vit.ui import analysis
 from vit.weights.checkpoint import from_pretrained
 
-# What the other tabs load at the start has come when nothing has for a second and a half.
-QUIET = "Math.max(...performance.getEntriesByType('resource').map((e) => e.responseEnd)) + 1500 < performance.now()"
 FIRST_VIEW = "document.querySelector('#attention .x-sentence')?.textContent.includes('nats')"
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    """One for all tests, whose cache has the page's scripts: what is chosen in the tab lies in its address alone."""
+    with browser.new_context() as context:
+        yield context
+
+
 @pytest.fixture
-def open_view(browser, app_url):
+def open_view(context, app_url):
     """Opens an address's Attention tab, drawn, with a list of what is requested after that."""
     pages, errors = [], []
 
-    def open_view(query: str = "tab=attention", width: int = 1440, height: int = 900):
-        page = browser.new_page(viewport={"width": width, "height": height})
+    def open_view(query: str = "tab=attention", width: int = 1440, height: int = 900, quiet: int = 500):
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": height})
         page.set_default_timeout(40_000)
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{app_url}?{query}")
         page.wait_for_function(FIRST_VIEW)
-        page.wait_for_function(QUIET)
+        await_quiet(page, quiet)  # what the other tabs load at the start
         page.requests, page.errors = [], errors
         page.on("request", lambda request: page.requests.append(f"{request.url} {request.post_data}"))
         pages.append(page)
@@ -85,7 +92,7 @@ def redraws(page) -> list[float]:
 
 
 def test_all_positions_of_both_sliders_are_drawn_without_a_request(open_view):
-    page = open_view()
+    page = open_view(quiet=1500)
     layers, heads = (int(page.locator(f"#attention input.{name}").get_attribute("max")) for name in ("layer", "head"))
     assert len(redraws(page)) == 2 * layers * heads
     assert not [url for url in page.requests if not url.startswith(("data:", "blob:"))]
@@ -282,7 +289,7 @@ def test_sections_are_filled_when_they_are_opened(open_view):
 
 
 def test_a_picture_is_drawn_soon_after_it_is_chosen(open_view):
-    page = open_view()
+    page = open_view(quiet=1500)
     seconds = (
         page.evaluate(
             """() => new Promise((resolve) => { const start = performance.now();

@@ -1,6 +1,7 @@
 """The models a visitor can choose: the checkpoints that come with the app, and the runs that this page trained."""
 
 from pathlib import Path
+from reprlib import repr as short
 
 from vit.data.registry import DATASETS, fallback, label, preferred
 from vit.live import runs, storage, stored
@@ -39,7 +40,7 @@ def find(key: str | None) -> ViT:
     except storage.DamagedRun:
         raise
     except ValueError as error:
-        message = f"No model is called {key!r}; choose {', '.join(shipped())} or the id of a run still kept."
+        message = f"No model is called {short(key)}; choose {', '.join(shipped())} or the id of a run still kept."
         raise ValueError(message) from error
     if run.live:
         raise ValueError("This model is still being trained; wait until the run ends, or stop it.")

@@ -15,6 +15,7 @@ from vit.ui import pictures
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Picture
 
+ENDPOINT = {"concurrency_id": "picture", "concurrency_limit": 2}  # all that ask of one picture: others wait their turn
 KEPT_BYTES = 64_000_000  # of maps: some 150 pictures through the shipped models, and always the last one
 
 _kept: OrderedDict[tuple[str, Picture], "Look"] = OrderedDict()

@@ -44,6 +44,7 @@ def build() -> Tab:
             inputs,
             label,
             api_name="classify",
+            **analysis.ENDPOINT,
             api_description="Classify a picture of any size. model: a checkpoint's name such as 'shapes', the id of a "
             "finished run, or '' for the default. Returns the label and the confidence of every class.",
         )

@@ -127,6 +127,7 @@ class Page(NamedTuple):
             known = models.get_to_know(known, key, own=False)
         return {**self.show(key, 0, picture, known), **self.training.open(run_id)}
 
+    @checked
     def show(self, key: str | None, number: int, picture: Picture | None, known: Known) -> dict:
         """Everything that depends on model and picture; without a picture, the gallery's first."""
         source = pictures.gallery_source(key)
@@ -154,7 +155,8 @@ class Page(NamedTuple):
     @checked
     def pick(self, key: str | None, event: gr.EventData) -> dict:
         """A click in a gallery."""
-        picture = pictures.named(check("picture", getattr(event, "picture", None), str))
+        picked = check("event", event._data, dict).get("picture")  # EventData's own look-up fails on what is no dict
+        picture = pictures.named(check("picture", picked, str))
         if picture is None or not pictures.exists(picture):
             raise BadInput("This picture is not here any more; choose another.")
         return self.draw(key, picture)

@@ -15,7 +15,7 @@ from vit.model import ViT
 from vit.ui import analysis
 from vit.ui.analysis import Look
 from vit.ui.attention.probes import figure_bytes
-from vit.ui.checks import checked, shortened
+from vit.ui.checks import checked, one_of, shortened
 from vit.ui.errors import BadInput
 
 MODEL = "model: a checkpoint's name, the id of a finished run, or '' for the default."
@@ -35,9 +35,7 @@ def attention(
     seen = _look(image, model)
     depth, heads = seen.analysis.maps.shape[1:3]
     layer, head = _whole(layer, "layer", 1, depth), _whole(head, "head", 0, heads, "; 0 is their mean")
-    if mode not in ("heads", "rollout"):
-        raise BadInput(f"mode must be heads or rollout, got {mode!r}.")
-    if mode == "rollout" and head:
+    if one_of("mode", mode, ("heads", "rollout")) == "rollout" and head:
         raise BadInput(f"A rollout is of all heads, so head does nothing with it, got {head}; give 0.")
     grid = seen.analysis.grid(layer - 1, head - 1 if head else None, _token(query, seen.model), mode == "rollout")
     which = "rollout" if mode == "rollout" else f"head {head}" if head else "mean of heads"
@@ -60,7 +58,9 @@ def relevance(
     """How much each patch speaks for a class (Chefer et al. 2021), as numbers; and as a figure, if asked for."""
     seen = _look(image, model)
     if class_name not in seen.model.classes:
-        raise BadInput(f"This model knows no class {class_name!r}; choose one of {', '.join(seen.model.classes)}.")
+        raise BadInput(
+            f"This model knows no class {shortened(class_name)}; choose one of {', '.join(seen.model.classes)}."
+        )
     c = seen.model.classes.index(class_name)
     grid = seen.analysis.relevance([c])[0]
     said = {"total": grid.sum().item(), "sentence": seen.analysis.describe_relevance(c)}
@@ -174,7 +174,8 @@ def build() -> None:
 
 def name(function, inputs, outputs, description: str) -> None:
     """An endpoint by the function's own name."""
-    gr.Button().click(function, inputs, outputs, api_name=function.__name__, api_description=description)
+    about = {"api_name": function.__name__, "api_description": description}
+    gr.Button().click(function, inputs, outputs, **about, **analysis.ENDPOINT)
 
 
 def _look(image: str | None, model: str | None) -> Look:
@@ -196,7 +197,9 @@ def _whole(value: object, what: str, low: int, high: int, more: str = "") -> int
     except (TypeError, ValueError):
         number = float("nan")
     if not low <= number <= high or number != int(number):  # NaN and infinity are in no range
-        raise BadInput(f"This model has {what}s {max(low, 1)} to {high}, got {value}; choose one of them{more}.")
+        raise BadInput(
+            f"This model has {what}s {max(low, 1)} to {high}, got {shortened(value)}; choose one of them{more}."
+        )
     return int(number)
 
 
@@ -207,7 +210,7 @@ def _token(query: str, model) -> int:
     h, w = model.grid_size
     parts = query.split(",")
     if len(parts) != 2:
-        raise BadInput(f"A query is 'row,column' such as '3,5', or '' for the class token, got {query!r}.")
+        raise BadInput(f"A query is 'row,column' such as '3,5', or '' for the class token, got {shortened(query)}.")
     row, column = _whole(parts[0], "row", 1, h), _whole(parts[1], "column", 1, w)
     return model.num_prefix_tokens + (row - 1) * w + column - 1
 

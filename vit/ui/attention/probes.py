@@ -18,7 +18,7 @@ from vit.live import models
 from vit.ui import analysis, pictures
 from vit.ui.analysis import Look
 from vit.ui.attention import view as explorer
-from vit.ui.checks import check, shortened, whole
+from vit.ui.checks import check, one_of, shortened, whole
 from vit.ui.errors import BadInput
 
 FORMATS = ("png", "svg", "pdf")
@@ -113,13 +113,9 @@ def export(seen: Look, question: dict) -> dict:
     """A file of the view: the figure as PNG, SVG or PDF, or all raw maps and numbers as .npz."""
     _, picture = explorer.recall(question["token"])
     stem = f"attention-{models.name(seen.model)}" + ("" if picture[0] == "upload" else f"-{picture[0]}-{picture[1]}")
-    format = check("format", question.get("format"), str)
+    format = one_of("format", question.get("format"), (*FORMATS, "npz"))
     if format == "npz":
         return _file(f"{stem}.npz", arrays(seen))
-    if format not in FORMATS:
-        raise BadInput(
-            f"format must be one of {', '.join(FORMATS)} or npz, got {shortened(format)}; choose one of them."
-        )
     h, w = seen.model.grid_size
     grid = np.asarray(_grid(question.get("grid"), seen), dtype=np.float32).reshape(h, w)
     colormap = check("colormap", question.get("colormap"), str)

@@ -12,6 +12,7 @@ from vit.live import runs, settings, storage
 from vit.live.run import UNWATCHED_MINUTES, Run
 from vit.ui import pictures
 from vit.ui.charts import clock
+from vit.ui.checks import checked
 from vit.ui.errors import BadInput, alert
 from vit.ui.theme import class_colour
 from vit.ui.train import curves
@@ -84,6 +85,7 @@ def _download(run: Run) -> gr.DownloadButton:
     return gr.DownloadButton(value=archived)
 
 
+@checked
 def archive(run_id: str) -> str:
     """The zip's path."""
     try:
@@ -99,6 +101,7 @@ def _zip(run: Run) -> str:
         return str(storage.archive(run.id, folder, _file_name(run)))
 
 
+@checked
 def push_run(run_id: str, name: str, token: str, private: bool) -> str:
     """What came of it."""
     try:

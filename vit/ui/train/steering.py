@@ -1,5 +1,6 @@
 """What the owner of a run steers it with: pause, stop, the learning rate; and what is being trained."""
 
+from collections.abc import Callable
 from html import escape
 from typing import NamedTuple
 
@@ -72,11 +73,19 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Steering:
     stop.click(stop_run, [run_id, owned], None, **QUIET)
     gr.on([change.click, lr.submit], change_lr, [run_id, owned, lr], lr_note, **QUIET)
     for button, factor in ((slower, 1 / 3), (faster, 3)):
-        button.click(lambda now, factor=factor: float(f"{(now or 0) * factor:.3g}"), lr, lr, **QUIET).then(
-            change_lr, [run_id, owned, lr], lr_note, **QUIET
-        )
+        button.click(scaled(factor), lr, lr, **QUIET).then(change_lr, [run_id, owned, lr], lr_note, **QUIET)
     link.click(None, None, link, js=COPY_LINK).then(None, None, link, js=COPY_AGAIN)
     return Steering(column, pause, stop, lr, lr_note, what)
+
+
+def scaled(factor: float) -> Callable[[float | None], float]:
+    """What multiplies the number in a field, which may be empty."""
+
+    @checked
+    def scale(now: float | None) -> float:
+        return float(f"{(now or 0) * factor:.3g}")
+
+    return scale
 
 
 @checked

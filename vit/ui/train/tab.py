@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from vit.data.registry import fallback
+from vit.data.registry import DATASETS, fallback
 from vit.figures import color_table
 from vit.live import datasets, runs, settings, storage
 from vit.live.datasets import SOURCES
@@ -16,7 +16,7 @@ from vit.live.run import Run
 from vit.training.config import RunSpec
 from vit.training.setting import WrongSetting
 from vit.ui import pictures
-from vit.ui.checks import check, checked
+from vit.ui.checks import check, checked, one_of
 from vit.ui.errors import BadInput
 from vit.ui.train import api as train_api
 from vit.ui.train import form as train_form
@@ -93,7 +93,7 @@ class Tab(NamedTuple):
     def settle(self, given: dict) -> dict:
         """Once the data are there or out of reach: their pictures, or the built-in ones; and the width that suits."""
         values = train_form.values(self.form, given)
-        if SOURCES[values["dataset"]].error:
+        if SOURCES[one_of("dataset", values["dataset"], DATASETS)].error:
             values |= {"dataset": fallback().name, "classes": list(fallback().classes)}
         values["embed_dim"] = train_form.fitting_width(values)
         return {
