@@ -231,7 +231,7 @@ def test_what_overflows_on_a_picture_alone_never_becomes_a_probability(monkeypat
     with torch.no_grad():
         small_vit.head.bias[3] = NAN
     with pytest.raises(errors.BadInput, match="overflow on this picture"):
-        analysis.look("any", ("shapes", 0))
+        analysis.analyze("any", ("shapes", 0))
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------

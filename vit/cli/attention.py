@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from vit.cli.flags import CHECKPOINT, JSON, Command, print_report
-from vit.cli.inputs import model_and_images
+from vit.data.pictures import read_picture
 from vit.interpret.analysis import Analysis
 from vit.interpret.probing import position_similarity
+from vit.model import ViT
 
 
 def add(command: Command) -> None:
@@ -31,15 +32,14 @@ def add(command: Command) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     _check_idle_flags(arguments)
-    arguments.images = [arguments.image]
-    model, images = model_and_images(arguments)
+    model = ViT.from_pretrained(arguments.folder)
     depth, heads = len(model.blocks), model.num_heads
     layer = depth if arguments.layer is None else arguments.layer
     if not 1 <= layer <= depth:
         raise ValueError(f"--layer must be 1 to {depth} for this model, got {layer}.")
     if arguments.head is not None and not 1 <= arguments.head <= heads:
         raise ValueError(f"--head must be 1 to {heads} here, got {arguments.head}; leave it out for their mean.")
-    analysis = Analysis(model, images)
+    analysis = Analysis(model, read_picture(arguments.image, model.config["img_size"]))
     grid, which = _attention_grid(arguments, analysis, layer)
     said = model.classes[analysis.probabilities.argmax()]
     title = f"{said} · {which}" if arguments.relevance else f"{said} · layer {layer} of {depth}, {which}"
@@ -92,7 +92,7 @@ def _attention_grid(arguments, analysis: Analysis, layer: int) -> tuple[torch.Te
 def _save_attention(out: Path, analysis: Analysis, grid, title: str) -> None:
     """A figure; or with .npz raw maps (L, heads, N, N), rollout (L, N, N), the grid asked for, position similarity."""
     model = analysis.model
-    picture = model.denormalize(analysis.images)[0].permute(1, 2, 0).numpy()
+    picture = analysis.pixels.permute(1, 2, 0).numpy()
     if out.suffix == ".npz":
         arrays = {"maps": analysis.maps[0].numpy(), "rollout": analysis.rollout[0].numpy(), "grid": grid.numpy()}
         arrays["position_similarity"] = position_similarity(model).numpy()

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from vit.cli.flags import CHECKPOINT, JSON, Command, percent, print_report
-from vit.cli.inputs import model_and_images
+from vit.data.pictures import read_picture
+from vit.model import ViT
 
 
 def add(command: Command) -> None:
@@ -18,9 +19,10 @@ def add(command: Command) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    model, images = model_and_images(arguments)
+    model = ViT.from_pretrained(arguments.folder)
+    pixels = torch.stack([read_picture(path, model.config["img_size"]) for path in arguments.images])
     with torch.no_grad():
-        probabilities = model.probabilities(model(images))
+        probabilities = model.probabilities(model(model.normalize(pixels)))
     report = {}
     for path, row in zip(arguments.images, probabilities):
         best = row.topk(min(5, len(row)))

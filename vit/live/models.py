@@ -17,8 +17,7 @@ Known = dict[str, str]  # runs whose models a page can choose: id -> what it cal
 
 def shipped() -> list[str]:
     """Names of the checkpoints that can be read, the preferred dataset's first."""
-    there = {file.parent for part in (CONFIG, WEIGHTS) for file in CHECKPOINTS.glob(f"*/{part}")}
-    return sorted((folder.name for folder in there if stored.intact(folder)), key=lambda n: (n != preferred().name, n))
+    return sorted(filter(_shipped, _folders()), key=lambda n: (n != preferred().name, n))
 
 
 def default() -> str | None:
@@ -32,7 +31,7 @@ def find(key: str | None) -> ViT:
     """The model of a checkpoint's name or a run's id, on the CPU. Raises ValueError, naming the remedy."""
     if not key:
         raise ValueError(ADVICE)
-    if key in shipped():
+    if _shipped(key):
         return stored.load(CHECKPOINTS / key)
     try:
         run = runs.find(key)
@@ -54,7 +53,7 @@ def find(key: str | None) -> ViT:
 
 def available(key: str) -> bool:
     """Whether there is a finished model of that name or run's id."""
-    return key in shipped() or ended(key)
+    return _shipped(key) or ended(key)
 
 
 def ended(run_id: str) -> bool:
@@ -104,6 +103,14 @@ def accuracy(model: ViT) -> tuple[float, str] | None:
         if (share := model.trained.get(f"{split}_accuracy")) is not None:
             return share, split
     return None
+
+
+def _folders() -> set[str]:
+    return {file.parent.name for part in (CONFIG, WEIGHTS) for file in CHECKPOINTS.glob(f"*/{part}")}
+
+
+def _shipped(key: str) -> bool:
+    return key in _folders() and stored.intact(CHECKPOINTS / key)
 
 
 def _facts(model: ViT) -> str:

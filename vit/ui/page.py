@@ -16,9 +16,9 @@ from vit.data.registry import fallback
 from vit.device import precision
 from vit.live import datasets, models, speed, worker
 from vit.live.models import Known
-from vit.ui import analysis, classify, pictures, scripts, theme
+from vit.ui import classify, pictures, scripts, theme
+from vit.ui.analysis import analyze, payload
 from vit.ui.attention import tab as attention
-from vit.ui.attention.view import payload
 from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput, warn
 from vit.ui.pictures import Picker, Picture
@@ -147,8 +147,8 @@ class Page(NamedTuple):
         if key is None:
             result, view = classify.no_model(), attention.no_model()
         else:
-            seen = analysis.look(key, picture)
-            result, view = classify.draw(seen), payload(seen, key, picture)
+            analysis = analyze(key, picture)
+            result, view = classify.draw(analysis), payload(analysis, key, picture)
         return {self.picture: picture, self.classifying.result: result, self.attending.view: view}
 
     @checked

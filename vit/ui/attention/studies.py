@@ -1,6 +1,7 @@
 """Heads over many pictures: which matter to the prediction, and which favor which region. Progress, then a table."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from html import escape
 
 import gradio as gr
@@ -107,7 +108,9 @@ def _material(key: str, count: float) -> tuple[ViT, Dataset, list[int]]:
     places = torch.isin(splits.test.labels, torch.tensor(known)).nonzero()[:, 0]
     test = select_classes(splits, model.classes).test
     mixed = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[: int(count)]
-    return model, pictures.fit(test.take(mixed), model.config["img_size"]), places[mixed].tolist()
+    part = test.take(mixed)
+    images, masks = pictures.fit(part.images, part.masks, model.config["img_size"])
+    return model, replace(part, images=images, masks=masks), places[mixed].tolist()
 
 
 def importance_table(found: HeadImportance) -> str:

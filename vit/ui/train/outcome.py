@@ -13,7 +13,7 @@ from vit.live.run import UNWATCHED_MINUTES, Run
 from vit.ui import pictures
 from vit.ui.charts import clock
 from vit.ui.errors import BadInput, alert
-from vit.ui.theme import class_colour
+from vit.ui.theme import class_colors
 from vit.ui.train import curves
 from vit.weights import hub
 
@@ -140,7 +140,7 @@ def comparison(owned: list[str]) -> str:
     kept = [run for run_id in owned if (run := runs.RUNS.get(run_id)) and run.history.validation_accuracy]
     if len(kept) < 2:
         return ""
-    compared = [(f"Run {i + 1}", class_colour(i), run) for i, run in enumerate(kept)]
+    compared = [(f"Run {i + 1}", color, run) for i, (color, run) in enumerate(zip(class_colors(len(kept)), kept))]
     names = ("Run", "Data", "Model", "Rate", "Batch", "Decay", "Time, min", "Validation", "Test")
     header = "".join(f"<th>{name}</th>" for name in names)
     return (

@@ -72,12 +72,13 @@ def _fixed_pictures(dataset: str, classes: tuple[str, ...]) -> Dataset:
 
 @lru_cache(maxsize=16)
 def _frame(dataset: str, classes: tuple[str, ...]) -> dict:
-    fixed = _fixed_pictures(dataset, classes)
+    fixed, entry = _fixed_pictures(dataset, classes), DATASETS[dataset]
+    colors = dict(zip(entry.classes, theme.class_colors(len(entry.classes))))
     return {
         "pictures": [pictures.data_uri(picture) for picture in fixed.images],
         "labels": fixed.labels.tolist(),
         "classes": list(classes),
-        "colours": [theme.class_colour(DATASETS[dataset].classes.index(name)) for name in classes],
+        "colors": [colors[name] for name in classes],
         "top": TOP,
     }
 
