@@ -17,7 +17,8 @@ from vit.live.datasets import SOURCES
 from vit.live.run import Run
 from vit.live.snapshots import Snapshot
 from vit.training import Progress
-from vit.training.config import RunSpec, TrainConfig
+from vit.training.config import TrainConfig
+from vit.training.spec import RunSpec
 from vit.ui import page as vit_page
 
 CHROMIUM = Path(os.getenv("CHROMIUM", "/usr/bin/chromium"))

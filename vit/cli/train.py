@@ -18,9 +18,10 @@ from vit.cli.inputs import load
 from vit.data.registry import DATASETS, preferred
 from vit.device import choose_device, is_first_process, join_processes
 from vit.training import TrainConfig, processes
-from vit.training.config import LENGTHS, RUN_SETTINGS, SETTINGS, SHAPE, RunSpec, defaults, recipe
+from vit.training.config import LENGTHS, SETTINGS, defaults
 from vit.training.presets import fitting_width
 from vit.training.run import Run, unfinished
+from vit.training.spec import RUN_SETTINGS, SHAPE, RunSpec, recipe
 from vit.variants import LARGE_IMAGES, MODELS
 
 PRESET = "vit_live"  # what is trained where no model was chosen

@@ -19,7 +19,8 @@ from vit.live.snapshots import Album
 from vit.live.zerogpu import Letter
 from vit.model import ViT
 from vit.training import Progress
-from vit.training.config import RunSpec, TrainConfig
+from vit.training.config import TrainConfig
+from vit.training.spec import RunSpec
 from vit.weights.checkpoint import save_pretrained
 
 UNWATCHED_MINUTES = float(os.getenv("VIT_UNWATCHED_MINUTES", "5"))

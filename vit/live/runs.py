@@ -23,7 +23,7 @@ from vit.live.visitors import Visitor, check_share
 from vit.live.worker import Frame, begin
 from vit.live.zerogpu import LONGEST_PAUSE, ON_ZERO, Letter
 from vit.training import TrainingDiverged
-from vit.training.config import RunSpec
+from vit.training.spec import RunSpec
 
 MAX_RUNS = int(os.getenv("VIT_MAX_RUNS", "1"))
 MAX_QUEUE = int(os.getenv("VIT_MAX_QUEUE", "8"))

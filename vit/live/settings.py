@@ -9,9 +9,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vit.live.zerogpu import ON_ZERO
-from vit.training.config import SETTINGS, RunSpec, TrainConfig
-from vit.training.config import SHAPE as MODEL_SHAPE
+from vit.training.config import SETTINGS, TrainConfig
 from vit.training.setting import Setting, WrongSetting
+from vit.training.spec import SHAPE as MODEL_SHAPE
+from vit.training.spec import RunSpec
 from vit.variants import LARGE_IMAGES, MODELS, create_model
 
 MAX_MINUTES = float(getenv("VIT_MAX_MINUTES", "1.5" if ON_ZERO else "10"))  # a lent GPU counts against a quota

@@ -6,7 +6,8 @@ from functools import lru_cache
 from vit.live import worker
 from vit.live.settings import DEFAULTS
 from vit.training import presets
-from vit.training.config import RunSpec, TrainConfig
+from vit.training.config import TrainConfig
+from vit.training.spec import RunSpec
 from vit.variants import create_model
 
 widths: list[int] = []  # what find_width found, once it has

@@ -20,7 +20,8 @@ from vit.live.snapshots import Camera, Snapshot, probe, take
 from vit.live.zerogpu import ON_ZERO, Letter, lend
 from vit.model import ViT
 from vit.training import Progress, TrainingDiverged, finite, train
-from vit.training.config import RunSpec, TrainConfig
+from vit.training.config import TrainConfig
+from vit.training.spec import RunSpec
 from vit.training.state import TrainState
 
 STARTING = 30  # seconds that a lent GPU is asked for beyond the run's own

@@ -13,8 +13,8 @@ from vit.figures import color_table
 from vit.live import datasets, runs, settings, storage
 from vit.live.datasets import SOURCES
 from vit.live.run import Run
-from vit.training.config import RunSpec
 from vit.training.setting import WrongSetting
+from vit.training.spec import RunSpec
 from vit.ui import pictures
 from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput

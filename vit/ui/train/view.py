@@ -15,7 +15,7 @@ from vit.live.history import History
 from vit.live.run import Run
 from vit.live.settings import DEFAULTS, size
 from vit.live.snapshots import TOP, Moment, Snapshot, probe, take
-from vit.training.config import RunSpec
+from vit.training.spec import RunSpec
 from vit.ui import pictures, theme
 from vit.ui.charts import clock
 from vit.ui.checks import check
