@@ -12,7 +12,7 @@ CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 ANOTHERS = "Another's run"
 ADVICE = f"There is no model yet. Train one: a minute on {fallback().label} is enough."
 
-Known = dict[str, str]  # runs whose models a page can choose: id -> what it calls them, in order of arrival
+RunNames = dict[str, str]  # runs whose models a page can choose: id -> what it calls them, in order of arrival
 
 
 def shipped() -> list[str]:
@@ -76,25 +76,25 @@ def name(model: ViT) -> str:
     return model.trained.get("model", "vit").replace("_", "-")
 
 
-def choices(known: Known) -> list[tuple[str, str]]:
+def choices(names: RunNames) -> list[tuple[str, str]]:
     """(label, key) of what this page can choose, its newest run first."""
-    keys = [run_id for run_id in reversed(known) if ended(run_id)] + shipped()
-    return [(title(key, known) + _facts(find(key)), key) for key in keys]
+    keys = [run_id for run_id in reversed(names) if ended(run_id)] + shipped()
+    return [(title(key, names) + _facts(find(key)), key) for key in keys]
 
 
-def title(key: str, known: Known) -> str:
+def title(key: str, names: RunNames) -> str:
     """Variant and dataset, and before them what this page calls a run."""
     model = find(key)
-    called = f"{known[key]}: " if key in known else ""
+    called = f"{names[key]}: " if key in names else ""
     return f"{called}{name(model)} · {label(dataset(model))}"
 
 
-def get_to_know(known: Known, run_id: str, own: bool) -> Known:
+def name_run(names: RunNames, run_id: str, own: bool) -> RunNames:
     """The runs that a page knows and one more: its browser's own have a number, another's is a run."""
-    if run_id in known:
-        return known
-    number = 1 + sum(called != ANOTHERS for called in known.values())
-    return {**known, run_id: f"Your run {number}" if own else ANOTHERS}
+    if run_id in names:
+        return names
+    number = 1 + sum(called != ANOTHERS for called in names.values())
+    return {**names, run_id: f"Your run {number}" if own else ANOTHERS}
 
 
 def accuracy(model: ViT) -> tuple[float, str] | None:
@@ -114,5 +114,5 @@ def _shipped(key: str) -> bool:
 
 
 def _facts(model: ViT) -> str:
-    measured = "" if (found := accuracy(model)) is None else f" · {found[0]:.1%} {found[1]}"
+    measured = "" if (measurement := accuracy(model)) is None else f" · {measurement[0]:.1%} {measurement[1]}"
     return f" · {len(model.blocks)} × {model.num_heads} heads{measured}"

@@ -31,7 +31,7 @@ changed = threading.Condition()  # that some run's status, or what its owner wan
 
 
 @dataclass
-class Run:
+class LiveRun:
     """One training.
 
     status: queued, loading, running or paused, testing; then finished, stopped or failed, or interrupted where the
@@ -130,7 +130,7 @@ class Run:
             raise ValueError("Nothing of this run is saved, so there is nothing to download or push; train another.")
 
     @classmethod
-    def restore(cls, run_id: str) -> "Run | None":
+    def restore(cls, run_id: str) -> "LiveRun | None":
         """The run as it was saved, None where it was not; a new owner's token, so nobody steers it.
 
         Raises storage.DamagedRun.
@@ -138,10 +138,10 @@ class Run:
         if (record := storage.record(run_id)) is None:
             return None
         settings = RunSpec(record.dataset, record.variant, record.config, record.classes, record.shape)
-        found = record.evaluation
+        measured = record.evaluation
         run = cls(settings, id=run_id, status=record.status, message=record.message, album=storage.album(run_id))
         run.history, run.progress, run.saved_step = record.history, record.progress, record.progress.step
-        run.evaluation = found and Evaluation(**{**vars(found), "confusion": torch.tensor(found.confusion)})
+        run.evaluation = measured and Evaluation(**{**vars(measured), "confusion": torch.tensor(measured.confusion)})
         if run.status == "interrupted":
             run.message = (
                 f"The server was restarted during this run; what it had learned by step {run.progress.step:,} is kept."
@@ -149,7 +149,7 @@ class Run:
         return run
 
     def _record(self, status: str) -> dict:
-        found = self.evaluation
+        evaluation = self.evaluation
         return {
             "dataset": self.settings.dataset,
             "variant": self.settings.model,
@@ -160,5 +160,5 @@ class Run:
             "message": self.message,
             "progress": asdict(self.progress),
             "history": self.history.thinned(CURVE),
-            "evaluation": found and {**vars(found), "confusion": found.confusion.tolist()},
+            "evaluation": evaluation and {**vars(evaluation), "confusion": evaluation.confusion.tolist()},
         }

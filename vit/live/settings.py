@@ -81,9 +81,9 @@ def read(values: Mapping[str, object], advanced: object = None) -> RunSpec:
     if not isinstance(advanced, dict | None):
         raise WrongSetting("advanced", f"The advanced settings must be an object by name, got {advanced!r:.100}.")
     values = {**values, **(advanced or {})}
-    known = ("dataset", *LIMITS, "classes")
-    if unknown := [name for name in values if name not in known]:
-        raise WrongSetting("advanced", f"There is no setting {unknown[0]!r:.100}; there are {', '.join(known)}.")
+    names = ("dataset", *LIMITS, "classes")
+    if unknown := [name for name in values if name not in names]:
+        raise WrongSetting("advanced", f"There is no setting {unknown[0]!r:.100}; there are {', '.join(names)}.")
     for name in ("model", "minutes"):
         values.setdefault(name, None)
     if values.get("classes", ()) is None:

@@ -6,7 +6,7 @@ from itertools import cycle, islice
 import gradio as gr
 from gradio.themes import Color, sizes
 
-# Tableau 10, whose neighbours stay apart for color-blind eyes; a name always stands beside the color.
+# Tableau 10, whose neighbors stay apart for color-blind eyes; a name always stands beside the color.
 CLASS_COLORS = (
     "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#b07aa1", "#edc948", "#9c755f", "#ff9da7", "#8f9aa3",
 )  # fmt: skip

@@ -9,7 +9,7 @@ import gradio as gr
 from vit.data.registry import label
 from vit.evaluation import Evaluation
 from vit.live import runs, settings, storage
-from vit.live.run import UNWATCHED_MINUTES, Run
+from vit.live.run import UNWATCHED_MINUTES, LiveRun
 from vit.ui import pictures
 from vit.ui.charts import clock
 from vit.ui.errors import BadInput, alert
@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
     download: gr.DownloadButton
     table: gr.HTML
 
-    def show(self, run: Run, owned: list[str]) -> dict:
+    def show(self, run: LiveRun, owned: list[str]) -> dict:
         """What there is of the run by now; owned: ids of this browser's runs, for the comparison."""
         compared = {self.table: comparison(owned)}
         if run.live or not run.usable:
@@ -61,8 +61,8 @@ def build(run_id: gr.State) -> Outcome:
             pushed = pictures.html("pushed")
     table = pictures.html("runs")
 
-    def push_it(given: dict) -> dict:
-        return {pushed: push_run(*(given[field] for field in (run_id, name, token, private))), token: ""}
+    def push_it(entered: dict) -> dict:
+        return {pushed: push_run(*(entered[field] for field in (run_id, name, token, private))), token: ""}
 
     push.click(push_it, {run_id, name, token, private}, {pushed, token}, trigger_mode="once", **QUIET)
     with gr.Column(visible=False):
@@ -77,7 +77,7 @@ def build(run_id: gr.State) -> Outcome:
     return Outcome(column, confusion, command, download, table)
 
 
-def _download(run: Run) -> gr.DownloadButton:
+def _download(run: LiveRun) -> gr.DownloadButton:
     archived = None
     with contextlib.suppress(OSError, ValueError):  # a full disk, which the run's own warning speaks of
         archived = _zip(run)
@@ -94,7 +94,7 @@ def archive(run_id: str) -> str:
         raise BadInput(f"The zip can't be written on the server ({error.strerror}); try again later.") from error
 
 
-def _zip(run: Run) -> str:
+def _zip(run: LiveRun) -> str:
     with run.checkpoint() as folder:
         return str(storage.archive(run.id, folder, _file_name(run)))
 
@@ -111,7 +111,7 @@ def push_run(run_id: str, name: str, token: str, private: bool) -> str:
     return f'<p class="v-right">Pushed: <a href="{escape(address)}" target="_blank">{escape(address)}</a></p>'
 
 
-def _file_name(run: Run) -> str:
+def _file_name(run: LiveRun) -> str:
     return f"{run.settings.model.replace('_', '-')}-{run.settings.dataset}"
 
 
@@ -149,7 +149,7 @@ def comparison(owned: list[str]) -> str:
     )
 
 
-def _compared(name: str, color: str, run: Run) -> str:
+def _compared(name: str, color: str, run: LiveRun) -> str:
     """A row of the comparison."""
     config, history = run.settings.config, run.history
     cells = [

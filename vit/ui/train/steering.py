@@ -7,7 +7,7 @@ import gradio as gr
 
 from vit.data.registry import label
 from vit.live import runs, settings
-from vit.live.run import Run
+from vit.live.run import LiveRun
 from vit.ui import pictures
 from vit.ui.checks import checked
 from vit.ui.errors import BadInput, alert
@@ -36,7 +36,7 @@ class Steering(NamedTuple):
     lr_note: gr.HTML
     settings: gr.HTML
 
-    def show(self, run: Run, own: bool, first: bool) -> dict:
+    def show(self, run: LiveRun, own: bool, first: bool) -> dict:
         """first: whether the page has just turned to this run; only then the learning rate is filled in, for it may
         be typed in later."""
         steerable = run.live and run.status != "testing" and not run.stopping
@@ -100,7 +100,7 @@ def change_lr(run_id: str, owned: Owned, lr: float) -> str:
     return f'<p class="v-note">The peak is {lr:g} from here on.</p>'
 
 
-def settings_of(run: Run) -> str:
+def settings_of(run: LiveRun) -> str:
     """What is being trained, in a few lines."""
     config = run.settings.config
     rows = {
