@@ -11,7 +11,7 @@ from vit.live.run import LiveRun
 from vit.ui import pictures
 from vit.ui.checks import checked
 from vit.ui.errors import BadInput, alert
-from vit.ui.train.api import found, steered
+from vit.ui.train.api import find_run, steered
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 COPY = "Copy the run's link"
@@ -81,7 +81,7 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Steering:
 
 @checked
 def toggle_pause(run_id: str, owned: Owned) -> None:
-    run = found(run_id)
+    run = find_run(run_id)
     steered(runs.resume if run.pausing else runs.pause, run_id, owned.get(run_id, ""))
 
 
