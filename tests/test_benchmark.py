@@ -27,7 +27,7 @@ def small(monkeypatch, shapes) -> Splits:
 def test_everybody_has_the_same_shape(name):
     model = CONTENDERS[name]()
     assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
-    # vit-pytorch normalises its patches too and has no bias in qkv
+    # vit-pytorch normalizes its patches too and has no bias in qkv
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(5_362_762, rel=0.002)
 
 
@@ -38,7 +38,7 @@ def test_the_tutorial_attends_as_we_do():
     torch.testing.assert_close(tutorial(images), ours(images), atol=1e-5, rtol=0)
 
 
-def test_the_usual_loop_sees_augmented_normalised_pictures_of_the_set(shapes):
+def test_the_usual_loop_sees_augmented_normalized_pictures_of_the_set(shapes):
     part = shapes.train.take(slice(64))
     images, labels = next(usual_batches(part, 64))
     assert sorted(labels.tolist()) == sorted(part.labels.tolist())

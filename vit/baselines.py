@@ -108,7 +108,7 @@ class _Pictures(torch.utils.data.Dataset):
 
 
 def usual_batches(dataset: Dataset, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Augmented, normalised (images, labels) from a DataLoader with worker processes, epoch after epoch."""
+    """Augmented, normalized (images, labels) from a DataLoader with worker processes, epoch after epoch."""
     loader = torch.utils.data.DataLoader(
         _Pictures(dataset), batch_size, shuffle=True, num_workers=WORKERS, drop_last=True, persistent_workers=True
     )

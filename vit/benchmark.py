@@ -138,7 +138,7 @@ def _accuracy_table(measured: list[TimedAccuracy]) -> str:
 
 
 def _our_batches(train_set: Dataset, device: torch.device) -> Iterator[torch.Tensor]:
-    """What the loop of this package does before a step: augmented, normalised images, epoch after epoch."""
+    """What the loop of this package does before a step: augmented, normalized images, epoch after epoch."""
     train_set = train_set.to(device)
     for epoch in itertools.count():
         for images, _ in batches(train_set, BATCH, seed=0, epoch=epoch):

@@ -29,7 +29,7 @@ class Evaluation:
 
     @property
     def per_class(self) -> list[float]:
-        """Share of each true class's images that were recognised, in [0, 1]; nan for a class without images."""
+        """Share of each true class's images that were recognized, in [0, 1]; nan for a class without images."""
         return (self.confusion.diag() / self.confusion.sum(1)).tolist()
 
 

@@ -289,3 +289,10 @@ def test_every_command_explains_itself(command, flags):
     assert result.returncode == 0 and result.stdout.startswith(f"usage: python -m vit {command} ")
     assert flags | {"--help"} <= set(result.stdout.split())
     assert f"    {command}" in [line[: 4 + len(command)] for line in run("--help").stdout.splitlines()]
+
+
+def test_a_command_loads_no_other(tmp_path):
+    code = "import sys; from vit.cli import main; main(['predict', 'none', 'none'])"
+    code += "; print({name for name in sys.modules if name.startswith('vit.cli.')})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "vit.cli.predict" in result.stdout and "vit.cli.train" not in result.stdout

@@ -170,7 +170,7 @@ def test_every_model_and_picture_has_words_and_none_of_them_is_nan(build, mask):
     model.classes = tuple(map(str, range(10)))
     size = model.config["img_size"]
     masked = None if mask is None else torch.full((size, size), bool(mask))
-    told = Analysis(model, torch.randn(1, 3, size, size), masked)
+    told = Analysis(model, torch.rand(3, size, size), masked)
     said = [sentence for layers in told.sentences.values() for views in layers for sentence in views]
     said += [told.comparison.sentence, told.describe_relevance(0)]
     for sentence in said:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from vit import ViT
+from vit.interpret.analysis import patch_numbers
 from vit.interpret.attention import (
     attention_distance,
     attention_entropy,
@@ -16,7 +17,6 @@ from vit.interpret.attention import (
     rollout,
     uniform_distance,
 )
-from vit.interpret.patches import patch_numbers
 from vit.interpret.statistics import (
     TABLE,
     HeadStatistic,

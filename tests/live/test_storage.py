@@ -57,10 +57,10 @@ def test_after_a_restart_the_last_saved_weights_are_there(monkeypatch):
 def test_an_ended_run_can_be_chosen_by_whoever_has_its_id():
     run = stopped(start())
     assert models.available(run.id) and not models.available("a" * 16)
-    own = models.get_to_know(models.get_to_know({}, run.id, own=True), run.id, own=False)
+    own = models.name_run(models.name_run({}, run.id, own=True), run.id, own=False)
     label = f"Your run 1: vit-live-patch · Shapes · 1 × 4 heads · {run.evaluation.accuracy:.1%} test"
     assert models.choices(own)[0] == (label, run.id)
-    others = models.get_to_know({}, run.id, own=False)
+    others = models.name_run({}, run.id, own=False)
     assert models.choices(others)[0][0].startswith("Another's run: ")
     runs.RUNS.clear()
     assert models.available(run.id)

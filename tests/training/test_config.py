@@ -9,9 +9,10 @@ import torch
 from vit.cli import build_parser, main
 from vit.cli.train import read
 from vit.data.registry import DATASETS
-from vit.training.config import RUN_SETTINGS, SETTINGS, SHAPE, RunSpec, TrainConfig, WrongSetting, defaults
+from vit.training.config import SETTINGS, TrainConfig, defaults
 from vit.training.loop import Progress
-from vit.training.setting import Setting
+from vit.training.setting import Setting, WrongSetting
+from vit.training.spec import RUN_SETTINGS, SHAPE, RunSpec
 
 PLAIN = RunSpec("shapes", "vit_live", TrainConfig(minutes=1))
 PROGRESS = Progress(3, 3, 0.5, 1.0, 1.2, 0.4, 1e-3, 99.91, 2.04, 0.0)

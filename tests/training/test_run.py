@@ -10,9 +10,10 @@ from vit import ViT
 from vit.cli import main
 from vit.data import Splits
 from vit.training import Progress, TrainingDiverged
-from vit.training.config import RunSpec, TrainConfig
+from vit.training.config import TrainConfig
 from vit.training.record import METRICS, read_metrics, record
 from vit.training.run import Run, unfinished
+from vit.training.spec import RunSpec
 from vit.weights.checkpoint import CheckpointError, save_state
 
 

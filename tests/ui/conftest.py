@@ -14,10 +14,11 @@ from vit.data import DatasetUnavailable, Splits
 from vit.evaluation import Evaluation
 from vit.live import datasets, models, runs, storage
 from vit.live.datasets import SOURCES
-from vit.live.run import Run
+from vit.live.run import LiveRun
 from vit.live.snapshots import Snapshot
 from vit.training import Progress
-from vit.training.config import RunSpec, TrainConfig
+from vit.training.config import TrainConfig
+from vit.training.spec import RunSpec
 from vit.ui import page as vit_page
 
 CHROMIUM = Path(os.getenv("CHROMIUM", "/usr/bin/chromium"))
@@ -75,10 +76,10 @@ def here(monkeypatch, tmp_path, shapes, small_vit):
 
 
 @pytest.fixture
-def ended(small_vit) -> Run:
+def ended(small_vit) -> LiveRun:
     """A run that has ended and is on disk, as a server finds it that was restarted."""
     chosen = RunSpec("shapes", "vit_live_patch", TrainConfig(minutes=1))
-    run = Run(chosen, status="stopped", model=small_vit)
+    run = LiveRun(chosen, status="stopped", model=small_vit)
     for step in range(1, 4):
         run.progress = Progress(step, 9, 0.1, step / 9, 2.0, 0.2, 1e-3, 50.0, 0.5 * step, 3.0, 2.1, 0.3)
         run.history.add(run.progress)

@@ -176,8 +176,8 @@ def test_a_drag_moves_the_query_and_the_sentence_follows_it(open_view):
 @pytest.mark.slow
 def test_the_sentence_speaks_of_what_is_drawn(open_view, tmp_path, shapes):
     page = open_view("tab=attention&model=shapes&picture=shapes-17&layer=2&head=3&mode=head")
-    seen = analysis.look("shapes", ("shapes", 17))
-    to, by = (seen.analysis.sentences[direction] for direction in ("to", "by"))
+    seen = analysis.analyze("shapes", ("shapes", 17))
+    to, by = (seen.sentences[direction] for direction in ("to", "by"))
     assert view(page)["sentence"] == f"Layer 2, head 3. {to[1][2]}"
     page.get_by_role("radio", name="Attended by").click()
     assert view(page)["sentence"] == f"Layer 2, head 3. {by[1][2]}"
@@ -186,10 +186,10 @@ def test_the_sentence_speaks_of_what_is_drawn(open_view, tmp_path, shapes):
     distance = page.locator('#attention .x-chart[data-name="distance"]')
     expect(distance.locator("b")).to_have_text("–")
     page.locator('#attention .x-cell[data-layer="0"][data-head="2"]').click()
-    expect(distance.locator("b")).to_have_text(f"{seen.analysis.statistics.get('distance', 0, 2):.1f} px")
+    expect(distance.locator("b")).to_have_text(f"{seen.statistics.get('distance', 0, 2):.1f} px")
     page.get_by_role("radio", name="Attends to").click()
     page.locator("#attention .x-stage").press("ArrowDown")  # to the patch in row 5, column 5
-    numbers, at = seen.analysis.patches, (0, 0, 2, 4 * 8 + 4)
+    numbers, at = seen.patches, (0, 0, 2, 4 * 8 + 4)
     assert f"looks {numbers.distance[at]:.1f} px away" in view(page)["sentence"]
     assert f"Entropy {numbers.entropy[at]:.2f} nats" in view(page)["sentence"]
     assert page.locator("#attention .x-middle").is_hidden()  # the object is known

@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from vit.live import datasets, models, runs, storage
-from vit.live.run import Run
+from vit.live.run import LiveRun
 from vit.ui import analysis, errors, page
 from vit.ui.train import outcome
 from vit.ui.train import view as train_view
@@ -231,13 +231,13 @@ def test_what_overflows_on_a_picture_alone_never_becomes_a_probability(monkeypat
     with torch.no_grad():
         small_vit.head.bias[3] = NAN
     with pytest.raises(errors.BadInput, match="overflow on this picture"):
-        analysis.look("any", ("shapes", 0))
+        analysis.analyze("any", ("shapes", 0))
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
-def on_disk(run: Run):
+def on_disk(run: LiveRun):
     return storage.FOLDER / run.id
 
 

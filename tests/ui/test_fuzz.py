@@ -14,8 +14,8 @@ from PIL import Image
 
 from vit.live import datasets, runs, speed
 from vit.ui import page
-from vit.ui.analysis import look
-from vit.ui.attention import api, studies, view
+from vit.ui.analysis import analyze, payload
+from vit.ui.attention import api, studies
 from vit.ui.attention.probes import PROBES
 from vit.ui.classify import classify
 from vit.ui.errors import LONGEST
@@ -51,8 +51,8 @@ def calls(here, ended, tmp_path):
     Image.new("RGB", (40, 30), "red").save(path)
     run, owned, picture = st.just(ended.id), st.just({ended.id: ended.owner}), st.just(path)
     token, model = st.just(ended.owner), st.just("shapes")
-    seen = look("shapes", ("upload", path))
-    shown = view.payload(seen, "shapes", ("upload", path))["token"]
+    seen = analyze("shapes", ("upload", path))
+    shown = payload(seen, "shapes", ("upload", path))["token"]
     one = st.just(1)
     question = st.fixed_dictionaries(
         {"token": st.just(shown)},

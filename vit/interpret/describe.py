@@ -1,6 +1,6 @@
 """Numbers to words: what a head does, what changes over the layers, what a relevance map tells.
 
-Every judgement is against uniform attention, and every sentence is made from the numbers that it states.
+Every judgment is against uniform attention, and every sentence is made from the numbers that it states.
 """
 
 import math
@@ -54,14 +54,14 @@ def describe_view(statistics: HeadStatistics, layer: int, view: int) -> str:
 
 def describe_received(statistics: HeadStatistics, layer: int, view: int) -> str:
     """What the class token gets, which is what "Attended by" draws of it. layer, view: as `describe_view`."""
-    given = statistics.get("attention_to_cls", layer, view)
-    if given is None:
+    share = statistics.get("attention_to_cls", layer, view)
+    if share is None:
         return nothing_reads(statistics)
     even = statistics.uniform["attention_to_cls"]
-    verdict = "more than" if given > 1.5 * even else "less than" if given < even / 1.5 else "about"
+    verdict = "more than" if share > 1.5 * even else "less than" if share < even / 1.5 else "about"
     left_out = "What skip connections alone carried is left out here. " if view == statistics.heads + 1 else ""
     return (
-        f"{left_out}Patches give the class token {percent(given)} of their attention on average; "
+        f"{left_out}Patches give the class token {percent(share)} of their attention on average; "
         f"an even share is {percent(even)}: {verdict} an even share."
     )
 
@@ -76,10 +76,10 @@ def _prefix_are(statistics: HeadStatistics) -> str:
 
 
 def _sink(statistics: HeadStatistics, layer: int, view: int) -> list[str]:
-    given, name = statistics.get("prefix_share", layer, view), prefix_name(statistics.num_prefix_tokens)
+    share, name = statistics.get("prefix_share", layer, view), prefix_name(statistics.num_prefix_tokens)
     norm, rank = statistics.get("value_norm", layer, view), statistics.get("output_rank", layer, view)
     if norm is None:  # the mean of heads and the rollout have no values of their own
-        return [f"It hardly looks at the picture: it gives {given:.0%} to {name}."]
+        return [f"It hardly looks at the picture: it gives {share:.0%} to {name}."]
     taken = f"the values it takes have {norm:.2f} times the mean norm"
     if norm < IDLE:
         kind = f"It does next to nothing: {taken}."
@@ -92,7 +92,7 @@ def _sink(statistics: HeadStatistics, layer: int, view: int) -> list[str]:
             if rank < BROADCAST
             else f"It is neither idle nor does it only broadcast: {taken}, and {written}."
         )
-    return [f"It hardly looks at the picture: it gives {given:.0%} to {name}: a sink.", kind]
+    return [f"It hardly looks at the picture: it gives {share:.0%} to {name}: a sink.", kind]
 
 
 def _reach(statistics: HeadStatistics, layer: int, view: int) -> str:

@@ -55,7 +55,7 @@ class Trace:
 
 @torch.no_grad()
 def trace(model: ViT, images: Tensor) -> Trace:
-    """Runs the model and keeps everything. images: normalised, (B, C, H, W), on the model's device.
+    """Runs the model and keeps everything. images: normalized, (B, C, H, W), on the model's device.
 
     A picture takes about L * N * (heads * N + 10 * D) numbers: studies over many pictures keep less, see heads.py.
     """

@@ -20,7 +20,8 @@ from vit.live.zerogpu import Letter
 from vit.model import ViT
 from vit.precision import Precision
 from vit.training import Progress
-from vit.training.config import RunSpec, TrainConfig
+from vit.training.config import TrainConfig
+from vit.training.spec import RunSpec
 from vit.weights.checkpoint import save_pretrained
 
 UNWATCHED_MINUTES = float(os.getenv("VIT_UNWATCHED_MINUTES", "5"))
@@ -31,7 +32,7 @@ changed = threading.Condition()  # that some run's status, or what its owner wan
 
 
 @dataclass
-class Run:
+class LiveRun:
     """One training.
 
     status: queued, loading, running or paused, testing; then finished, stopped or failed, or interrupted where the
@@ -131,7 +132,7 @@ class Run:
             raise ValueError("Nothing of this run is saved, so there is nothing to download or push; train another.")
 
     @classmethod
-    def restore(cls, run_id: str) -> "Run | None":
+    def restore(cls, run_id: str) -> "LiveRun | None":
         """The run as it was saved, None where it was not; a new owner's token, so nobody steers it.
 
         Raises storage.DamagedRun.
@@ -139,11 +140,11 @@ class Run:
         if (record := storage.record(run_id)) is None:
             return None
         settings = RunSpec(record.dataset, record.variant, record.config, record.classes, record.shape)
-        found = record.evaluation
+        measured = record.evaluation
         run = cls(settings, id=run_id, status=record.status, message=record.message, album=storage.album(run_id))
         run.history, run.progress, run.saved_step = record.history, record.progress, record.progress.step
         run.precision = record.precision
-        run.evaluation = found and Evaluation(**{**vars(found), "confusion": torch.tensor(found.confusion)})
+        run.evaluation = measured and Evaluation(**{**vars(measured), "confusion": torch.tensor(measured.confusion)})
         if run.status == "interrupted":
             run.message = (
                 f"The server was restarted during this run; what it had learned by step {run.progress.step:,} is kept."
@@ -151,7 +152,7 @@ class Run:
         return run
 
     def _record(self, status: str) -> dict:
-        found = self.evaluation
+        evaluation = self.evaluation
         return {
             "dataset": self.settings.dataset,
             "variant": self.settings.model,
@@ -163,5 +164,5 @@ class Run:
             "message": self.message,
             "progress": asdict(self.progress),
             "history": self.history.thinned(CURVE),
-            "evaluation": found and {**vars(found), "confusion": found.confusion.tolist()},
+            "evaluation": evaluation and {**vars(evaluation), "confusion": evaluation.confusion.tolist()},
         }

@@ -6,7 +6,8 @@ from vit.live import worker
 from vit.live.settings import DEFAULTS
 from vit.precision import Precision
 from vit.training import presets, trial
-from vit.training.config import RunSpec, TrainConfig
+from vit.training.config import TrainConfig
+from vit.training.spec import RunSpec
 from vit.variants import create_model
 
 widths: list[int] = []  # what find_out found, once it has

@@ -21,7 +21,8 @@ from vit.live.zerogpu import ON_ZERO, Letter, lend
 from vit.model import ViT
 from vit.precision import Precision
 from vit.training import Progress, TrainingDiverged, finite, train
-from vit.training.config import RunSpec, TrainConfig
+from vit.training.config import TrainConfig
+from vit.training.spec import RunSpec
 from vit.training.state import TrainState
 from vit.training.trial import settle
 

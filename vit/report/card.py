@@ -47,7 +47,7 @@ def _sections(model: ViT, parts: dict[str, dict], folder: Path) -> str:
     return f"""
 ## Measured
 
-**{100 * accuracy["accuracy"]:.2f}%** of {accuracy["n"]:,} test images are recognised (95% interval {100 * low:.2f}% to
+**{100 * accuracy["accuracy"]:.2f}%** of {accuracy["n"]:,} test images are recognized (95% interval {100 * low:.2f}% to
 {100 * high:.2f}%), one view each, from the stored weights ({size:.1f} MB). The mean over an image and its mirror
 image gives {100 * foreign["with_flips"]:.2f}%. One image takes {speed["latency"]:.1f} ms, with all attention maps
 {speed["latency_with_maps"]:.1f} ms (median of 50). All of it was measured in float32, with seed {SEED}, on
@@ -60,7 +60,7 @@ python -m vit report {folder.as_posix()} --pictures {parts["covering"]["n"]}
 
 The numbers are in `report.json`.
 
-| class | recognised |
+| class | recognized |
 | --- | --- |
 {per_class}
 

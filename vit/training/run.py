@@ -12,9 +12,9 @@ import torch
 from vit.data import Splits
 from vit.device import is_first_process
 from vit.precision import Precision
-from vit.training.config import RunSpec
 from vit.training.loop import Progress, TrainingDiverged, finite, train
 from vit.training.record import draw_curve, record
+from vit.training.spec import RunSpec
 from vit.training.state import TrainState
 from vit.training.trial import settle
 from vit.weights.checkpoint import CONFIG, STATE, CheckpointError, load_state, save_state

@@ -106,7 +106,7 @@ def _check_finite(source: str | os.PathLike, model: ViT) -> None:
         images = (torch.tensor([0.0, 1.0])[:, None] - mean) / std  # (2, channels)
         with torch.inference_mode():
             finite = model(images[:, :, None, None].expand(-1, -1, size, size)).isfinite().all()
-        wrong = [] if finite else [f"what comes out for a black and a white image, normalised by {CONFIG}"]
+        wrong = [] if finite else [f"what comes out for a black and a white image, normalized by {CONFIG}"]
     if wrong:
         raise CheckpointError(
             f"{source}/{WEIGHTS} is damaged or its training diverged: expected finite numbers, got others in "
@@ -156,8 +156,8 @@ def write_tensors(tensors: dict[str, Tensor], file: Path, metadata: dict[str, st
         new.chmod(mode)
     except SafetensorError as error:
         new.unlink(missing_ok=True)
-        known = re.search(r"os error (\d+)", str(error))
-        code = int(known[1]) if known else errno.EIO
+        match = re.search(r"os error (\d+)", str(error))
+        code = int(match[1]) if match else errno.EIO
         raise OSError(code, os.strerror(code), str(file)) from error
     os.replace(new, file)
 

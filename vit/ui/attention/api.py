@@ -9,11 +9,11 @@ from PIL import Image
 from vit.figures import attention_figure
 from vit.interpret import cover as covering
 from vit.interpret import probing
+from vit.interpret.analysis import Analysis
 from vit.interpret.statistics import TABLE
 from vit.live import models
 from vit.model import ViT
-from vit.ui import analysis
-from vit.ui.analysis import Look
+from vit.ui.analysis import ENDPOINT, analyze
 from vit.ui.attention.probes import figure_bytes
 from vit.ui.checks import checked, one_of, shortened
 from vit.ui.errors import BadInput
@@ -32,23 +32,23 @@ def attention(
     figure: bool = False,
 ) -> tuple[dict, Image.Image | None]:
     """A token's attention to each patch, as numbers; and as the figure input / attention / overlay, if asked for."""
-    seen = _look(image, model)
-    depth, heads = seen.analysis.maps.shape[1:3]
+    analysis = _analysis(image, model)
+    depth, heads = analysis.maps.shape[1:3]
     layer, head = _whole(layer, "layer", 1, depth), _whole(head, "head", 0, heads, "; 0 is their mean")
     if one_of("mode", mode, ("heads", "rollout")) == "rollout" and head:
         raise BadInput(f"A rollout is of all heads, so head does nothing with it, got {head}; give 0.")
-    grid = seen.analysis.grid(layer - 1, head - 1 if head else None, _token(query, seen.model), mode == "rollout")
+    grid = analysis.grid(layer - 1, head - 1 if head else None, _token(query, analysis.model), mode == "rollout")
     which = "rollout" if mode == "rollout" else f"head {head}" if head else "mean of heads"
-    title = f"{models.name(seen.model)}, layer {layer} of {depth}, {which}"
+    title = f"{models.name(analysis.model)}, layer {layer} of {depth}, {which}"
     asked = "attention of " + (f"patch {query}" if query else "the class token")
     numbers = {"layer": layer, "head": head, "query": query, "mode": mode, "grid": grid.tolist()}
-    return numbers, _figure(seen, grid, title, asked) if figure else None
+    return numbers, _figure(analysis, grid, title, asked) if figure else None
 
 
 @checked
 def attention_statistics(image: str | None, model: str | None) -> dict:
     """Every head's numbers as rows of layers, what uniform attention has, and first against last third of layers."""
-    return _look(image, model).analysis.report()
+    return _analysis(image, model).report()
 
 
 @checked
@@ -56,37 +56,37 @@ def relevance(
     image: str | None, model: str | None, class_name: str, figure: bool = False
 ) -> tuple[dict, Image.Image | None]:
     """How much each patch speaks for a class (Chefer et al. 2021), as numbers; and as a figure, if asked for."""
-    seen = _look(image, model)
-    if class_name not in seen.model.classes:
-        raise BadInput(
-            f"This model knows no class {shortened(class_name)}; choose one of {', '.join(seen.model.classes)}."
-        )
-    c = seen.model.classes.index(class_name)
-    grid = seen.analysis.relevance([c])[0]
-    said = {"total": grid.sum().item(), "sentence": seen.analysis.describe_relevance(c)}
-    title, name = f"{models.name(seen.model)}: why {class_name}", f"relevance for {class_name}"
-    return {"class": class_name, "grid": grid.tolist(), **said}, _figure(seen, grid, title, name) if figure else None
+    analysis = _analysis(image, model)
+    if class_name not in analysis.model.classes:
+        known = ", ".join(analysis.model.classes)
+        raise BadInput(f"This model knows no class {shortened(class_name)}; choose one of {known}.")
+    c = analysis.model.classes.index(class_name)
+    grid = analysis.relevance([c])[0]
+    said = {"total": grid.sum().item(), "sentence": analysis.describe_relevance(c)}
+    title, name = f"{models.name(analysis.model)}: why {class_name}", f"relevance for {class_name}"
+    drawn = _figure(analysis, grid, title, name) if figure else None
+    return {"class": class_name, "grid": grid.tolist(), **said}, drawn
 
 
 @checked
 def cover(image: str | None, model: str | None, grid: list[list[float]]) -> dict:
     """Points of the likeliest class's probability that covering the brightest fifth of a map's patches costs."""
-    seen = _look(image, model)
-    h, w = seen.model.grid_size
+    analysis = _analysis(image, model)
+    h, w = analysis.model.grid_size
     if [len(row) for row in grid] != [w] * h:
         raise BadInput(f"grid must be {h} rows of {w} numbers, got {shortened(grid)}; send one number for each patch.")
     weights = torch.tensor(grid, dtype=torch.float32).view(1, 1, h * w)
-    found = covering.points(seen.model, seen.analysis.images, weights, int(seen.probabilities.argmax()))
-    return {**found, "class": seen.model.classes[found["class"]]}
+    drop = covering.points(analysis.model, analysis.images, weights, int(analysis.probabilities.argmax()))
+    return {**drop, "class": analysis.model.classes[drop["class"]]}
 
 
 @checked
 def logit_lens(image: str | None, model: str | None) -> dict:
     """What the classifier would say after each layer, of the class token and of each patch."""
-    seen = _look(image, model)
-    cls, patches = seen.analysis.lens
-    names = seen.model.classes
-    best = patches.argmax(-1).unflatten(1, tuple(seen.model.grid_size)).tolist()
+    analysis = _analysis(image, model)
+    cls, patches = analysis.lens
+    names = analysis.model.classes
+    best = patches.argmax(-1).unflatten(1, tuple(analysis.model.grid_size)).tolist()
     return {
         "class_token": [dict(zip(names, row)) for row in cls.tolist()],
         "patches": [[[names[c] for c in row] for row in grid] for grid in best],
@@ -103,13 +103,13 @@ def position_similarity(model: str | None) -> list:
 @checked
 def without_heads(image: str | None, model: str | None, off: str) -> dict[str, float]:
     """The probability of each class with some heads switched off, given as layer.head pairs from 1: "1.2, 3.1"."""
-    seen = _look(image, model)
-    depth, heads = seen.analysis.maps.shape[1:3]
+    analysis = _analysis(image, model)
+    depth, heads = analysis.maps.shape[1:3]
     pairs = []
     for pair in off.replace(",", " ").split():
         layer, _, head = pair.partition(".")
         pairs.append((_whole(layer, "layer", 1, depth) - 1, _whole(head, "head", 1, heads) - 1))
-    return dict(zip(seen.model.classes, seen.analysis.without_heads(pairs).tolist()))
+    return dict(zip(analysis.model.classes, analysis.without_heads(pairs).tolist()))
 
 
 def build() -> None:
@@ -175,13 +175,13 @@ def build() -> None:
 def name(function, inputs, outputs, description: str) -> None:
     """An endpoint by the function's own name."""
     about = {"api_name": function.__name__, "api_description": description}
-    gr.Button().click(function, inputs, outputs, **about, **analysis.ENDPOINT)
+    gr.Button().click(function, inputs, outputs, **about, **ENDPOINT)
 
 
-def _look(image: str | None, model: str | None) -> Look:
+def _analysis(image: str | None, model: str | None) -> Analysis:
     if not image:
         raise BadInput("There is no picture; send one as the first argument.")
-    return analysis.look(model or models.default(), ("upload", image))
+    return analyze(model or models.default(), ("upload", image))
 
 
 def _model(key: str | None) -> ViT:
@@ -215,6 +215,6 @@ def _token(query: str, model) -> int:
     return model.num_prefix_tokens + (row - 1) * w + column - 1
 
 
-def _figure(seen: Look, grid: torch.Tensor, title: str, name: str) -> Image.Image:
-    figure = attention_figure(seen.pixels.permute(1, 2, 0).numpy(), grid.numpy(), title, name=name)
+def _figure(analysis: Analysis, grid: torch.Tensor, title: str, name: str) -> Image.Image:
+    figure = attention_figure(analysis.pixels.permute(1, 2, 0).numpy(), grid.numpy(), title, name=name)
     return Image.open(io.BytesIO(figure_bytes(figure, "png")))

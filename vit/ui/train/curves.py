@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from vit.live.history import History, thin
-from vit.live.run import Run
+from vit.live.run import LiveRun
 from vit.ui.charts import Axis, Series, chart, clock
 
 POINTS = 300  # of a drawn line at most
@@ -41,7 +41,7 @@ def draw(history: History, seconds: float, classes: int, lr: float, reference: t
     )
 
 
-def overlaid(compared: Sequence[tuple[str, str, Run]]) -> str:
+def overlaid(compared: Sequence[tuple[str, str, LiveRun]]) -> str:
     """Validation accuracy of several runs; compared: a name, a color and the run."""
     end = max(run.history.seconds[-1] for _, _, run in compared)
     lines = []

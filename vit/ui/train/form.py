@@ -10,8 +10,8 @@ from vit.live import runs, settings, speed
 from vit.live.datasets import SOURCES
 from vit.live.run import UNWATCHED_MINUTES
 from vit.live.settings import DEFAULTS, LEARNING, SHAPE
-from vit.training.config import RunSpec
 from vit.training.setting import WrongSetting
+from vit.training.spec import RunSpec
 from vit.ui import pictures
 from vit.ui.checks import checked, one_of
 from vit.ui.errors import alert

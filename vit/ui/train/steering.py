@@ -8,11 +8,11 @@ import gradio as gr
 
 from vit.data.registry import label
 from vit.live import runs, settings
-from vit.live.run import Run
+from vit.live.run import LiveRun
 from vit.ui import pictures
 from vit.ui.checks import checked
 from vit.ui.errors import BadInput, alert
-from vit.ui.train.api import found, steered
+from vit.ui.train.api import find_run, steered
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 COPY = "Copy the run's link"
@@ -37,7 +37,7 @@ class Steering(NamedTuple):
     lr_note: gr.HTML
     settings: gr.HTML
 
-    def show(self, run: Run, own: bool, first: bool) -> dict:
+    def show(self, run: LiveRun, own: bool, first: bool) -> dict:
         """first: whether the page has just turned to this run; only then the learning rate is filled in, for it may
         be typed in later."""
         steerable = run.live and run.status != "testing" and not run.stopping
@@ -90,7 +90,7 @@ def scaled(factor: float) -> Callable[[float | None], float]:
 
 @checked
 def toggle_pause(run_id: str, owned: Owned) -> None:
-    run = found(run_id)
+    run = find_run(run_id)
     steered(runs.resume if run.pausing else runs.pause, run_id, owned.get(run_id, ""))
 
 
@@ -109,7 +109,7 @@ def change_lr(run_id: str, owned: Owned, lr: float) -> str:
     return f'<p class="v-note">The peak is {lr:g} from here on.</p>'
 
 
-def settings_of(run: Run) -> str:
+def settings_of(run: LiveRun) -> str:
     """What is being trained, in a few lines."""
     config = run.settings.config
     rows = {

@@ -12,10 +12,10 @@ from vit.data.registry import DATASETS, fallback, label
 from vit.live import models, runs
 from vit.live.datasets import SOURCES
 from vit.live.history import History
-from vit.live.run import Run
+from vit.live.run import LiveRun
 from vit.live.settings import DEFAULTS, size
 from vit.live.snapshots import TOP, Moment, Snapshot, probe, take
-from vit.training.config import RunSpec
+from vit.training.spec import RunSpec
 from vit.ui import pictures, theme
 from vit.ui.charts import clock
 from vit.ui.checks import check
@@ -23,12 +23,12 @@ from vit.ui.errors import BadInput, alert
 from vit.ui.train import curves
 
 
-def charts(run: Run) -> str:
+def charts(run: LiveRun) -> str:
     config = run.settings.config
     return curves.draw(run.history, 60 * config.minutes, len(run.settings.classes), config.lr)
 
 
-def forming(run: Run) -> dict:
+def forming(run: LiveRun) -> dict:
     """What the page draws the moments with; it asks for the moments themselves by their ids."""
     moments = run.album.moments
     if not moments or SOURCES[run.settings.dataset].splits is None:  # after a restart the pictures may still be missing
@@ -72,12 +72,13 @@ def _fixed_pictures(dataset: str, classes: tuple[str, ...]) -> Dataset:
 
 @lru_cache(maxsize=16)
 def _frame(dataset: str, classes: tuple[str, ...]) -> dict:
-    fixed = _fixed_pictures(dataset, classes)
+    fixed, entry = _fixed_pictures(dataset, classes), DATASETS[dataset]
+    colors = dict(zip(entry.classes, theme.class_colors(len(entry.classes))))
     return {
         "pictures": [pictures.data_uri(picture) for picture in fixed.images],
         "labels": fixed.labels.tolist(),
         "classes": list(classes),
-        "colours": [theme.class_colour(DATASETS[dataset].classes.index(name)) for name in classes],
+        "colors": [colors[name] for name in classes],
         "top": TOP,
     }
 
@@ -107,7 +108,7 @@ def empty_charts(settings: RunSpec) -> str:
     return curves.draw(History(), 60 * config.minutes, len(settings.classes), config.lr, reference)
 
 
-def panel(run: Run) -> str:
+def panel(run: LiveRun) -> str:
     """Headline, bar and figures of a run."""
     what = f"{run.settings.title} on {label(run.settings.dataset)}"
     progress, source = run.progress, SOURCES[run.settings.dataset]
@@ -155,7 +156,7 @@ def head(title: str, text: str, done: float | None = None, kind: str = "") -> st
     return f'<div class="v-head {kind}"><h2>{escape(title)}</h2>{words}{bar}</div>'
 
 
-def figures(run: Run) -> str:
+def figures(run: LiveRun) -> str:
     progress = run.progress
     accuracy = ("Validation accuracy", "–" if run.accuracy is None else f"{run.accuracy:.1%}")
     if run.evaluation:
@@ -172,7 +173,7 @@ def figures(run: Run) -> str:
     return '<dl class="v-figures">' + "".join(f"<div><dt>{n}</dt><dd>{v}</dd></div>" for n, v in shown) + "</dl>"
 
 
-def readable(run: Run, moment: Moment) -> dict:
+def readable(run: LiveRun, moment: Moment) -> dict:
     """A moment as numbers: its figures, the pictures' classes, probabilities and attention."""
     shapes, start, parts = moment.snapshot.shapes, 0, {}
     for name, shape in shapes.items():
