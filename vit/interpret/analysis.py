@@ -10,16 +10,9 @@ from torch import Tensor
 from vit.interpret import describe, probing
 from vit.interpret.attention import rollout
 from vit.interpret.patches import PatchNumbers, patch_numbers
-from vit.interpret.statistics import (
-    RESIDUAL,
-    TABLE,
-    HeadStatistics,
-    finite,
-    head_statistics,
-    listed,
-    middle_of_picture,
-)
+from vit.interpret.statistics import TABLE, HeadStatistics, finite, head_statistics, listed
 from vit.interpret.trace import trace
+from vit.interpret.views import RESIDUAL, middle_of_picture
 from vit.model import ViT
 
 

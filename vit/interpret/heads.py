@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vit.interpret.intervals import mean_interval, samples_needed
 from vit.interpret.probing import evaluating
-from vit.interpret.statistics import middle_of_picture
+from vit.interpret.views import middle_of_picture
 from vit.model import ViT
 
 FEW_PICTURES = 10  # a mean over fewer is an anecdote, and left out where heads are ranked

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from vit.interpret.attention import rollout
-from vit.interpret.statistics import RESIDUAL, View, distance, entropy, layer_views
 from vit.interpret.trace import Trace
+from vit.interpret.views import RESIDUAL, View, distance, entropy, layer_views
 
 
 @dataclass(frozen=True)
