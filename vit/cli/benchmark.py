@@ -25,7 +25,7 @@ def add(command: Command) -> None:
     sub.add_argument("--steps", type=int, default=4, help="of 128 images in one repeat")
     sub.add_argument("--minutes", type=float, nargs="*", default=[], help="train so long and report the test accuracy")
     sub.add_argument(
-        "--accuracy-of", nargs="+", default=[*ours, "tutorial"], metavar="NAME", help="what to train so long"
+        "--accuracy-of", nargs="+", default=[*ours, "ours-written-out"], metavar="NAME", help="what to train so long"
     )
     sub.add_argument("--seeds", type=int, default=3, help="of each such training")
     sub.add_argument("--out", type=Path, metavar="DIR", help="folder for benchmark.json and benchmark.png")
@@ -51,9 +51,11 @@ def run(arguments: argparse.Namespace) -> None:
         "device": device_name(device),
         "torch": torch.__version__,
         "batch_size": benchmark.BATCH,
-        "rates": [{**asdict(rate), "median": rate.median} for rate in rates],
-        "accuracies": [asdict(row) for row in timed],
     }
+    if rates:
+        report["rates"] = [{**asdict(rate), "median": rate.median} for rate in rates]
+    if timed:
+        report["accuracies"] = [asdict(row) for row in timed]
     text = "\n\n".join([f"{report['device']}, torch {torch.__version__}", *benchmark.tables(rates, timed)])
     if arguments.out is not None:
         from vit.figures import rates_figure
