@@ -108,6 +108,7 @@ def walk_through(visitor, url: str, dataset: str, slug: str) -> None:
 
     page.locator("#forming input.when").fill("0")
     expect(page.locator(".t-then")).to_contain_text("Step 0 · before training")
+    expect(page.locator(".t-even")).to_have_text("an even share is 1.5%")  # of 64 patches and the class token
     expect(page.locator(".v-cursor").first).to_have_css("opacity", "1")
     page.locator("#forming input.when").fill("1")
     expect(page.locator(".t-then")).to_contain_text("loss")

@@ -58,6 +58,18 @@ def middle_of_picture(grid_size: tuple[int, int]) -> Tensor:
     return torch.outer(*sides)
 
 
+def fixed_regions(grid_size: tuple[int, int]) -> Tensor:
+    """How much of each patch lies in the centre and in the border: (2, h, w), in [0, 1]."""
+
+    def middle(size: int, margin: float) -> Tensor:  # share of each of `size` slots inside [margin, 1 - margin]
+        return torch.arange(size + 1.0).clamp(margin * size, (1 - margin) * size).diff()
+
+    def box(margin: float) -> Tensor:
+        return torch.outer(middle(grid_size[0], margin), middle(grid_size[1], margin))
+
+    return torch.stack([middle_of_picture(grid_size), 1 - box(1 / 8)])
+
+
 def geometry_of(record: Trace, objects: Tensor | None) -> tuple:
     return record.grid_size, record.num_prefix_tokens, record.patch_size, objects
 
