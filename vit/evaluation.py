@@ -87,13 +87,19 @@ def evaluate(
     confusion, n = torch.zeros(classes, classes, dtype=torch.long), 0
     for logits, labels in predict(model, dataset, precision=precision):
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
-        pairs = (labels * classes + logits.argmax(1)).cpu()
-        confusion += pairs.bincount(minlength=classes**2).view(classes, classes)
+        confusion += confusion_counts(logits, labels)
         n += len(labels)
         if progress:
             progress(n / len(dataset), desc=f"Evaluating on {dataset.name} {dataset.split}")
     seconds = time.perf_counter() - started
     return Evaluation(confusion.diag().sum().item() / n, loss / n, n, n / seconds, confusion)
+
+
+def confusion_counts(logits: Tensor, labels: Tensor) -> Tensor:
+    """(classes, classes) counts on the CPU, rows are true classes; logits (n, classes), labels (n,)."""
+    classes = logits.shape[1]
+    pairs = (labels * classes + logits.argmax(1)).cpu()
+    return pairs.bincount(minlength=classes**2).view(classes, classes)
 
 
 def check_fit(model: Classifier, dataset: Dataset) -> None:

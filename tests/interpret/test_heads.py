@@ -9,7 +9,7 @@ from torch import nn
 
 from vit import vit_live_patch
 from vit.data import normalize
-from vit.interpret import heads
+from vit.interpret import heads, views
 from vit.interpret.attention import attention_maps, patch_coverage, region_shares
 
 
@@ -107,7 +107,7 @@ def test_heads_that_attend_everywhere_alike_have_ratio_one_in_every_region(shape
 
 def test_center_and_border_are_cut_at_the_same_places_in_any_grid():
     for grid in [(8, 8), (14, 14), (7, 7), (5, 9)]:
-        center, border = heads._fixed_regions(grid)
+        center, border = views.fixed_regions(grid)
         assert center.mean().item() == pytest.approx(1 / 4)
         assert border.mean().item() == pytest.approx(7 / 16)
         assert ((center >= 0) & (center <= 1) & (border >= 0) & (border <= 1)).all()

@@ -272,6 +272,8 @@ def test_sections_are_filled_when_they_are_opened(open_view):
     page = open_view()
     page.get_by_text("Why this class, and why not that one").click()
     expect(page.locator("#attention .x-why canvas")).to_have_count(2)
+    for caption in page.locator("#attention .x-why figcaption p").all():  # colors have a scale of their own each
+        expect(caption).to_contain_text(re.compile(r"^Total \d"))
     before = canvas(page, ".x-why canvas")
     page.locator("#attention .x-why select").first.select_option("ring")
     page.wait_for_function(

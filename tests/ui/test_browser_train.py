@@ -17,7 +17,7 @@ from vit.live.run import changed
 LEAVING = re.compile("AbortError|Connection errored out")
 
 # The learning rate's curve, which only rises in the warm-up, falls at once (heights count from the top).
-KINK = """() => [...document.querySelectorAll('#charts figure')[2].querySelector('polyline').points]
+KINK = """() => [...document.querySelector('#charts figure:last-child polyline').points]
     .some((point, i, all) => i && point.y - all[i - 1].y > 1)"""
 
 
@@ -114,6 +114,7 @@ def walk_through(visitor, url: str, dataset: str, slug: str) -> None:
 
     page.locator("#forming input.when").fill("0")
     expect(page.locator(".t-then")).to_contain_text("Step 0 · before training")
+    expect(page.locator(".t-even")).to_have_text("an even share is 1.5%")  # of 64 patches and the class token
     expect(page.locator(".v-cursor").first).to_have_css("opacity", "1")
     page.locator("#forming input.when").fill("1")
     expect(page.locator(".t-then")).to_contain_text("loss")

@@ -26,7 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--minutes", type=float, nargs="*", default=[], help="train so long and report the test accuracy"
     )
     parser.add_argument(
-        "--accuracy-of", nargs="+", default=[*ours, "tutorial"], metavar="NAME", help="what to train so long"
+        "--accuracy-of", nargs="+", default=[*ours, "ours-written-out"], metavar="NAME", help="what to train so long"
     )
     parser.add_argument("--seeds", type=int, default=3, help="of each such training")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for benchmark.json and benchmark.png")
@@ -52,9 +52,11 @@ def run(arguments: argparse.Namespace) -> None:
         "device": device_name(device),
         "torch": torch.__version__,
         "batch_size": benchmark.BATCH,
-        "rates": [{**asdict(rate), "median": rate.median} for rate in rates],
-        "accuracies": [asdict(row) for row in timed],
     }
+    if rates:
+        report["rates"] = [{**asdict(rate), "median": rate.median} for rate in rates]
+    if timed:
+        report["accuracies"] = [asdict(row) for row in timed]
     text = "\n\n".join([f"{report['device']}, torch {torch.__version__}", *benchmark.tables(rates, timed)])
     if arguments.out is not None:
         from vit.figures import rates_figure

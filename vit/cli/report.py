@@ -17,7 +17,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help=CHECKPOINT)
     parser.add_argument("--dataset", choices=list(data.DATASETS), help="the one it was trained on if not given")
     parser.add_argument(
-        "--pictures", type=int, default=500, help="test images to look into; ten times as many are corrupted"
+        "--pictures",
+        type=int,
+        default=100,
+        help="test images to delete and insert patches of; ten times as many are covered, traced and corrupted",
     )
     parser.add_argument("--device", **DEVICE)
     parser.add_argument("--json", **JSON)
@@ -25,7 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from vit.report.card import write_card  # when called: figures need matplotlib
-    from vit.report.measure import PARTS, Material, measure
+    from vit.report.measure import PARTS, Inputs, measure
 
     folder = Path(arguments.folder)
     if not folder.is_dir():
@@ -43,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
             bar.set_description_str(part)
             bar.update(list(PARTS).index(part) + done - bar.n)
 
-        parts = measure(Material(model, splits, foreign, arguments.pictures), folder, show)
+        parts = measure(Inputs(model, splits, foreign, arguments.pictures), folder, show)
     write_card(model, parts, folder)
     accuracy, calibration = parts["accuracy"], parts["calibration"]
     text = (

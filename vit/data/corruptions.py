@@ -25,8 +25,8 @@ def blur(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
 
 
 def jpeg(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
-    """JPEG and back, with quality 60, 30 or 10."""
-    quality = (60, 30, 10)[severity - 1]
+    """JPEG and back, with quality 75, 30 or 10 and color at half of each side (4:2:0)."""
+    quality = (75, 30, 10)[severity - 1]
     return torch.stack([decode_image(encode_jpeg(image, quality)) for image in images])
 
 

@@ -10,20 +10,9 @@ from torch import Tensor
 
 from vit.interpret import describe, probing
 from vit.interpret.attention import rollout
-from vit.interpret.statistics import (
-    RESIDUAL,
-    TABLE,
-    HeadStatistics,
-    View,
-    distance,
-    entropy,
-    finite,
-    head_statistics,
-    layer_views,
-    listed,
-    middle_of_picture,
-)
+from vit.interpret.statistics import TABLE, HeadStatistics, finite, head_statistics, listed
 from vit.interpret.trace import Trace, trace
+from vit.interpret.views import RESIDUAL, View, distance, entropy, layer_views, middle_of_picture
 from vit.model import ViT
 
 

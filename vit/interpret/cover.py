@@ -74,11 +74,18 @@ def deletion_insertion(
     large second one.
     """
     _check(model, images, maps, classes, fill)
-    cover_with, patches, deleted, inserted = filled(model, images, fill), maps.shape[2], [], []
-    for step in range(steps + 1):
+    cover_with, patches, nothing = filled(model, images, fill), maps.shape[2], _brightest(maps[:, :1], 0)
+    before, after = (  # what all maps begin and end with
+        _probability(model, images, cover_with, hidden, classes).expand(maps.shape[:2])
+        for hidden in (nothing, ~nothing)
+    )
+    deleted, inserted = [before], [after]
+    for step in range(1, steps):
         hidden = _brightest(maps, round(step * patches / steps))
         deleted.append(_probability(model, images, cover_with, hidden, classes))
         inserted.append(_probability(model, images, cover_with, ~hidden, classes))
+    deleted.append(after)
+    inserted.append(before)
     deletion, insertion = (torch.trapezoid(torch.stack(curve), dx=1 / steps, dim=0) for curve in (deleted, inserted))
     return deletion, insertion
 

@@ -6,11 +6,15 @@ Every judgment is against uniform attention, and every sentence is made from the
 import math
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from vit.interpret.statistics import TABLE, HeadStatistics, finite
 
 # Half of what an indifferent head has is clearly local; within a tenth of it, position hardly matters.
 LOCAL, GLOBAL = 0.5, 0.9
 SINK = 0.8  # share to the prefix tokens above which a head hardly looks at the picture
+ASIDE = 0.2  # such a share above which a sentence says that its distance is of the rest
 IDLE = 0.25  # values it takes, in mean norms: below it a sink adds next to nothing
 BROADCAST = 1.5  # effective rank: below it a sink writes nearly the same into every token
 # A twentieth of the scale, which is ln N, uniform attention's distance or 1, is about what one sees in a chart.
@@ -45,7 +49,8 @@ def describe_view(statistics: HeadStatistics, layer: int, view: int) -> str:
     if statistics.number("prefix_share", layer, view) > SINK:
         sentences += _sink(statistics, layer, view)
         if statistics.number("cls_to_itself", layer, view) <= SINK:  # the patches are what makes it one
-            sentences += ["The class token itself looks.", _region(statistics, layer, view)]
+            kept = percent(statistics.number("cls_to_itself", layer, view))
+            sentences += [f"The class token gives itself only {kept}.", _region(statistics, layer, view)]
     else:
         parts = [_reach(statistics, layer, view), _spread(statistics, layer, view), _region(statistics, layer, view)]
         sentences += [part for part in parts if part]
@@ -108,7 +113,9 @@ def _reach(statistics: HeadStatistics, layer: int, view: int) -> str:
         if distance > GLOBAL * uniform
         else "neither local nor global"
     )
-    return f"It looks {distance:.1f} px away on average, uniform attention would {uniform:.1f} px: {reach}."
+    share, name = statistics.number("prefix_share", layer, view), prefix_name(statistics.num_prefix_tokens)
+    aside = f"It gives {percent(share)} to {name}; what it gives patches lies" if share > ASIDE else "It looks"
+    return f"{aside} {distance:.1f} px away on average, uniform attention would {uniform:.1f} px: {reach}."
 
 
 def _spread(statistics: HeadStatistics, layer: int, view: int) -> str:
@@ -145,7 +152,9 @@ def _region(statistics: HeadStatistics, layer: int, view: int) -> str:
 class EarlyAgainstLate:
     """Means over the heads of the first and the last `layers` layers, by the table's names, and what they say.
 
-    Of those layers each mean takes the ones where the statistic counts; None where it does in none of them.
+    Of those layers each mean takes the ones where the statistic counts; None where it does in none of them. A head that
+    gives the prefix tokens more than SINK has no part in the distance, one whose class token gives itself more than
+    SINK none in the share of the object: what little goes elsewhere would weigh as much as a whole head's look.
     """
 
     layers: int
@@ -159,8 +168,9 @@ def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
     depth = statistics.depth
     layers = max(1, depth // 3)
     names = [row.name for row in TABLE if row.name in statistics.values]
-    early = {name: finite(statistics.of_heads(name)[:layers].nanmean().item()) for name in names}
-    late = {name: finite(statistics.of_heads(name)[-layers:].nanmean().item()) for name in names}
+    looking = {name: _of_heads_that_look(statistics, name) for name in names}
+    early = {name: finite(values[:layers].nanmean().item()) for name, values in looking.items()}
+    late = {name: finite(values[-layers:].nanmean().item()) for name, values in looking.items()}
     if depth == 1:
         return EarlyAgainstLate(layers, early, late, "There is one layer only, so nothing to compare.")
 
@@ -173,7 +183,7 @@ def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
 
     first, last = ("first layer", "last layer") if layers == 1 else (f"first {layers} layers", f"last {layers} layers")
     numbers, reading = [], []
-    if late["distance"] is not None:
+    if early["distance"] is not None and late["distance"] is not None:
         counted = f"layer {depth - 1}" if layers == 2 else f"layers {depth - layers + 1} to {depth - 1}"
         numbers.append(
             f"the {first} look {early['distance']:.1f} px away on average, {counted} {late['distance']:.1f} px"
@@ -183,11 +193,12 @@ def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
     numbers.append(f"layer {depth} has no distance, since only {_prefix_are(statistics)} read after it")
     highest = statistics.uniform["entropy"]
     numbers.append(
-        f"from the {first} to the {last} entropy goes {early['entropy']:.2f} → {late['entropy']:.2f} nats "
-        f"of at most {highest:.2f}"
-    )
-    reading.append(change("entropy", highest, "spread more", "focus more", "are about as focused"))
-    if statistics.area is not None and 0 < statistics.area < 1:
+        f"from the {first} to the {last} the entropy of the class token goes {early['cls_entropy']:.2f} → "
+        f"{late['cls_entropy']:.2f} nats of at most {highest:.2f}"
+    )  # the one token whose row counts in all layers, so the same thing is compared
+    reading.append(change("cls_entropy", highest, "spread more", "focus more", "are about as focused"))
+    seen = None not in (early.get("object_share"), late.get("object_share"))
+    if seen and statistics.area is not None and 0 < statistics.area < 1:
         region = statistics.region
         numbers.append(
             f"attention on {region} {early['object_share']:.0%} → {late['object_share']:.0%}, "
@@ -195,8 +206,17 @@ def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
         )
         reading.append(change("object_share", 1, "look more", "look less", "look about as much") + f" at {region}")
     said = "; ".join(numbers)
+    if any((values.isnan() & ~statistics.of_heads(name).isnan()).any() for name, values in looking.items()):
+        said += "; heads that hardly look at the picture are left out of where they look"
     together = f"{', '.join(reading[:-1])} and {reading[-1]}" if len(reading) > 1 else reading[0]
     return EarlyAgainstLate(layers, early, late, f"{said[0].upper()}{said[1:]}. Later heads {together}.")
+
+
+def _of_heads_that_look(statistics: HeadStatistics, name: str) -> Tensor:
+    """(L, heads), NaN where a number of where a head looks is one of a head that hardly does."""
+    by = {"distance": "prefix_share", "object_share": "cls_to_itself"}.get(name)
+    values = statistics.of_heads(name)
+    return values if by is None else values.masked_fill(statistics.of_heads(by) > SINK, torch.nan)
 
 
 def describe_relevance(name: str, total: float, probability: float) -> str:
@@ -204,7 +224,7 @@ def describe_relevance(name: str, total: float, probability: float) -> str:
     said = f"Total {total:.3g} for {name}, which the model gives {percent(probability)}."
     if probability > SATURATED:
         said += (
-            " Where it is that sure, its answer hardly reacts to any patch: gradients are small, and so is the total. "
+            " Where it is that sure, small changes hardly move its answer: gradients are small, and so is the total. "
             "That does not mean less evidence."
         )
     return said

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vit.interpret.intervals import mean_interval, samples_needed
 from vit.interpret.probing import evaluating
-from vit.interpret.statistics import middle_of_picture
+from vit.interpret.views import fixed_regions
 from vit.model import ViT
 
 FEW_PICTURES = 10  # a mean over fewer is an anecdote, and left out where heads are ranked
@@ -195,7 +195,7 @@ def head_regions(model: ViT, dataset, batch_size: int = 32, top: int = 6) -> Ite
     without masks) in that class's pictures alone. dataset and errors: as `head_importance`.
     """
     _check_dataset(model, dataset)
-    coverage = _fixed_regions(model.grid_size)
+    coverage = fixed_regions(model.grid_size)
     base = ["center", "border"] if dataset.masks is None else ["object", "background", "center", "border"]
     shares, areas, n = [], [], len(dataset.images)
     for start in range(0, n, batch_size):
@@ -264,18 +264,6 @@ def _above_shuffled(shares: Tensor, areas: Tensor, labels: Tensor, classes: int)
     shuffled = [torch.randperm(len(labels), generator=generator) for _ in range(SHUFFLES)]
     largest = torch.stack([ratios(member[order])[counted].max() for order in shuffled])
     return (ratios(member) > largest.quantile(1 - SURE)) & counted[:, None, None]
-
-
-def _fixed_regions(grid_size: tuple[int, int]) -> Tensor:
-    """How much of each patch lies in the center and in the border: (2, h, w), in [0, 1]."""
-
-    def middle(size: int, margin: float) -> Tensor:  # share of each of `size` slots inside [margin, 1 - margin]
-        return torch.arange(size + 1.0).clamp(margin * size, (1 - margin) * size).diff()
-
-    def box(margin: float) -> Tensor:
-        return torch.outer(middle(grid_size[0], margin), middle(grid_size[1], margin))
-
-    return torch.stack([middle_of_picture(grid_size), 1 - box(1 / 8)])
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 """One training run as the page knows it, and as it is kept on disk."""
 
 import contextlib
+import math
 import os
 import secrets
 import tempfile
@@ -81,6 +82,14 @@ class LiveRun:
         """The latest on validation images, in [0, 1]."""
         return self.history.validation_accuracy[-1] if self.history.validation_accuracy else None
 
+    @property
+    def divergence(self) -> str:
+        """A sentence where training ended without a TrainingDiverged and yet the latest loss is no number."""
+        measured = [*self.history.validation_loss[-1:], *([self.evaluation.loss] if self.evaluation else [])]
+        if self.status == "failed" or all(map(math.isfinite, measured)):
+            return ""
+        return "Its loss on pictures it didn't learn from is no number: it diverged. Try a lower learning rate."
+
     def owned_by(self, token: str) -> bool:
         return secrets.compare_digest(self.owner.encode(), str(token).encode())
 
@@ -149,6 +158,7 @@ class LiveRun:
             run.message = (
                 f"The server was restarted during this run; what it had learned by step {run.progress.step:,} is kept."
             )
+        run.message = run.message or run.divergence
         return run
 
     def _record(self, status: str) -> dict:

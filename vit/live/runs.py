@@ -233,7 +233,7 @@ def _take_in(run: LiveRun, frame: Frame) -> None:
 
 
 def _end(run: LiveRun, status: str, message: str = "") -> None:
-    run.message = message or run.message
+    run.message = message or run.message or run.divergence
     if run.progress is None:
         run.model = None
     if run.model is not None:

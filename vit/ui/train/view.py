@@ -24,8 +24,7 @@ from vit.ui.train import curves
 
 
 def charts(run: LiveRun) -> str:
-    config = run.settings.config
-    return curves.draw(run.history, 60 * config.minutes, len(run.settings.classes), config.lr)
+    return curves.draw(run.history, run.settings.config, len(run.settings.classes))
 
 
 def forming(run: LiveRun) -> dict:
@@ -104,8 +103,7 @@ def empty_charts(settings: RunSpec) -> str:
     shipped = [model for key in models.shipped() if models.dataset(model := models.find(key)) == settings.dataset]
     accuracies = [accuracy for model in shipped if (accuracy := models.accuracy(model)) is not None]
     reference = (f"shipped model, {accuracies[0][1]}", accuracies[0][0]) if accuracies else None
-    config = settings.config
-    return curves.draw(History(), 60 * config.minutes, len(settings.classes), config.lr, reference)
+    return curves.draw(History(), settings.config, len(settings.classes), reference)
 
 
 def panel(run: LiveRun) -> str:
