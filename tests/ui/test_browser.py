@@ -76,8 +76,14 @@ def test_a_click_in_the_gallery_classifies_that_picture(page):
 
 @pytest.mark.parametrize("page", [{"width": 390, "height": 844}], ids=["phone"], indirect=True)
 def test_a_phone_scrolls_in_one_direction_only(page):
-    for tab in ("Train", "Classify", "Attention"):
+    drawn = {
+        "Train": "#forming canvas.map",
+        "Classify": "#prediction .v-bars",
+        "Attention": "#attention canvas.overlay",
+    }
+    for tab, figure in drawn.items():
         open_tab(page, tab)
+        expect(page.locator(figure).first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -234,10 +234,3 @@ def test_a_stale_link_and_wrong_settings_are_answered_in_place(visitor, app_url)
     page.get_by_label("Learning rate").first.fill("50")
     page.get_by_label("Learning rate").first.press("Tab")
     expect(page.locator("#learning-note")).to_contain_text("tend to diverge")
-
-
-def test_a_phone_scrolls_in_one_direction_only(visitor, app_url):
-    page = visitor(app_url)
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.wait_for_selector("#forming canvas.map")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
