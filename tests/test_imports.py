@@ -63,6 +63,7 @@ def tab(module: str) -> str | None:
 
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - {"vit"}))
 def test_a_module_imports_from_its_own_room_and_from_floors_below(module):
+    floor(module)  # also of a module that imports nothing of ours
     names = imported(MODULES[module])
     ours = {name for name in names if name.split(".")[0] == "vit"} - {"vit"}
     for name in ours:
@@ -77,6 +78,11 @@ def test_a_module_imports_from_its_own_room_and_from_floors_below(module):
     if module in ONLY_TORCH or room(module) in ONLY_TORCH_ROOMS:
         outside = {name.split(".")[0] for name in names - ours} - set(sys.stdlib_module_names)
         assert outside <= {"torch"}
+
+
+def test_a_module_that_is_on_no_floor_is_refused():
+    with pytest.raises(AssertionError, match="attic is in none of the rooms"):
+        floor("vit.attic")
 
 
 def test_the_package_itself_hands_out_model_and_variants_alone():

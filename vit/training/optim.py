@@ -76,17 +76,17 @@ class Muon(torch.optim.Optimizer):
         return weight.grad.lerp(average, keep)
 
 
-def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
+def orthogonalize(matrices: Tensor) -> Tensor:
     """About the nearest semi-orthogonal matrix of each: all singular values end between 0.7 and 1.2.
 
-    A quintic Newton-Schulz iteration with Jordan's coefficients, which trade exactness for speed.
+    Five steps of a quintic Newton-Schulz iteration with Jordan's coefficients, which trade exactness for speed.
     matrices: (..., rows, columns); smallest singular values, below about 1e-3 of the norm, stay small.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     wide = matrices.shape[-2] <= matrices.shape[-1]
     x = (matrices if wide else matrices.mT).reshape(-1, *sorted(matrices.shape[-2:]))
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(steps):
+    for _ in range(5):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)  # ax + (bG + cG^2)x
     return (x if wide else x.mT).reshape(matrices.shape)

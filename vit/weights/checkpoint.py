@@ -102,10 +102,10 @@ def _check_finite(source: str | os.PathLike, model: ViT) -> None:
     """Finite weights can still overflow, so black and white go through the model, too. Raises CheckpointError."""
     wrong = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
     if not wrong:
-        size, mean, std = model.config["img_size"], torch.tensor(model.mean), torch.tensor(model.std)
-        images = (torch.tensor([0.0, 1.0])[:, None] - mean) / std  # (2, channels)
+        channels, size = model.config["in_chans"], model.config["img_size"]
+        pixels = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(-1, channels, size, size)
         with torch.inference_mode():
-            finite = model(images[:, :, None, None].expand(-1, -1, size, size)).isfinite().all()
+            finite = model(model.normalize(pixels)).isfinite().all()
         wrong = [] if finite else [f"what comes out for a black and a white image, normalized by {CONFIG}"]
     if wrong:
         raise CheckpointError(

@@ -34,7 +34,7 @@ def head_importance(model: str | None, pictures: float) -> Iterator[dict]:
 @checked
 def head_regions(model: str | None, pictures: float) -> Iterator[dict]:
     """Which head's class token favors which region, over that many test pictures; examples index the test set."""
-    vit, dataset, places = _model_and_pictures(model, pictures)
+    vit, dataset, places = model_and_pictures(model, pictures)
     for regions in heads.head_regions(vit, dataset, BATCH):
         rows = []
         for row in regions.ranked(100):
@@ -52,7 +52,7 @@ def show_importance(model: str | None, pictures: float) -> Iterator[str]:
 
 @checked
 def show_regions(model: str | None, pictures: float) -> Iterator[str]:
-    vit, dataset, _ = _model_and_pictures(model, pictures)
+    vit, dataset, _ = model_and_pictures(model, pictures)
     for regions in heads.head_regions(vit, dataset, BATCH):
         yield _progress(regions.done, regions.n, int(pictures)) + regions_table(regions, dataset)
 
@@ -88,11 +88,11 @@ def build(model: gr.Dropdown) -> None:
 
 
 def _importance(key: str, count: float) -> Iterator[HeadImportance]:
-    model, dataset, _ = _model_and_pictures(key, count)
+    model, dataset, _ = model_and_pictures(key, count)
     return heads.head_importance(model, dataset, BATCH)
 
 
-def _model_and_pictures(key: str, count: float) -> tuple[ViT, Dataset, list[int]]:
+def model_and_pictures(key: str, count: float) -> tuple[ViT, Dataset, list[int]]:
     """The model, test pictures, the same at every call, and their places in the test set."""
     if not count or count != int(count) or not 2 <= count <= MAX_PICTURES:
         raise BadInput(f"The number of pictures must be 2 to {MAX_PICTURES}, got {count}.")
