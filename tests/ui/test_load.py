@@ -82,7 +82,7 @@ def speed(client: Client, run_id: str, during) -> float:
 
 
 def p95(seconds: list[float]) -> float:
-    return statistics.quantiles(seconds, n=20)[-1]
+    return statistics.quantiles(seconds, n=20, method="inclusive")[-1]
 
 
 def test_thirty_visitors_get_their_own_answers_soon_and_the_run_keeps_half_its_speed(url, tmp_path, shapes):
@@ -141,7 +141,7 @@ def test_thirty_visitors_get_their_own_answers_soon_and_the_run_keeps_half_its_s
     print(f"the run: {alone:.0f} images/s alone, {loaded:.0f} beside them; load average {os.getloadavg()[0]:.1f}")
     assert not failed, failed[:3]
     alone_now = Visitor(url)
-    for which, name, said in random.Random(0).sample(answers, 100):
+    for which, name, said in random.Random(0).sample(answers, min(100, len(answers))):
         assert [said] == list(alone_now.ask(name, *questions(alone_now.upload(pictures[which]))[name])), name
     assert set(questions({})) <= set(took) and max(map(p95, took.values())) <= SOON
     assert loaded >= alone / 2

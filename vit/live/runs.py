@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vit.data import DatasetUnavailable, Splits, select_classes
+from vit.device import keeping_memory
 from vit.evaluation import evaluate
 from vit.live import storage, zerogpu
 from vit.live.datasets import SOURCES
@@ -134,7 +135,8 @@ def _work(run: LiveRun) -> None:
         _await_data(run)
         _await_turn(run)
         if not run.stopping:
-            _train(run)
+            with keeping_memory():  # until the test is over: then what it took goes back, too
+                _train(run)
     except (TrainingDiverged, DatasetUnavailable, ValueError) as error:
         _end(run, "failed", str(error))
     except Exception as error:  # out of memory, say: the page must not wait for ever
