@@ -8,6 +8,7 @@ import pytest
 from tests.live.conftest import TINY
 from vit.cli import build_parser
 from vit.cli.train import read
+from vit.data.registry import DATASETS
 from vit.live import settings
 from vit.training.spec import RunSpec
 
@@ -53,7 +54,7 @@ LARGE = {"patch_size": 2, "embed_dim": 384, "depth": 12, "num_heads": 6}
         ({"embed_dim": -128}, "embed_dim", "from 1 to 10,000, got -128"),
         ({"embed_dim": 10**9}, "embed_dim", "from 1 to 10,000"),
         ({"stem": {}}, "stem", "one of patch, conv, got {}"),
-        ({"dataset": ["shapes"]}, "dataset", "one of cifar10, shapes, got"),
+        ({"dataset": ["shapes"]}, "dataset", f"one of {', '.join(DATASETS)}, got"),
         ({"model": None}, "model", "is empty"),
         ({"model": "vit_base"}, "model", "got 'vit_base'"),
         ({"classes": "heart"}, "classes", "a list of names, got 'heart'"),

@@ -141,7 +141,7 @@ def test_only_the_owner_stops_a_run(client):
     [
         ({"minutes": 0}, "Minutes must be a positive number, at most 10, got 0"),
         ({"minutes": 1000}, "at most 10, got 1000"),
-        ({"dataset": "mnist"}, "one of cifar10, shapes, got 'mnist'"),
+        ({"dataset": "mnist"}, f"one of {', '.join(DATASETS)}, got 'mnist'"),
         ({"model": "vit_base"}, "one of vit_live, .*got 'vit_base'"),
         ({"batch_size": 0}, "Batch size must be a whole number from 1 to 1,024"),
         ({"learning_rate": -1}, "Learning rate must be a positive number"),
