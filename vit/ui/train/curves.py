@@ -17,7 +17,7 @@ PLAIN = "Of whole pictures as they are, with their labels."
 def draw(history: History, config: TrainConfig, classes: int, reference: tuple[str, float] | None = None) -> str:
     """Both losses, accuracy, learning rate.
 
-    The losses have a chart each: the training loss is what is minimised, of pictures and labels made harder, and says
+    The losses have a chart each: the training loss is what is minimized, of pictures and labels made harder, and says
     nothing beside the validation loss. config: bounded by minutes; classes: for the chance level; reference: name and
     accuracy of another model.
     """
@@ -72,7 +72,7 @@ def _harder(config: TrainConfig) -> str:
         done.append("pictures mixed")
     if config.crop or config.flip or config.erase or config.color:
         done.append("pictures changed at random")
-    return f"What it minimises: {', '.join(done)}." if done else "Of the batches it learns from."
+    return f"What it minimizes: {', '.join(done)}." if done else "Of the batches it learns from."
 
 
 def _least_loss(config: TrainConfig, classes: int) -> float:
