@@ -188,10 +188,13 @@ def test_a_stopped_report_goes_on_where_it_was_and_starts_again_for_other_weight
 
     parts = {name: counted(name, part) for name, part in measure.PARTS.items()}
     monkeypatch.setattr(measure, "PARTS", parts)
-    command, config = ["report", str(folder), "--pictures", "10"], (folder / "config.json").read_text()
+    command = ["report", str(folder), "--pictures", "10"]
     assert main(command) == 130
-    assert (folder / "config.json").read_text() == config
+    card = (folder / "README.md").read_text()
+    assert "Not measured yet: heads, corruptions, areas. The same command goes on" in card and "a fifth costs" in card
+    assert ViT.from_pretrained(folder).temperature != 1 and "where it was stopped" in card
     assert main(command) == 0
+    assert "Not measured yet" not in (folder / "README.md").read_text()
     assert [called.count(name) for name in parts] == [2 if name == "heads" else 1 for name in parts]
     model = ViT.from_pretrained(folder)
     model.head.weight.data += 1

@@ -10,6 +10,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from tests.conftest import ROOT, SETTINGS, await_end
+from vit.data.registry import DATASETS
 from vit.live import speed
 from vit.precision import Precision
 from vit.ui import page

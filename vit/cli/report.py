@@ -46,8 +46,10 @@ def run(arguments: argparse.Namespace) -> None:
             bar.set_description_str(part)
             bar.update(list(PARTS).index(part) + done - bar.n)
 
-        parts = measure(Inputs(model, splits, foreign, arguments.pictures), folder, show)
-    write_card(model, parts, folder)
+        def write(parts: dict[str, dict]) -> None:
+            write_card(model, parts, folder, arguments.pictures)
+
+        parts = measure(Inputs(model, splits, foreign, arguments.pictures), folder, show, write)
     accuracy, calibration = parts["accuracy"], parts["calibration"]
     text = (
         f"Test accuracy {percent(accuracy['accuracy'])} on {accuracy['n']:,} images of {splits.test.name}; as trained "

@@ -13,29 +13,34 @@ from vit.interpret.statistics import TABLE, HeadStatistic
 from vit.model import ViT
 from vit.report.calibration import wilson
 from vit.report.maps import MAPS
-from vit.report.measure import CONFIDENT, SEED
+from vit.report.measure import CONFIDENT, PARTS, SEED
 from vit.weights.card import card
 from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, config_of, write_text
 
 FIGURE = "confusion.png"
+NEEDED = {"accuracy", "calibration", "foreign", "speed"}
 
 
-def write_card(model: ViT, parts: dict[str, dict], folder: Path) -> None:
+def write_card(model: ViT, parts: dict[str, dict], folder: Path, pictures: int) -> None:
     """Puts the parts into the folder's card, the confusion matrix beside it, accuracy and temperature into its config.
+
+    Nothing is written before NEEDED are there; of the others, the card names those that are not measured yet.
 
     Each file by a rename, config.json last, so that a crash leaves files of which each is whole.
     """
+    if not parts.keys() >= NEEDED:
+        return
     model.trained["test_accuracy"] = parts["accuracy"]["accuracy"]
     model.temperature = parts["calibration"]["temperature"]
     figure = confusion_figure(torch.tensor(parts["accuracy"]["confusion"]).numpy(), model.classes)
     new = folder / f".{FIGURE}"
     figure.savefig(new, format="png")
     os.replace(new, folder / FIGURE)
-    write_text(card(model) + _sections(model, parts, folder), folder / CARD)
+    write_text(card(model) + _sections(model, parts, folder, pictures), folder / CARD)
     write_text(json.dumps(config_of(model), indent=2) + "\n", folder / CONFIG)
 
 
-def _sections(model: ViT, parts: dict[str, dict], folder: Path) -> str:
+def _sections(model: ViT, parts: dict[str, dict], folder: Path, pictures: int) -> str:
     accuracy, foreign, speed = parts["accuracy"], parts["foreign"], parts["speed"]
     low, high = accuracy["interval"]
     size = (folder / WEIGHTS).stat().st_size / 1e6
@@ -44,6 +49,13 @@ def _sections(model: ViT, parts: dict[str, dict], folder: Path) -> str:
         for name, share in zip(model.classes, accuracy["per_class"], strict=True)
     )
     load = "" if speed["load"] is None else f", load {speed['load']:.1f} on {speed['cores']} cores"
+    told = {
+        "corruptions": lambda: _corruptions(parts["corruptions"]),
+        "covering": lambda: _covering(parts["covering"]),
+        "areas": lambda: _areas(parts["areas"]),
+        "heads": lambda: _heads(model, parts["heads"]),
+    }
+    sections = "".join(f"{tell()}\n\n" for name, tell in told.items() if name in parts)
     side, minutes = model.config["img_size"], sum(part["seconds"] for part in parts.values()) / 60
     return f"""
 ## Measured
@@ -56,9 +68,9 @@ matmul{load}; torch
 {speed["torch"]}) by
 
 ```sh
-python -m vit report {folder.as_posix()} --pictures {parts["areas"]["n"]}
+python -m vit report {folder.as_posix()} --pictures {pictures}
 ```
-
+{_missing(parts)}
 The numbers are in `report.json`. Intervals are of 95%; those of means hold for any number of images and any
 distribution (Waudby-Smith & Ramdas, arXiv:2010.09686).
 
@@ -70,13 +82,7 @@ distribution (Waudby-Smith & Ramdas, arXiv:2010.09686).
 
 {_calibration(parts["calibration"])}
 
-{_corruptions(parts["corruptions"])}
-
-{_maps(parts["covering"], parts["areas"])}
-
-{_heads(model, parts["heads"])}
-
-## Intended use and limits
+{sections}## Intended use and limits
 
 For learning how a Vision Transformer works: to classify with, to look into, to compare one's own training with. Not for
 decisions about anything that matters. It knows {side} x {side} pictures, larger ones are cut to a square and shrunk,
@@ -118,45 +124,58 @@ Corruptions are those of `vit/data/corruptions.py`, of the same {n:,} test image
 {100 * (wilson(0.5, n)[1] - 0.5):.1f} points to each side."""
 
 
-def _maps(covering: dict, areas: dict) -> str:
-    def between(found: list, scale: float, digits: int) -> str:
-        mean, low, high = (None if number is None else f"{scale * number:.{digits}f}" for number in found)
-        return "no number" if mean is None else f"{mean} ({low} to {'any' if high is None else high})"
+def _missing(parts: dict[str, dict]) -> str:
+    missing = [name for name in PARTS if name not in parts]
+    if not missing:
+        return ""
+    return f"\nNot measured yet: {', '.join(missing)}. The same command goes on where it was stopped.\n"
 
-    def covered(name: str) -> str:
+
+def _between(found: list, scale: float, digits: int) -> str:
+    """A mean with the ends of its interval, of which each may be unknown."""
+    mean, low, high = (None if number is None else f"{scale * number:.{digits}f}" for number in found)
+    return "no number" if mean is None else f"{mean} ({low} to {'any' if high is None else high})"
+
+
+def _covering(found: dict) -> str:
+    if not found["n"]:
+        return "It gets none of the test images right, so covering patches tells nothing."
+
+    def row(name: str) -> str:
         cells = []
-        for fill in covering["fills"].values():
-            cells.append(between(fill["drop"].get(name, fill["random"]), 100, 1))
-            cells.append(between(fill["ratio"][name], 1, 1) if name in MAPS else "1")
+        for fill in found["fills"].values():
+            cells.append(_between(fill["drop"].get(name, fill["random"]), 100, 1))
+            cells.append(_between(fill["ratio"][name], 1, 1) if name in MAPS else "1")
         return f"| {name} | " + " | ".join(cells) + " |"
 
-    def deleted(name: str) -> str:
-        ways = [areas["fills"][fill][way][name] for fill in FILLS for way in ("deletion", "insertion")]
-        return f"| {name} | " + " | ".join(between(found, 1, 3) for found in ways) + " |"
+    heads = " | ".join(f"{fill}: a fifth costs, points | times a random fifth" for fill in FILLS)
+    rows = "\n".join(row(name) for name in (*MAPS, "random"))
+    return f"""### Do the maps show what it relies on?
 
-    names = (*MAPS, "random")
-    text = "### Do the maps show what it relies on?\n\n"
-    if covering["n"]:
-        heads = " | ".join(f"{fill}: a fifth costs, points | times a random fifth" for fill in FILLS)
-        text += f"| map | {heads} |\n| --- |{' --- |' * 2 * len(FILLS)}\n" + "\n".join(map(covered, names))
-        text += f"""
+| map | {heads} |
+| --- |{" --- |" * 2 * len(FILLS)}
+{rows}
 
 What the true class's probability loses when the brightest fifth of a map's patches is covered, with the data's mean
-color or with the picture blurred; over {covering["n"]:,} test images that the model gets right. A random fifth is the
-mean of 5 draws, in the same places for each image.
+color or with the picture blurred; over {found["n"]:,} test images that the model gets right. A random fifth is the mean
+of 5 draws, in the same places for each image."""
 
-"""
-    else:
-        text += "It gets none of the test images right, so covering patches tells nothing.\n\n"
+
+def _areas(found: dict) -> str:
+    def row(name: str) -> str:
+        ways = [found["fills"][fill][way][name] for fill in FILLS for way in ("deletion", "insertion")]
+        return f"| {name} | " + " | ".join(_between(of, 1, 3) for of in ways) + " |"
+
     heads = " | ".join(f"{fill}: deletion | insertion" for fill in FILLS)
-    text += f"| map | {heads} |\n| --- |{' --- |' * 2 * len(FILLS)}\n" + "\n".join(map(deleted, names))
-    return (
-        text
-        + f"""
+    rows = "\n".join(row(name) for name in (*MAPS, "random"))
+    return f"""### As patches are deleted and inserted
+
+| map | {heads} |
+| --- |{" --- |" * 2 * len(FILLS)}
+{rows}
 
 Areas under the predicted class's probability as patches are deleted (low is good) and inserted (high is good),
-brightest first; over {areas["n"]:,} test images."""
-    )
+brightest first; over {found["n"]:,} test images."""
 
 
 def _heads(model: ViT, found: dict) -> str:

@@ -53,11 +53,13 @@ class Inputs:
         return self.splits.test.take(_order(len(self.splits.test))[: times * self.pictures])
 
 
-def measure(inputs: Inputs, folder: Path, progress: Callable[[str, float], object]) -> dict[str, dict]:
-    """Every part, in float32, on the model's device; sets model.temperature. progress gets a part's name and its share.
+def measure(
+    inputs: Inputs, folder: Path, progress: Callable[[str, float], object], done: Callable[[dict[str, dict]], object]
+) -> dict[str, dict]:
+    """Every part, in float32, on the model's device; sets model.temperature.
 
-    Parts that the folder's report.json holds for the same weights, pictures and test set are not measured again. Each
-    has the "seconds" it took.
+    progress gets a part's name and its share, done all parts so far after each. Parts that the folder's report.json
+    holds for the same weights, pictures and test set are not measured again. Each has the "seconds" it took.
     """
     check_fit(inputs.model, inputs.splits.test)
     key = {
@@ -76,6 +78,7 @@ def measure(inputs: Inputs, folder: Path, progress: Callable[[str, float], objec
             write_text(json.dumps({"of": key, "parts": parts}, indent=1) + "\n", folder / PARTS_FILE)
         if name == "calibration":
             inputs.model.temperature = parts[name]["temperature"]
+        done(parts)
     return parts
 
 
@@ -209,12 +212,12 @@ def _speed(inputs: Inputs, tell: Tell, repeats: int = 50) -> dict:
 PARTS: dict[str, Callable[[Inputs, Tell], dict]] = {
     "accuracy": _accuracy,
     "calibration": _calibration,
-    "covering": _covering,
-    "heads": _heads,
     "foreign": _foreign,
     "speed": _speed,
-    "areas": _areas,
+    "covering": _covering,
+    "heads": _heads,
     "corruptions": _corruptions,
+    "areas": _areas,
 }
 
 
