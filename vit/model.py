@@ -150,12 +150,15 @@ class Attention(nn.Module):
             scores = q @ k.transpose(-2, -1) * self.head_dim**-0.5  # (B, heads, N, N)
             attn = scores.softmax(dim=-1)
             out = self.attn_drop(attn) @ v  # (B, heads, N, head_dim)
-        if self.gate is not None:
-            out = out * self.gate(x[:, :queries]).sigmoid().transpose(1, 2)[..., None]
+        out = self.gated(out, x[:, :queries])
         if head_mask is not None:
             out = out * head_mask.to(out)[:, None, None]
         out = self.proj_drop(self.proj(out.transpose(1, 2).reshape(B, -1, D)))
         return out if attn is None or not return_attention else (out, attn)
+
+    def gated(self, out: Tensor, x: Tensor) -> Tensor:
+        """Each head's output, (B, heads, N, head_dim), times its gate for the tokens that asked, (B, N, D)."""
+        return out if self.gate is None else out * self.gate(x).sigmoid().transpose(1, 2)[..., None]
 
 
 class MLP(nn.Module):
@@ -471,9 +474,9 @@ class ViT(Classifier):
         asked, attn = self.blocks[-1](tokens, True, head_mask, queries=1, keys=1)
         return self.norm(asked), attn
 
-    def classify(self, x: Tensor) -> Tensor:
-        """Logits from the trunk's tokens (Eq. 4). (B, N, D) -> (B, num_classes)."""
-        return self._predict(self.read_out(x)[0])
+    def classify(self, x: Tensor, head_mask: Tensor | None = None) -> Tensor:
+        """Logits from the trunk's tokens (Eq. 4), (B, N, D) -> (B, num_classes). head_mask: (heads,), of a read-out."""
+        return self._predict(self.read_out(x, head_mask)[0])
 
     def _predict(self, x: Tensor) -> Tensor:
         if self.head_dist is None:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vit.interpret import describe, probing
-from vit.interpret.attention import rollout
+from vit.interpret.attention import read_rollout, rollout
 from vit.interpret.patches import PatchNumbers, patch_numbers
 from vit.interpret.statistics import (
     RESIDUAL,
@@ -35,7 +35,8 @@ class Analysis:
             raise ValueError(f"An analysis is of one picture, got {len(images)}.")
         self.model, self.images, self.mask = model, images, mask
         self.record = trace(model, images)
-        self.maps = self.record.maps  # (1, L, heads, N, N)
+        self.maps = self.record.maps  # (1, L, heads, N, N), without a read-out's
+        self.depth = self.record.num_maps  # with the read-out
         if not (self.record.logits.isfinite().all() and self.maps.isfinite().all()):
             raise ValueError("This model's numbers overflow on this picture, so it says nothing; choose another model.")
         self.probabilities = model.probabilities(self.record.logits[0])  # (classes,)
@@ -43,8 +44,15 @@ class Analysis:
 
     @cached_property
     def rollout(self) -> Tensor:
-        """(1, L, N, N)."""
+        """(1, L, N, N), without a read-out's."""
         return rollout(self.maps, RESIDUAL)
+
+    @cached_property
+    def read(self) -> tuple[Tensor, Tensor]:
+        """What the class token, or the read-out, asks: (depth, heads, N) of `read_rows`, (depth, N) of the rollout."""
+        record = self.record
+        readout = None if record.readout is None else record.readout.map
+        return record.rows[0], read_rollout(self.rollout, readout, record.num_prefix_tokens)[0]
 
     @property
     def region(self) -> str:
@@ -72,14 +80,14 @@ class Analysis:
 
     @cached_property
     def sentences(self) -> dict[str, list[list[str]]]:
-        """Of the class token, (L, heads + 2) of what it attends to ("to") and of what attends to it ("by")."""
+        """Of what is read, (depth, heads + 2) of what it attends to ("to") and of what attends to it ("by")."""
         layers, views = range(self.statistics.depth), range(self.statistics.heads + 2)
         words = {"to": describe.describe_view, "by": describe.describe_received}
         return {k: [[say(self.statistics, layer, v) for v in views] for layer in layers] for k, say in words.items()}
 
     @cached_property
     def lens(self) -> tuple[Tensor, Tensor]:
-        """Probabilities after each layer: of the class token, (L, classes), and of each patch, (L, h*w, classes)."""
+        """Probabilities after each layer: of what is read, (L, classes), and of each patch, (L, h*w, classes)."""
         cls, patches = probing.logit_lens(self.model, self.record)
         return self.model.probabilities(cls[0]), self.model.probabilities(patches[0])
 
@@ -96,17 +104,29 @@ class Analysis:
 
     def without_heads(self, off: Iterable[tuple[int, int]]) -> Tensor:
         """Probabilities, (classes,), with some heads off: (layer, head) from 0. Raises IndexError."""
-        mask = torch.ones(self.maps.shape[1:3])
+        mask = torch.ones(self.depth, self.model.num_heads)
         for layer, head in off:
             mask[layer, head] = 0
         with torch.inference_mode(), probing.evaluating(self.model):
             return self.model.probabilities(self.model(self.images, head_mask=mask)[0])
 
-    def grid(self, layer: int, head: int | None = None, token: int = 0, rolled: bool = False) -> Tensor:
-        """What a token gives each patch, (h, w): in a head, in the mean of heads, or rolled out to the layer."""
-        maps = self.maps[0, layer]
-        chosen = self.rollout[0, layer] if rolled else maps.mean(0) if head is None else maps[head]
-        return chosen[token, self.record.num_prefix_tokens :].unflatten(0, self.record.grid_size)
+    def grid(self, layer: int, head: int | None = None, patch: int | None = None, rolled: bool = False) -> Tensor:
+        """What a patch gives each patch, (h, w): in a head, in the mean of heads, or rolled out to the layer.
+
+        patch: row by row, from 0; None for what is read: the class token, or the read-out and before it the mean of
+        patches. Raises ValueError on a patch in the read-out, where none asks.
+        """
+        if patch is None:
+            maps, rolls = (rows[layer] for rows in self.read)
+        elif layer >= len(self.record.layers):
+            raise ValueError(
+                f"In the read-out no patch asks; leave out the query, or choose a layer from 1 to {self.depth - 1}."
+            )
+        else:
+            token = self.record.num_prefix_tokens + patch
+            maps, rolls = self.maps[0, layer, :, token], self.rollout[0, layer, token]
+        chosen = rolls if rolled else maps.mean(0) if head is None else maps[head]
+        return chosen[self.record.num_prefix_tokens :].unflatten(0, self.record.grid_size)
 
     def report(self) -> dict:
         """Every number of every head as rows of layers, what uniform attention has, early against late: for JSON."""

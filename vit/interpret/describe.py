@@ -23,8 +23,23 @@ def percent(share: float) -> str:
     return f"{100 * share:.{1 if share < 0.0995 else 0}f}%"
 
 
-def prefix_name(num_prefix_tokens: int) -> str:
-    return "the class token" if num_prefix_tokens == 1 else "the class and distillation tokens"
+def prefix_name(statistics: HeadStatistics) -> str:
+    """All tokens that are no patches."""
+    registers = statistics.num_prefix_tokens - statistics.num_class_tokens
+    named = [read_name(statistics)] if statistics.num_class_tokens else []
+    named += [f"the {registers} registers" if registers > 1 else "the register"] if registers else []
+    return " and ".join(named)
+
+
+def read_name(statistics: HeadStatistics) -> str:
+    """What is read in the end."""
+    return ("the read-out", "the class token", "the class and distillation tokens")[statistics.num_class_tokens]
+
+
+def layer_names(depth: int, has_readout: bool) -> list[str]:
+    """Of as many maps, of which the last may be a read-out's."""
+    names = [f"Layer {i + 1}" for i in range(depth)]
+    return [*names[:-1], "Read-out"] if has_readout else names
 
 
 def describe_view(statistics: HeadStatistics, layer: int, view: int) -> str:
@@ -39,12 +54,16 @@ def describe_view(statistics: HeadStatistics, layer: int, view: int) -> str:
     sentences = []
     if view == statistics.heads + 1:
         sentences.append("What skip connections alone carried is left out here.")
-    if layer == L - 1:
-        rows = "its row alone counts" if statistics.num_prefix_tokens == 1 else "their two rows alone count"
-        sentences.append(f"After this layer only {_prefix_are(statistics)} read, so {rows}.")
-    if statistics.number("prefix_share", layer, view) > SINK:
+    if statistics.has_readout:
+        whole = layer == L - 1
+        sentences.append("This is all that the classifier reads." if whole else "Drawn is the mean over all patches.")
+    elif layer == L - 1:
+        rows = "its row alone counts" if statistics.num_class_tokens == 1 else "their two rows alone count"
+        sentences.append(f"After this layer only {_read_are(statistics)} read, so {rows}.")
+    if (statistics.get("prefix_share", layer, view) or 0) > SINK:
         sentences += _sink(statistics, layer, view)
-        if statistics.number("cls_to_itself", layer, view) <= SINK:  # the patches are what makes it one
+        # Where the class token looks, the patches are what makes it one.
+        if not statistics.has_readout and statistics.number("cls_to_itself", layer, view) <= SINK:
             sentences += ["The class token itself looks.", _region(statistics, layer, view)]
     else:
         parts = [_reach(statistics, layer, view), _spread(statistics, layer, view), _region(statistics, layer, view)]
@@ -54,6 +73,8 @@ def describe_view(statistics: HeadStatistics, layer: int, view: int) -> str:
 
 def describe_received(statistics: HeadStatistics, layer: int, view: int) -> str:
     """What the class token gets, which is what "Attended by" draws of it. layer, view: as `describe_view`."""
+    if statistics.has_readout:
+        return "Nothing attends to the read-out: it asks, and is no token that could be asked."
     given = statistics.get("attention_to_cls", layer, view)
     if given is None:
         return nothing_reads(statistics)
@@ -68,15 +89,17 @@ def describe_received(statistics: HeadStatistics, layer: int, view: int) -> str:
 
 def nothing_reads(statistics: HeadStatistics) -> str:
     """Of what patches ask in the last layer."""
-    return f"Nothing reads this: after the last layer only {_prefix_are(statistics)} read, no patch."
+    if statistics.has_readout:
+        return "No patch asks here: only the read-out does."
+    return f"Nothing reads this: after the last layer only {_read_are(statistics)} read, no patch."
 
 
-def _prefix_are(statistics: HeadStatistics) -> str:
-    return prefix_name(statistics.num_prefix_tokens) + (" is" if statistics.num_prefix_tokens == 1 else " are")
+def _read_are(statistics: HeadStatistics) -> str:
+    return read_name(statistics) + (" are" if statistics.num_class_tokens > 1 else " is")
 
 
 def _sink(statistics: HeadStatistics, layer: int, view: int) -> list[str]:
-    given, name = statistics.get("prefix_share", layer, view), prefix_name(statistics.num_prefix_tokens)
+    given, name = statistics.get("prefix_share", layer, view), prefix_name(statistics)
     norm, rank = statistics.get("value_norm", layer, view), statistics.get("output_rank", layer, view)
     if norm is None:  # the mean of heads and the rollout have no values of their own
         return [f"It hardly looks at the picture: it gives {given:.0%} to {name}."]
@@ -121,14 +144,16 @@ def _spread(statistics: HeadStatistics, layer: int, view: int) -> str:
 
 def _region(statistics: HeadStatistics, layer: int, view: int) -> str:
     share, area, region = statistics.get("object_share", layer, view), statistics.area, statistics.region
-    itself = statistics.number("cls_to_itself", layer, view)
+    itself = statistics.get("cls_to_itself", layer, view)
     if share is None or area is None or region is None:
+        if itself is None:  # nothing asks for the picture as a whole, or nothing that is a token
+            return ""
         return f"The class token gives itself {percent(itself)}; an even share is {percent(1 / statistics.tokens)}."
     if area <= 0:
         return f"This picture has none of {region}, so there is no share on it."
     if area >= 1:
         return f"This picture is all {region.removeprefix('the ')}, so the share on it says nothing."
-    if itself > SINK:
+    if itself is not None and itself > SINK:
         return f"The class token gives itself {itself:.0%}, so where the rest falls says little."
     # Odds, since an object that covers 80% could never get 1.5 times its area.
     seen, chance = share * (1 - area), area * (1 - share)
@@ -136,7 +161,8 @@ def _region(statistics: HeadStatistics, layer: int, view: int) -> str:
         "more than chance" if seen > 1.5 * chance else "less than chance" if chance > 1.5 * seen else "about chance"
     )
     return (
-        f"The class token puts {percent(share)} of what it gives patches on {region}, "
+        f"{'The read-out' if statistics.has_readout else 'The class token'} puts {percent(share)} of what it gives "
+        f"patches on {region}, "
         f"which covers {percent(area)} of the picture: {verdict}."
     )
 
@@ -172,6 +198,10 @@ def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
         return same if not notable else more if difference > 0 else less
 
     first, last = ("first layer", "last layer") if layers == 1 else (f"first {layers} layers", f"last {layers} layers")
+    if statistics.has_readout:
+        last = ("read-out", "last layer and the read-out", f"last {layers - 1} layers and the read-out")[
+            min(layers, 3) - 1
+        ]
     numbers, reading = [], []
     if late["distance"] is not None:
         counted = f"layer {depth - 1}" if layers == 2 else f"layers {depth - layers + 1} to {depth - 1}"
@@ -180,14 +210,17 @@ def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
         )
         scale = statistics.uniform["distance"]
         reading.append(change("distance", scale, "look farther", "look less far", "look about as far"))
-    numbers.append(f"layer {depth} has no distance, since only {_prefix_are(statistics)} read after it")
+    if statistics.has_readout:
+        numbers.append("the read-out has no distance, since no patch asks")
+    else:
+        numbers.append(f"layer {depth} has no distance, since only {_read_are(statistics)} read after it")
     highest = statistics.uniform["entropy"]
     numbers.append(
         f"from the {first} to the {last} entropy goes {early['entropy']:.2f} → {late['entropy']:.2f} nats "
         f"of at most {highest:.2f}"
     )
     reading.append(change("entropy", highest, "spread more", "focus more", "are about as focused"))
-    if statistics.area is not None and 0 < statistics.area < 1:
+    if early["object_share"] is not None and statistics.area is not None and 0 < statistics.area < 1:
         region = statistics.region
         numbers.append(
             f"attention on {region} {early['object_share']:.0%} → {late['object_share']:.0%}, "

@@ -88,7 +88,7 @@ def head_importance(model: ViT, dataset, batch_size: int = 32) -> Iterator[HeadI
     ValueError on an empty dataset, or labels the model has no output for.
     """
     _check_dataset(model, dataset)
-    L, heads, n = len(model.blocks), model.num_heads, len(dataset.images)
+    L, heads, n = model.num_maps, model.num_heads, len(dataset.images)
     drops = torch.empty(0, L, heads)
     starts = range(0, n, batch_size)
     for i, start in enumerate(starts):
@@ -108,22 +108,26 @@ def head_importance(model: ViT, dataset, batch_size: int = 32) -> Iterator[HeadI
 def _switch_off_each(model: ViT, x: Tensor, layer: int, labels: Tensor) -> tuple[Tensor, Tensor]:
     """A layer's output, (B, N, D), and the true class's probability with each of its heads off, (B, heads).
 
-    x: the layer's input; before layer 0, the images.
+    x: the layer's input; before layer 0, the images. A read-out, the last layer then, hands on what it gets.
     """
     with evaluating(model):
         x = model.embed(x) if layer == 0 else x
-        without = []
+        without, trunk = [], model.trunk
         for mask in 1 - torch.eye(model.num_heads, device=x.device):
-            tokens = model.blocks[layer](x, head_mask=mask)
-            for block in model.blocks[layer + 1 :]:
+            if layer == len(trunk):
+                without.append(_true_probability(model, x, labels, mask))
+                continue
+            tokens = trunk[layer](x, head_mask=mask)
+            for block in trunk[layer + 1 :]:
                 tokens = block(tokens)
             without.append(_true_probability(model, tokens, labels))
-        return model.blocks[layer](x), torch.stack(without, dim=1)
+        return x if layer == len(trunk) else trunk[layer](x), torch.stack(without, dim=1)
 
 
 @torch.no_grad()
-def _true_probability(model: ViT, tokens: Tensor, labels: Tensor) -> Tensor:
-    return model.probabilities(model.classify(tokens)).gather(1, labels[:, None])[:, 0]
+def _true_probability(model: ViT, tokens: Tensor, labels: Tensor, head_mask: Tensor | None = None) -> Tensor:
+    """head_mask: (heads,), of the read-out."""
+    return model.probabilities(model.classify(tokens, head_mask)).gather(1, labels[:, None])[:, 0]
 
 
 @dataclass(frozen=True)
@@ -280,13 +284,18 @@ def _fixed_regions(grid_size: tuple[int, int]) -> Tensor:
 
 @torch.no_grad()
 def _cls_to_patches(model: ViT, images: Tensor) -> Tensor:
-    """The class token's attention to patches, summing to 1: (B, L, heads, h*w). Keeps one layer's maps at a time."""
+    """The class token's attention to patches, summing to 1: (B, L, heads, h*w). Keeps one layer's maps at a time.
+
+    Where a read-out takes its place: the patches' mean attention in each layer, then the read-out's, as `read_rows`.
+    """
     with evaluating(model):
-        x, rows = model.embed(images), []
-        for block in model.blocks:
+        x, rows, prefix = model.embed(images), [], model.num_prefix_tokens
+        for block in model.trunk:
             x, attn = block(x, return_attention=True)
-            rows.append(attn[:, :, 0, model.num_prefix_tokens :])
-        weights = torch.stack(rows, dim=1)
+            rows.append(attn[:, :, prefix:].mean(2) if model.has_readout else attn[:, :, 0])
+        if model.has_readout:
+            rows.append(model.read_out(x)[1][:, :, 0])
+        weights = torch.stack(rows, dim=1)[..., prefix:]
         return weights / weights.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
 
 

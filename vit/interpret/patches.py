@@ -25,12 +25,15 @@ class PatchNumbers:
 
 
 def patch_numbers(record: Trace) -> PatchNumbers:
-    """Numbers of each patch of one picture, in every view. Raises ValueError on a batch of several."""
+    """Numbers of each patch of one picture, in every view of the layers, in which patches ask: without a read-out.
+
+    Raises ValueError on a batch of several.
+    """
     if len(record.logits) != 1:
         raise ValueError(f"Numbers of patches are those of one picture, got {len(record.logits)}.")
     prefix, rolled = record.num_prefix_tokens, rollout(record.maps, RESIDUAL)[0]
     layers = []
-    for i, views in enumerate(layer_views(record)):
+    for i, views in zip(range(len(record.layers)), layer_views(record)):
         maps = torch.cat([view.map for view in views], dim=1)  # (1, C, N, N)
         drawn = torch.cat([maps[0, :-1], rolled[None, i]])[:, prefix:, prefix:]  # with skip connections
         asked = _of_rows(*_columns(maps, drawn, prefix), record, 0)
