@@ -3,8 +3,8 @@
 import pytest
 import timm
 import torch
-from conftest import KINDS, of_kind
 
+from tests.conftest import KINDS, of_kind
 from vit import Attention, ViT, vit_live_patch
 from vit.model import GLOBAL_POOLS, AttentionPooling
 from vit.weights.checkpoint import from_pretrained, save_pretrained

@@ -245,14 +245,14 @@ class AttentionPooling(nn.Module):
         query = patches.mean(1, keepdim=True)
         query = query if token is None else query + token
         q, k, v = (
-            part.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
-            for part in (self.q(query), self.k(patches), patches)
+            part.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for part in (self.q(query), self.k(patches), x)
         )
         attn = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(dim=-1)  # (B, heads, 1, h*w)
+        attn = F.pad(attn, (prefix, 0))
         out = attn @ v.to(attn)
         if head_mask is not None:
             out = out * head_mask.to(out)[:, None, None]
-        return out.transpose(1, 2).flatten(2), F.pad(attn, (prefix, 0))
+        return out.transpose(1, 2).flatten(2), attn
 
 
 class Classifier(nn.Module):

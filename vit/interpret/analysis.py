@@ -128,6 +128,13 @@ class Analysis:
         chosen = rolls if rolled else maps.mean(0) if head is None else maps[head]
         return chosen[self.record.num_prefix_tokens :].unflatten(0, self.record.grid_size)
 
+    @property
+    def arrays(self) -> dict:
+        """As numpy: maps (L, heads, N, N), rollout (L, N, N), num_prefix_tokens, and a read-out's map (heads, N)."""
+        read = {} if self.record.readout is None else {"readout": self.record.readout.map[0, :, 0].numpy()}
+        maps = {"maps": self.maps[0].numpy(), "rollout": self.rollout[0].numpy(), **read}
+        return {**maps, "num_prefix_tokens": self.record.num_prefix_tokens}
+
     def report(self) -> dict:
         """Every number of every head as rows of layers, what uniform attention has, early against late: for JSON."""
         statistics, compared = self.statistics, self.comparison

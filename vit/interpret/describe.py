@@ -42,6 +42,13 @@ def layer_names(depth: int, has_readout: bool) -> list[str]:
     return [*names[:-1], "Read-out"] if has_readout else names
 
 
+def asker_names(depth: int, has_readout: bool) -> list[str]:
+    """What asks for the picture as a whole in as many maps."""
+    if not has_readout:
+        return ["the class token"] * depth
+    return ["all patches, on average"] * (depth - 1) + ["the read-out"]
+
+
 def describe_view(statistics: HeadStatistics, layer: int, view: int) -> str:
     """What a head does: how far it looks, how focused it is, and how much of the class token's look is on the region.
 

@@ -5,7 +5,7 @@ Each study is a generator that yields its estimate so far; whoever iterates show
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vit.interpret.describe import layer_names
 from vit.interpret.intervals import mean_interval, samples_needed
 from vit.interpret.probing import evaluating
 from vit.interpret.statistics import middle_of_picture
@@ -28,11 +29,12 @@ class HeadImportance:
     """What switching off each head alone does to the true class's probability, over the pictures so far.
 
     done: share of the work, in [0, 1]. drops: (n, L, heads), of each picture, probability with all heads less
-    probability without this one, in [-1, 1]; positive where the head helps.
+    probability without this one, in [-1, 1]; positive where the head helps. has_readout: whether the last layer is one.
     """
 
     done: float
     drops: Tensor
+    has_readout: bool = False
 
     @property
     def n(self) -> int:
@@ -98,10 +100,10 @@ def head_importance(model: ViT, dataset, batch_size: int = 32) -> Iterator[HeadI
             x, probabilities = _switch_off_each(model, x, layer, labels)
             without.append(probabilities)
             if layer < L - 1:
-                yield HeadImportance((i + (layer + 1) / L) / len(starts), drops)
+                yield HeadImportance((i + (layer + 1) / L) / len(starts), drops, model.has_readout)
         with_all = _true_probability(model, x, labels)
         drops = torch.cat([drops, (with_all[:, None, None] - torch.stack(without, dim=1)).cpu()])
-        yield HeadImportance((i + 1) / len(starts), drops)
+        yield HeadImportance((i + 1) / len(starts), drops, model.has_readout)
 
 
 @torch.no_grad()
@@ -141,7 +143,7 @@ class HeadRegions:
     regions of all pictures by intervals that hold at once, for a class's by shuffling the labels, since the best of
     many classes and heads is far above 1 anyhow. examples: (R, L, heads, top), indices into the dataset of the
     pictures where the share exceeds the area most, best first; -1 where there are not as many. Rows of regions
-    without a picture yet are NaN.
+    without a picture yet are NaN. has_readout: whether the last layer is one; before it are the patches' mean rows.
     """
 
     done: float
@@ -154,6 +156,7 @@ class HeadRegions:
     high: Tensor
     clear: Tensor
     examples: Tensor
+    has_readout: bool = False
 
     @property
     def ratios(self) -> Tensor:
@@ -177,6 +180,7 @@ class HeadRegions:
                 {
                     "region": self.names[region],
                     "layer": layer,
+                    "layer_name": layer_names(self.shares.shape[1], self.has_readout)[layer],
                     "head": head,
                     "share": self.shares[at].item(),
                     "low": self.low[at].item(),
@@ -213,7 +217,8 @@ def head_regions(model: ViT, dataset, batch_size: int = 32, top: int = 6) -> Ite
         shares.append(torch.einsum("blhp,brp->brlh", attended, regions.flatten(2)))
         areas.append(regions.mean(dim=(-2, -1)))
         done = min(1.0, (start + batch_size) / n)
-        yield _regions(done, base, dataset, torch.cat(shares), torch.cat(areas), top)
+        found = _regions(done, base, dataset, torch.cat(shares), torch.cat(areas), top)
+        yield replace(found, has_readout=model.has_readout)
 
 
 def _regions(done: float, base: list[str], dataset, shares: Tensor, areas: Tensor, top: int) -> HeadRegions:
@@ -294,7 +299,9 @@ def _cls_to_patches(model: ViT, images: Tensor) -> Tensor:
             x, attn = block(x, return_attention=True)
             rows.append(attn[:, :, prefix:].mean(2) if model.has_readout else attn[:, :, 0])
         if model.has_readout:
-            rows.append(model.read_out(x)[1][:, :, 0])
+            _, attn = model.read_out(x)
+            assert attn is not None
+            rows.append(attn[:, :, 0])
         weights = torch.stack(rows, dim=1)[..., prefix:]
         return weights / weights.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
 

@@ -54,7 +54,8 @@ class HeadStatistic:
 
     name: in JSON and CSV. title: on the page. unit: "px", "nats", "%", or "" for a plain number. digits: after the
     point (of the percentage, for a share). meaning: a sentence. reference: what `uniform attention` is to be called
-    here. queries: whose rows count, "class token" (or the read-out in its place), "patches" or "all". top: where a chart's scale ends, a function of the reference and the largest value.
+    here. queries: whose rows count, "class token" (or the read-out in its place), "patches" or "all". top: where a
+    chart's scale ends, a function of the reference and the largest value.
     function: of a View and the (slice of) rows that count; numbers (B, C, rows), whose mean is the statistic, or
     (B, C, 1) where it is a number of all rows together. None where the view has no such number.
     """
@@ -171,7 +172,7 @@ TABLE: tuple[HeadStatistic, ...] = (
     ),
     HeadStatistic(
         "prefix_share", "To the prefix tokens", "%", 1,
-        "What goes to the class token, and to distillation token and registers if there are any, not to the picture",
+        "What goes to tokens that are no patches, such as the class token, and so not to the picture",
         "even", "all", _share_top, prefix_share,
     ),
     HeadStatistic(

@@ -108,4 +108,4 @@ def accuracy(model: ViT) -> tuple[float, str] | None:
 
 def _facts(model: ViT) -> str:
     measured = "" if (found := accuracy(model)) is None else f" · {found[0]:.1%} {found[1]}"
-    return f" · {len(model.blocks)} × {model.num_heads} heads{measured}"
+    return f" · {model.num_maps} × {model.num_heads} heads{measured}"

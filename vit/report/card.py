@@ -8,6 +8,7 @@ import torch
 
 from vit.figures import confusion_figure
 from vit.interpret.cover import FILLS
+from vit.interpret.describe import layer_names
 from vit.model import ViT
 from vit.report.measure import CONFIDENT, MAPS, SEED, SINK
 from vit.weights.card import card
@@ -74,7 +75,7 @@ The numbers are in `report.json`.
 
 Corruptions are those of `vit/data/corruptions.py`, computed on {parts["corruptions"]["n"]:,} of the test images.
 
-{_covering(parts["covering"])}
+{_covering(model, parts["covering"])}
 
 {_heads(model, parts["heads"])}
 
@@ -104,14 +105,15 @@ The temperature divides the logits wherever probabilities are shown. It was fitt
 scores {found["scored_on"]}."""
 
 
-def _covering(found: dict) -> str:
+def _covering(model: ViT, found: dict) -> str:
     def row(i: int) -> str:
         cells = []
         for fill in FILLS:
             cost, deletion, insertion = (found[fill][name][i] for name in ("cost", "deletion", "insertion"))
             cells.append(f"{100 * cost[0]:.1f} ± {100 * cost[1]:.1f}")
             cells += [f"{mean:.3f} ± {spread:.3f}" for mean, spread in (deletion, insertion)]
-        return f"| {MAPS[i]} | " + " | ".join(cells) + " |"
+        name = "read-out" if model.has_readout and not i else MAPS[i]
+        return f"| {name} | " + " | ".join(cells) + " |"
 
     heads = " | ".join(f"{fill}: a fifth costs | deletion | insertion" for fill in FILLS)
     rows = "\n".join(row(i) for i in range(len(MAPS)))
@@ -129,17 +131,19 @@ same places for each picture."""
 
 
 def _heads(model: ViT, found: dict) -> str:
+    names = [name.removeprefix("Layer ") for name in layer_names(model.num_maps, model.has_readout)]
     rows = "\n".join(
-        f"| {layer + 1} | {sum(entropy) / len(entropy):.2f} | {sum(prefix) / len(prefix):.0%} | "
+        f"| {names[layer]} | {sum(entropy) / len(entropy):.2f} | {sum(prefix) / len(prefix):.0%} | "
         f"{', '.join(str(h + 1) for h, share in enumerate(prefix) if share > SINK) or 'none'} |"
         for layer, (entropy, prefix) in enumerate(zip(found["entropy"], found["prefix"], strict=True))
     )
-    tokens = "the class token itself" if model.num_prefix_tokens == 1 else "the prefix tokens"
+    tokens = "the class token itself" if model.num_prefix_tokens == 1 == model.num_class_tokens else "the prefix tokens"
+    whose = "the patches' mean attention and the read-out's" if model.has_readout else "the class token's attention"
     return f"""### Where its heads look
 
 | layer | entropy (nats) | to {tokens} | sinks |
 | --- | --- | --- | --- |
 {rows}
 
-Of the class token's attention, mean over {found["n"]} test images and the layer's heads. Sinks are heads that give
+Of {whose}, mean over {found["n"]} test images and the layer's heads. Sinks are heads that give
 {tokens} more than {SINK:.0%}: they hardly look at the picture."""

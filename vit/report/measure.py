@@ -17,7 +17,7 @@ from vit.data.corruptions import CORRUPTIONS, SEVERITIES
 from vit.device import device_name
 from vit.evaluation import check_fit, evaluate, predict
 from vit.interpret import probing
-from vit.interpret.attention import attention_entropy, attention_maps, rollout
+from vit.interpret.attention import attention_entropy, read_attention
 from vit.interpret.cover import FILLS, cover, deletion_insertion
 from vit.model import ViT
 from vit.report.calibration import calibration, fit_temperature, wilson
@@ -170,26 +170,26 @@ def _covering(material: Material, tell: Callable[[float], object]) -> dict:
 
 def _maps_of(model: ViT, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """(B, 4, h*w), in the order of MAPS, and the predicted classes, which relevance is for."""
-    logits, maps = attention_maps(model, images)
+    logits, rows, rolled = read_attention(model, images)
     classes, prefix = logits.argmax(1), model.num_prefix_tokens
-    relevance = torch.empty(len(images), maps.shape[-1] - prefix, device=images.device)
+    relevance = torch.empty(len(images), rows.shape[-1] - prefix, device=images.device)
     for c in classes.unique().tolist():
         those = classes == c
         relevance[those] = probing.relevance(model, images[those], [c])[:, 0].flatten(1)
-    last, rolled = maps[:, -1].mean(1)[:, 0, prefix:], rollout(maps)[:, -1, 0, prefix:]
     guesses = torch.rand(relevance.shape, generator=generator).to(relevance)
-    return torch.stack([last, rolled, relevance, guesses], dim=1), classes
+    maps = [rows[:, -1].mean(1)[:, prefix:], rolled[:, -1, prefix:], relevance, guesses]
+    return torch.stack(maps, dim=1), classes
 
 
 def _heads(material: Material, tell: Callable[[float], object]) -> dict:
-    """Per layer and head, of the class token's row: mean entropy in nats and the share that prefix tokens get."""
+    """Per layer and head, of `read_rows`: mean entropy in nats and the share that prefix tokens get."""
     model, chosen = material.model, _order(material)[: material.pictures]
-    entropy = prefix = torch.zeros(len(model.blocks), model.num_heads)
+    entropy = prefix = torch.zeros(model.num_maps, model.num_heads)
     for start in range(0, len(chosen), BATCH):
         images = model.normalize(material.splits.test.images[chosen[start : start + BATCH]]).to(_device(model))
-        _, maps = attention_maps(model, images)
-        entropy = entropy + attention_entropy(maps)[..., 0].sum(0).cpu()
-        prefix = prefix + maps[..., 0, : model.num_prefix_tokens].sum((0, -1)).cpu()
+        _, rows, _ = read_attention(model, images)
+        entropy = entropy + attention_entropy(rows[..., None, :])[..., 0].sum(0).cpu()
+        prefix = prefix + rows[..., : model.num_prefix_tokens].sum((0, -1)).cpu()
         tell(min(1.0, (start + BATCH) / len(chosen)))
     return {"n": len(chosen), "entropy": (entropy / len(chosen)).tolist(), "prefix": (prefix / len(chosen)).tolist()}
 

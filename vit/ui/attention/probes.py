@@ -44,7 +44,7 @@ def answer(probe: Callable[[Look, dict], dict]) -> Callable[[dict], dict]:
 @answer
 def without_heads(seen: Look, question: dict) -> dict:
     """Probabilities of all classes with heads off. off: [[layer, head], ...] from 0."""
-    pairs, shape = check("off", question.get("off"), list[list[int]]), seen.analysis.maps.shape[1:3]
+    pairs, shape = check("off", question.get("off"), list[list[int]]), (seen.model.num_maps, seen.model.num_heads)
     for pair in pairs:
         if len(pair) != 2:
             raise BadInput(
@@ -81,7 +81,7 @@ def cover(seen: Look, question: dict) -> dict:
 
 @answer
 def lens(seen: Look, question: dict) -> dict:
-    """After each layer: the class token's likeliest classes, and each patch's likeliest."""
+    """After each layer: the likeliest classes by what is read, and each patch's likeliest."""
     cls, patches = seen.analysis.lens
     best = cls.topk(min(3, cls.shape[-1]))
     sure = patches.max(-1)  # (L, h*w)
@@ -141,17 +141,15 @@ def export(seen: Look, question: dict) -> dict:
 
 
 def arrays(seen: Look) -> bytes:
-    """A .npz of maps (L, heads, N, N), rollout (L, N, N), picture (H, W, 3), grid_size, num_prefix_tokens."""
+    """A .npz of `Analysis.arrays`, picture (H, W, 3), probabilities, classes, grid_size."""
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        maps=seen.analysis.maps[0].numpy(),
-        rollout=seen.analysis.rollout[0].numpy(),
+        **seen.analysis.arrays,
         picture=seen.pixels.permute(1, 2, 0).numpy(),
         probabilities=seen.probabilities.numpy(),
         classes=np.array(seen.model.classes),
         grid_size=np.array(seen.model.grid_size),
-        num_prefix_tokens=seen.model.num_prefix_tokens,
     )
     return buffer.getvalue()
 

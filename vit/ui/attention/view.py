@@ -48,22 +48,27 @@ def recall(token: str) -> tuple[str, Picture]:
 def payload(seen: Look, key: str, picture: Picture) -> dict:
     """All that the page needs to draw any layer, head and query, and to say what is in it."""
     model, told = seen.model, seen.analysis
-    (h, w), (_, L, heads, *_), prefix = model.grid_size, told.maps.shape, model.num_prefix_tokens
-    cls = told.maps[0, :, :, 0, prefix:]
+    (h, w), heads, has_readout = model.grid_size, model.num_heads, model.has_readout
+    rows, rolled = (read[..., model.num_prefix_tokens :] for read in told.read)
+    drawn, prefix = _drawn(told)
     best = seen.probabilities.topk(min(5, len(model.classes)))
-    maps = pack(torch.cat([told.maps, told.rollout[:, :, None]], dim=2)[0], (h, w), prefix, MAX_BYTES)
+    maps = pack(drawn, (h, w), prefix, MAX_BYTES)
     return {
         "token": remember(key, picture),
         "model": key,
         "title": models.name(model),
         "picture": None if picture[0] == "upload" else f"{picture[0]}-{picture[1]}",
         "image": pictures.data_uri(seen.pixels),
-        "shape": [L, heads, h, w],
+        "shape": [told.depth, heads, h, w],
+        "layers": describe.layer_names(told.depth, has_readout),
+        "askers": describe.asker_names(told.depth, has_readout),
+        "readout": has_readout,
+        "tokens": told.statistics.tokens,
         "prefix": prefix,
         "maps": maps,
         "tops": {
-            "heads": max(cls.quantile(ROBUST).item(), 2 / (h * w)),
-            "rollout": told.rollout[0, :, 0, prefix:].quantile(ROBUST).item(),
+            "heads": max(rows.quantile(ROBUST).item(), 2 / (h * w)),
+            "rollout": rolled.quantile(ROBUST).item(),
         },
         "statistics": _numbers(told.statistics),
         "sentences": told.sentences,
@@ -77,6 +82,23 @@ def payload(seen: Look, key: str, picture: Picture) -> dict:
         "best": [[i, p] for i, p in zip(best.indices.tolist(), best.values.tolist())],
         "truth": seen.truth,
     }
+
+
+def _drawn(told: Analysis) -> tuple[Tensor, int]:
+    """All heads' maps and the rollout, (depth, heads + 1, N, N), and how many of their tokens are no patches.
+
+    Where no class token is, one is drawn in its place: it asks what is read (`read_rows`), and nothing asks it.
+    """
+    prefix = told.record.num_prefix_tokens
+    maps = torch.cat([told.maps, told.rollout[:, :, None]], dim=2)[0]
+    if told.record.readout is None:
+        return maps, prefix
+    L, channels, patches = len(maps), maps.shape[1], maps.shape[-1] - prefix
+    drawn = maps.new_zeros(told.depth, channels, 1 + patches, 1 + patches)
+    drawn[:L, :, 1:, 1:] = maps[..., prefix:, prefix:]
+    rows, rolled = told.read
+    drawn[:, :, 0, 1:] = torch.cat([rows, rolled[:, None]], dim=1)[..., prefix:]
+    return drawn, 1
 
 
 def pack(maps: Tensor, grid_size: tuple[int, int], prefix: int, limit: int) -> dict:
@@ -118,21 +140,32 @@ def _numbers(statistics: HeadStatistics) -> list[dict]:
         rows.append(
             {
                 "name": row.name,
-                "title": row.title.replace("the object", statistics.region),
+                "title": _worded(row.title.replace("the object", statistics.region), statistics),
                 "unit": row.unit,
                 "digits": row.digits,
-                "meaning": row.meaning,
+                "meaning": _worded(row.meaning, statistics),
                 "reference": row.reference,
                 "values": listed(values),
                 "uniform": finite(uniform),
-                "top": row.top(uniform, statistics.of_heads(row.name).nan_to_num(0).max().item()),
+                "top": finite(row.top(uniform, statistics.of_heads(row.name).nan_to_num(0).max().item())),
             }
         )
     return rows
 
 
+def _worded(text: str, statistics: HeadStatistics) -> str:
+    """A text of the table, which says class token, as it has to be for this model."""
+    if not statistics.has_readout:
+        return text
+    return text.replace("class token", "read-out").replace("Class token", "Read-out")
+
+
 def _patches(told: Analysis) -> str:
-    """Of each patch: distance, entropy, peak, place, each float32 (2, L, heads + 2, h*w); base64 of zlib of them."""
+    """Of each patch: distance, entropy, peak, place, each float32 (2, L, heads + 2, h*w); base64 of zlib of them.
+
+    L counts a read-out, of which all are 0.
+    """
     numbers = told.patches
-    parts = (numbers.distance, numbers.entropy, numbers.peak, numbers.place)
-    return base64.b64encode(zlib.compress(torch.stack(parts).float().numpy().tobytes(), 6)).decode()
+    parts = torch.stack([numbers.distance, numbers.entropy, numbers.peak, numbers.place]).float()
+    parts = torch.cat([parts, parts.new_zeros(4, 2, told.depth - parts.shape[2], *parts.shape[3:])], dim=2)
+    return base64.b64encode(zlib.compress(parts.numpy().tobytes(), 6)).decode()
