@@ -17,12 +17,15 @@ from vit.interpret.attention import attention_entropy, attention_maps, head_simi
 from vit.interpret.cover import cover, deletion_insertion
 from vit.interpret.statistics import head_statistics
 from vit.interpret.trace import trace
-from vit.live import models, snapshots
+from vit.live import models, settings, snapshots
+from vit.live.datasets import SOURCES
 from vit.report import card, measure
+from vit.training.config import RunSpec
 from vit.ui import analysis
 from vit.ui.attention import api, probes, studies
 from vit.ui.attention import view as explorer
 from vit.ui.errors import BadInput
+from vit.ui.train import view
 
 
 @pytest.fixture(params=KINDS)
@@ -202,6 +205,16 @@ def test_endpoint_and_command_line_give_the_same_map_of_every_layer(model, pictu
     assert len(api.logit_lens(picture, "m")["class_token"]) == len(model.trunk)
     assert len(api.without_heads(picture, "m", f"{model.num_maps}.1")) == 10
     assert len(api.attention_statistics(picture, "m")["entropy"]) == model.num_maps
+
+
+@pytest.mark.parametrize("global_pool", ["token", "attn"])
+def test_a_run_says_what_is_drawn_as_it_forms(global_pool, monkeypatch, shapes):
+    monkeypatch.setattr(SOURCES["shapes"], "splits", shapes)
+    shape = {"global_pool": global_pool, "embed_dim": 24, "num_heads": 3}
+    sent = view.untrained(RunSpec("shapes", "vit_live", settings.DEFAULTS, shape=shape))
+    layers, tokens = (4, 64) if global_pool == "attn" else (3, 65)
+    assert (sent["readout"], sent["tokens"]) == (global_pool == "attn", tokens)
+    assert sent["inline"][0]["shapes"]["maps"][1:3] == (layers, 3)
 
 
 def test_moments_and_reports_are_of_what_is_read(model, images, shapes):

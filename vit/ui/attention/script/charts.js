@@ -44,7 +44,7 @@ function marks({ L, heads, layers }, row) {
     drawn.push(label(WIDE / 2, "middle", `– – ${row.reference} ${tell(row, row.uniform)}`));
   }
   for (const [layer, anchor] of [[0, "start"], [L - 1, "end"]].slice(0, L)) {
-    drawn.push(label(x(layer, L), L > 1 ? anchor : "middle", layers[layer].replace("Layer ", "L")));
+    drawn.push(label(x(layer, L), L > 1 ? anchor : "middle", layers[layer].replace("Layer ", "L").replace("Read-out", "out")));
   }
   for (let l = 0; l < L; l++) for (const value of row.values[l].slice(0, heads)) {
     if (value !== null) drawn.push(svg("circle", { class: "x-dot", cx: x(l, L), cy: y(value, row.top), r: 2.6 }));
