@@ -441,7 +441,7 @@ class ViT(Classifier):
     @property
     def trunk(self) -> Sequence[TransformerBlock]:
         """The blocks whose tokens attend to each other: all, but for one that is the read-out itself."""
-        return self.blocks[: self.num_maps - self.has_readout]
+        return list(self.blocks)[: self.num_maps - self.has_readout]
 
     def embed(self, images: Tensor, keep: Tensor | None = None) -> Tensor:
         """z_0 of Eq. 1: prefix tokens and patches, plus position embeddings. (B, C, H, W) -> (B, N, D).
@@ -494,9 +494,9 @@ class ViT(Classifier):
         if head_mask is not None and head_mask.shape != expected:
             raise ValueError(f"head_mask must be (maps, heads) = {expected}, got {tuple(head_mask.shape)}.")
         masks = [None] * self.num_maps if head_mask is None else head_mask.unbind()
-        x = self.embed(images, keep)
-        maps, last = [], len(self.trunk) - 1
-        for i, block in enumerate(self.trunk):
+        x, trunk = self.embed(images, keep), self.trunk
+        maps, last = [], len(trunk) - 1
+        for i, block in enumerate(trunk):
             # Only the class tokens are read in the end; without maps the last block leaves the others out.
             queries = None if i < last or return_attention or self.has_readout else self.num_class_tokens
             x = block(x, return_attention, masks[i], queries)
