@@ -1,6 +1,11 @@
 """The page: train a Vision Transformer live, use it, look inside."""
 
 import argparse
+import os
+
+# Before torch is imported. Its threads wait for one another after each operation; those that spin meanwhile take the
+# cores from whatever else computes here: a run from its visitors, and they from it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -71,9 +71,10 @@ def test_the_page_offers_it_trains_on_it_and_classifies_with_it(brightness):
     assert run.evaluation.n == 60 and view.forming(run)["classes"] == list(CLASSES)
     assert models.title(run.id, {}) == "vit-live-patch · Brightness"
     assert pictures.gallery_source(run.id) == "brightness"
-    seen = analysis.look(run.id, ("brightness", 2))
+    seen = analysis.analyze(run.id, ("brightness", 2))
     assert seen.truth == "light" and seen.probabilities.shape == (3,)
     assert all(name in classify.draw(seen) for name in CLASSES)
     assert "of Brightness, not used in training" in pictures.gallery(run.id, 0, ("brightness", 2))["note"]
     runs.RUNS.clear()  # as after a restart
-    assert runs.find(run.id).settings == spec
+    found = runs.find(run.id)
+    assert found.settings == spec.computed_in(found.precision)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -27,18 +28,18 @@ def small(monkeypatch, shapes) -> Splits:
 def test_everybody_has_the_same_shape(name):
     model = CONTENDERS[name]()
     assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
-    # vit-pytorch normalises its patches too and has no bias in qkv
+    # vit-pytorch normalizes its patches too and has no bias in qkv
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(5_362_762, rel=0.002)
 
 
-def test_the_tutorial_attends_as_we_do():
-    ours, tutorial = CONTENDERS["ours"](), CONTENDERS["tutorial"]()
-    tutorial.load_state_dict(ours.state_dict())
+def test_attention_written_out_attends_as_the_fast_path():
+    ours, written_out = CONTENDERS["ours"](), CONTENDERS["ours-written-out"]()
+    written_out.load_state_dict(ours.state_dict())
     images = torch.randn(2, 3, 32, 32)
-    torch.testing.assert_close(tutorial(images), ours(images), atol=1e-5, rtol=0)
+    torch.testing.assert_close(written_out(images), ours(images), atol=1e-5, rtol=0)
 
 
-def test_the_usual_loop_sees_augmented_normalised_pictures_of_the_set(shapes):
+def test_the_usual_loop_sees_augmented_normalized_pictures_of_the_set(shapes):
     part = shapes.train.take(slice(64))
     images, labels = next(usual_batches(part, 64))
     assert sorted(labels.tolist()) == sorted(part.labels.tolist())
@@ -56,7 +57,7 @@ def test_benchmark_measures_every_row_and_writes_table_json_and_figure(small, mo
     monkeypatch.setitem(sys.modules, "timm", None)
     monkeypatch.setitem(sys.modules, "timm.models.vision_transformer", None)
     choice = ["--only", "ours", "timm", "--repeats", "2", "--steps", "1"]
-    timed = ["--minutes", "0.005", "--accuracy-of", "vit_live", "tutorial", "--seeds", "2"]
+    timed = ["--minutes", "0.005", "--accuracy-of", "vit_live", "ours-written-out", "--seeds", "2"]
     assert main(["benchmark", *choice, *timed, "--out", str(tmp_path), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report == json.loads((tmp_path / "benchmark.json").read_text())
@@ -69,7 +70,7 @@ def test_benchmark_measures_every_row_and_writes_table_json_and_figure(small, mo
     assert all("not installed" in row["note"] and not row["rates"] for row in missing)
     assert [(row["contender"], len(row["accuracies"])) for row in report["accuracies"]] == [
         ("vit_live", 2),
-        ("tutorial", 2),
+        ("ours-written-out", 2),
     ]
     assert main(["benchmark", *choice]) == 0
     table = capsys.readouterr().out
@@ -81,11 +82,23 @@ def test_accuracy_alone_is_measured_and_a_missing_library_is_said_at_once(small,
     timed = ["benchmark", "--only", "--minutes", "0.002", "--seeds", "1", "--accuracy-of", "vit_live"]
     assert main([*timed, "--out", str(tmp_path)]) == 0
     assert "| vit_live | 0.002 |" in capsys.readouterr().out
-    assert (tmp_path / "benchmark.json").exists() and not (tmp_path / "benchmark.png").exists()
+    report = json.loads((tmp_path / "benchmark.json").read_text())
+    assert len(report["accuracies"][0]["accuracies"]) == 1
+    assert "rates" not in report and not (tmp_path / "benchmark.png").exists()
     monkeypatch.setitem(sys.modules, "timm", None)
     monkeypatch.setitem(sys.modules, "timm.models.vision_transformer", None)
     assert main([*timed, "timm"]) == 2
     assert "timm is not installed" in capsys.readouterr().err
+
+
+def test_the_published_numbers_are_named_as_the_code_names_them_and_no_list_is_empty():
+    report = json.loads(Path("docs/benchmark/benchmark.json").read_text())
+    assert {row["contender"] for row in report["rates"] if row["row"] != "data"} == set(CONTENDERS)
+    assert all(report.values()) and all(row["rates"] for row in report["rates"])
+    table = Path("README.md").read_text()
+    for row in report["rates"]:
+        median, low, high = (f"{number:.0f}" for number in (row["median"], min(row["rates"]), max(row["rates"])))
+        assert row["row"] == "data" or f" {median} ({low}-{high}) |" in table
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = [  # a module imports from its own room and from floors below; never up, never sideways
-    {"vit.device", "vit.model", "vit.figures"},
+    {"vit.device", "vit.precision", "vit.model", "vit.figures"},
     {"vit.variants", "vit.data"},
     {"vit.weights", "vit.interpret"},
     {"vit.evaluation"},
@@ -21,7 +21,7 @@ FLOORS = [  # a module imports from its own room and from floors below; never up
 ]
 TABS = {"vit.ui.train", "vit.ui.attention", "vit.ui.classify"}  # none imports another
 ABOVE_TABS = {"vit.ui.page"}
-ONLY_TORCH = {"vit.model", "vit.device", "vit.data.augment", "vit.data.shapes"}
+ONLY_TORCH = {"vit.model", "vit.device", "vit.precision", "vit.data.augment", "vit.data.shapes"}
 ONLY_TORCH_ROOMS = {"vit.interpret"}
 # ViT.save_pretrained and from_pretrained reach up when they are called: the model's own methods, as everybody expects.
 REACHES_UP = {("vit.model", "vit.weights.checkpoint")}
@@ -63,6 +63,7 @@ def tab(module: str) -> str | None:
 
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - {"vit"}))
 def test_a_module_imports_from_its_own_room_and_from_floors_below(module):
+    floor(module)  # also of a module that imports nothing of ours
     names = imported(MODULES[module])
     ours = {name for name in names if name.split(".")[0] == "vit"} - {"vit"}
     for name in ours:
@@ -77,6 +78,11 @@ def test_a_module_imports_from_its_own_room_and_from_floors_below(module):
     if module in ONLY_TORCH or room(module) in ONLY_TORCH_ROOMS:
         outside = {name.split(".")[0] for name in names - ours} - set(sys.stdlib_module_names)
         assert outside <= {"torch"}
+
+
+def test_a_module_that_is_on_no_floor_is_refused():
+    with pytest.raises(AssertionError, match="attic is in none of the rooms"):
+        floor("vit.attic")
 
 
 def test_the_package_itself_hands_out_model_and_variants_alone():

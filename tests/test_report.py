@@ -1,15 +1,25 @@
 """The card: corruptions corrupt as much as they say, calibration and intervals are what they should be."""
 
 import json
+import math
+from dataclasses import replace
 
 import pytest
 import torch
+from torchvision.io import decode_image, encode_jpeg
 
 from vit import ViT
 from vit.cli import main
 from vit.data import Splits
 from vit.data.corruptions import CORRUPTIONS
-from vit.report import measure
+from vit.interpret.attention import patch_coverage
+from vit.interpret.cover import FILLS, cover
+from vit.interpret.describe import SINK
+from vit.interpret.intervals import mean_interval
+from vit.interpret.statistics import TABLE, head_statistics
+from vit.interpret.trace import trace
+from vit.interpret.views import middle_of_picture
+from vit.report import maps, measure
 from vit.report.calibration import calibration, calibration_error, fit_temperature, wilson
 
 
@@ -30,6 +40,17 @@ def test_occlusion_covers_one_square_of_its_size_within_the_picture():
         covered = CORRUPTIONS["occlusion"](images, severity, torch.Generator().manual_seed(0)) == 128
         assert (covered.sum((1, 2, 3)) == 3 * side**2).all()
         assert (covered.any(1).any(2).sum(1) == side).all()
+
+
+def test_the_mildest_jpeg_has_half_the_color_on_each_side(shapes):
+    """Quality 75 and 4:2:0, as pictures on the web mostly have."""
+    image = torch.full((3, 32, 32), 128, dtype=torch.uint8)
+    image[0, :, ::2] = 255  # columns of red, one pixel wide: brightness differs too, so compare colors alone
+    color = (image[0].float() - image[2].float()).std()
+    kept = CORRUPTIONS["jpeg"](image[None], 1, torch.Generator())[0].float()
+    assert (kept[0] - kept[2]).std() < 0.2 * color
+    by_hand = decode_image(encode_jpeg(shapes.test.images[0], 75))
+    assert torch.equal(CORRUPTIONS["jpeg"](shapes.test.images[:1], 1, torch.Generator())[0], by_hand)
 
 
 def test_wilson_interval_against_known_values():
@@ -59,6 +80,66 @@ def test_a_fitted_temperature_brings_confidence_to_accuracy_and_says_the_directi
         fit_temperature(logits[:0], labels[:0])
 
 
+def silent(done: float) -> None:
+    pass
+
+
+@pytest.mark.parametrize("masked", [True, False], ids=["masks", "no masks"])
+def test_what_is_said_of_heads_is_the_table_of_statistics_over_all_pictures(masked, small_vit, shapes):
+    part = shapes.test.take(slice(30))  # a batch of 25, and one of 5
+    part = part if masked else replace(part, masks=None)
+    small_vit.mean, small_vit.std = part.mean, part.std
+    found = maps.heads(small_vit, part, silent)
+    images = small_vit.normalize(part.images)
+    middle = middle_of_picture(small_vit.grid_size).expand(30, -1, -1)
+    objects = patch_coverage(part.masks, small_vit.grid_size, 4) if masked else middle
+    told = head_statistics(trace(small_vit, images), objects)
+    for row in TABLE:
+        values = torch.tensor(
+            [[math.nan if value is None else value for value in layer] for layer in found["values"][row.name]]
+        )
+        torch.testing.assert_close(values, told.of_heads(row.name), rtol=1e-4, atol=1e-5, equal_nan=True, msg=row.name)
+        assert found["uniform"][row.name] == pytest.approx(told.uniform[row.name], rel=1e-4, abs=1e-6), row.name
+    assert found["area"] == pytest.approx(told.area) and ("object" in found["region"]) == masked
+    share = told.of_heads("entropy").mean(1) / math.log(65)
+    assert found["entropy_share"] == pytest.approx(share.tolist(), rel=1e-4)
+    assert found["divergence"] == pytest.approx(told.of_heads("head_divergence").mean(1).tolist(), rel=1e-4)
+
+
+def test_a_head_that_gives_nearly_all_to_the_class_token_is_counted_as_a_sink(small_vit, shapes, monkeypatch):
+    def with_sink(model, images):
+        record = trace(model, images)
+        sink = record.layers[1].map.clone()
+        sink[:, 2] = torch.eye(65)[0] * (SINK + 0.05) + (0.95 - SINK) / 65
+        layers = (record.layers[0], replace(record.layers[1], map=sink), *record.layers[2:])
+        return replace(record, layers=layers)
+
+    before = maps.heads(small_vit, shapes.test.take(slice(2)), silent)["sinks"]
+    monkeypatch.setattr(maps, "trace", with_sink)
+    after = maps.heads(small_vit, shapes.test.take(slice(2)), silent)["sinks"]
+    assert 2 not in before[1] and after == [before[0], sorted([*before[1], 2]), before[2]]
+
+
+def test_covering_is_of_the_true_class_and_its_ratio_that_of_the_means_with_intervals_around(small_vit, shapes):
+    part = shapes.test.take(slice(30))
+    small_vit.mean, small_vit.std = part.mean, part.std
+    found = maps.covering(small_vit, part, 0, silent)
+    images = small_vit.normalize(part.images)
+    last = trace(small_vit, images).maps[:, -1].mean(1)[:, :1, 1:]
+    assert found["n"] == 30 and set(found["fills"]) == set(FILLS)
+    for fill, told in found["fills"].items():
+        cost = cover(small_vit, images, last, part.labels, torch.Generator().manual_seed(0), fill=fill)
+        drop, random = cost.brightest[:, 0], cost.random.mean(1)
+        name = maps.MAPS[0]
+        for values, numbers in ((drop, told["drop"][name]), (random, told["random"])):
+            low, high = mean_interval(values, -1, 1)
+            assert numbers == pytest.approx([values.mean().item(), low.item(), high.item()], abs=1e-5)
+        ratio, low, high = told["ratio"][name]
+        assert ratio == pytest.approx((drop.mean() / random.mean()).item(), rel=1e-3)
+        assert (low or 0) <= max(ratio, 0) <= (high or math.inf)
+    assert maps.covering(small_vit, part.take(slice(0)), 0, silent) == {"n": 0, "fills": {}}
+
+
 @pytest.fixture
 def folder(shapes, monkeypatch, tmp_path):
     part = Splits(*(split.take(slice(100)) for split in shapes))
@@ -79,13 +160,17 @@ def test_a_report_writes_what_it_measured(folder, shapes, capsys):
     assert accuracy == sum(parts["accuracy"]["confusion"][i][i] for i in range(10)) / 100
     assert f"**{100 * accuracy:.2f}%** of 100 test images" in card
     assert "split: test" in card and "100 validation images" in card and "TFLOP/s" in card
-    assert all(f"| {name} | " in card for name in (*CORRUPTIONS, *shapes.test.classes, *measure.MAPS))
+    assert all(f"| {name} | " in card for name in (*CORRUPTIONS, *shapes.test.classes, *maps.MAPS, "random"))
+    assert all(f" | {row.meaning} |" in card for row in TABLE) and "nan" not in card and "None" not in card
+    right = round(100 * accuracy)
+    assert parts["covering"]["n"] == min(100, right) and parts["corruptions"]["n"] == parts["heads"]["n"] == 100
+    assert all(part["seconds"] >= 0 for part in parts.values())
     assert parts["calibration"]["before"]["direction"] in card
     loaded = ViT.from_pretrained(folder)
     assert loaded.trained["test_accuracy"] == accuracy
     assert loaded.temperature == parts["calibration"]["temperature"] != 1
     assert (folder / "confusion.png").read_bytes().startswith(b"\x89PNG")
-    assert len(parts["covering"]["mean"]["cost"]) == len(measure.MAPS)
+    assert parts["areas"]["n"] == 10 and set(parts["areas"]["fills"]) == set(FILLS)
 
 
 @pytest.mark.slow

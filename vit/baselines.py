@@ -31,8 +31,8 @@ def _ours() -> Contender:
     return Contender(ViT(IMAGE, PATCH, 3, CLASSES, WIDTH, DEPTH, HEADS))
 
 
-def _tutorial() -> Contender:
-    # Attention written out, every token through every block: what asking for the maps computes.
+def _ours_written_out() -> Contender:
+    # Attention written out, as tutorials have it, every token through every block: what asking for the maps computes.
     return Contender(_ours().network, lambda network, images: network(images, return_attention=True)[0])
 
 
@@ -76,7 +76,7 @@ def _torchvision() -> Contender:
 
 CONTENDERS: dict[str, Callable[[], Contender]] = {  # each raises ImportError where its library is not installed
     "ours": _ours,
-    "tutorial": _tutorial,
+    "ours-written-out": _ours_written_out,
     "timm": _timm,
     "vit-pytorch": _vit_pytorch,
     "transformers": _transformers,
@@ -108,7 +108,7 @@ class _Pictures(torch.utils.data.Dataset):
 
 
 def usual_batches(dataset: Dataset, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Augmented, normalised (images, labels) from a DataLoader with worker processes, epoch after epoch."""
+    """Augmented, normalized (images, labels) from a DataLoader with worker processes, epoch after epoch."""
     loader = torch.utils.data.DataLoader(
         _Pictures(dataset), batch_size, shuffle=True, num_workers=WORKERS, drop_last=True, persistent_workers=True
     )

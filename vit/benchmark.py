@@ -14,9 +14,9 @@ import torch
 
 from vit.baselines import CONTENDERS, UsualLoop, usual_batches
 from vit.data import Dataset, Splits, batches, normalize
-from vit.device import fast_dtype
 from vit.evaluation import evaluate
 from vit.model import Classifier
+from vit.precision import contenders as worth_trying
 from vit.training import train
 from vit.training.config import TrainConfig
 from vit.variants import MODELS, create_model
@@ -138,7 +138,7 @@ def _accuracy_table(measured: list[TimedAccuracy]) -> str:
 
 
 def _our_batches(train_set: Dataset, device: torch.device) -> Iterator[torch.Tensor]:
-    """What the loop of this package does before a step: augmented, normalised images, epoch after epoch."""
+    """What the loop of this package does before a step: augmented, normalized images, epoch after epoch."""
     train_set = train_set.to(device)
     for epoch in itertools.count():
         for images, _ in batches(train_set, BATCH, seed=0, epoch=epoch):
@@ -153,7 +153,7 @@ def _ready(
     source = usual_batches(train_set, BATCH) if row == "usual loop" else None  # all take from one loader, in turn
     for name, precision in itertools.product(contenders, PRECISIONS):
         key, bfloat16 = (name, precision), precision == "bfloat16"
-        if bfloat16 and fast_dtype(device) != torch.bfloat16:
+        if bfloat16 and "bf16" not in worth_trying(device)[0]:
             notes[key] = "no fast bfloat16 here"
             continue
         try:
@@ -167,9 +167,8 @@ def _step(
     row: str, model: Classifier, bfloat16: bool, train_set: Dataset, source: Iterator | None, device: torch.device
 ) -> Callable[[], object]:
     if row == "our loop":
-        config = TrainConfig(
-            epochs=100, batch_size=BATCH, optimizer="adamw", lr=3e-4, patch_dropout=0, autocast=bfloat16
-        )
+        name = "bf16" if bfloat16 else "fp32"
+        config = TrainConfig(epochs=100, batch_size=BATCH, optimizer="adamw", lr=3e-4, patch_dropout=0, precision=name)
         return train(model.to(device), train_set, config).__next__
     loop = UsualLoop(model, device, bfloat16)
     if source:

@@ -1,4 +1,4 @@
-"""Which device to compute on, and in which precision."""
+"""Which device to compute on, what it is called, and how its memory is kept."""
 
 import contextlib
 import ctypes
@@ -47,21 +47,6 @@ def join_processes(device: torch.device) -> torch.device:
 def is_first_process() -> bool:
     """True for the one that speaks and writes; always, where there is only one."""
     return not distributed.is_initialized() or distributed.get_rank() == 0
-
-
-def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device has arithmetic for it, float32 where it would be emulated."""
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
-    return torch.bfloat16 if fast else torch.float32
-
-
-def precision(device: torch.device, autocast: bool = True) -> torch.autocast:
-    """Autocast to bfloat16 where that is the device's fast_dtype; float32 otherwise, or without autocast."""
-    fast = fast_dtype(device) == torch.bfloat16
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=autocast and fast)
 
 
 def share_memory() -> None:

@@ -1,5 +1,6 @@
 """How good a model is on a dataset: accuracy, loss, confusion."""
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,8 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vit.data import Dataset
-from vit.device import precision
 from vit.model import Classifier
+from vit.precision import autocast, choose, shape_of
+
+BATCH = 250  # images
+FEW = 1_000  # images
 
 
 @dataclass(frozen=True)
@@ -25,30 +29,54 @@ class Evaluation:
 
     @property
     def per_class(self) -> list[float]:
-        """Share of each true class's images that were recognised, in [0, 1]; nan for a class without images."""
+        """Share of each true class's images that were recognized, in [0, 1]; nan for a class without images."""
         return (self.confusion.diag() / self.confusion.sum(1)).tolist()
+
+
+def inference_precision(model: Classifier, images: int) -> str:
+    """The fastest for a model's answers on so many images, by trial on the first call for it; a name of DTYPES.
+
+    float32 for few images, which are answered before a trial would end.
+    """
+    if images <= FEW:
+        return "fp32"
+    device = next(model.parameters()).device
+
+    def begin(name: str) -> Callable[[int], float]:
+        network, shape = copy.deepcopy(model).eval(), model.config
+        noise = torch.zeros(BATCH, shape["in_chans"], shape["img_size"], shape["img_size"], device=device)
+
+        @torch.no_grad()
+        def answer(count: int) -> float:
+            with autocast(device, name):
+                return network(noise[:count]).float().sum().item()
+
+        return answer
+
+    return choose(device, ("answers", shape_of(model)), begin, BATCH).name
 
 
 @torch.no_grad()
 def predict(
-    model: Classifier, dataset: Dataset, batch_size: int = 250, autocast: bool = True
+    model: Classifier, dataset: Dataset, batch_size: int = BATCH, precision: str = "auto"
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yields (logits, labels) batch by batch, in the dataset's order, on the model's device, in eval mode."""
     device = next(model.parameters()).device
+    name = inference_precision(model, len(dataset)) if precision == "auto" else precision
     model.eval()
     for start in range(0, len(dataset), batch_size):
         part = dataset.take(slice(start, start + batch_size)).to(device)
-        with precision(device, autocast):
+        with autocast(device, name):
             logits = model(model.normalize(part.images))
         yield logits.float(), part.labels
 
 
 def evaluate(
-    model: Classifier, dataset: Dataset, progress: Callable[..., object] | None = None, autocast: bool = True
+    model: Classifier, dataset: Dataset, progress: Callable[..., object] | None = None, precision: str = "auto"
 ) -> Evaluation:
     """Runs the model over the whole dataset, one view an image; leaves it in eval mode.
 
-    autocast: in bfloat16 where that is fast; False gives the same figure on every machine, but for rounding.
+    precision: "auto" is the fastest here; "fp32" gives the same figure on every machine, but for rounding.
     progress is called with the share done, in [0, 1], and desc=. Raises ValueError where model and data do not fit
     or the dataset is empty.
     """
@@ -57,15 +85,21 @@ def evaluate(
         raise ValueError(f"There is nothing to evaluate: the {dataset.split} split of {dataset.name} is empty.")
     classes, loss, started = len(dataset.classes), 0.0, time.perf_counter()
     confusion, n = torch.zeros(classes, classes, dtype=torch.long), 0
-    for logits, labels in predict(model, dataset, autocast=autocast):
+    for logits, labels in predict(model, dataset, precision=precision):
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
-        pairs = (labels * classes + logits.argmax(1)).cpu()
-        confusion += pairs.bincount(minlength=classes**2).view(classes, classes)
+        confusion += confusion_counts(logits, labels)
         n += len(labels)
         if progress:
             progress(n / len(dataset), desc=f"Evaluating on {dataset.name} {dataset.split}")
     seconds = time.perf_counter() - started
     return Evaluation(confusion.diag().sum().item() / n, loss / n, n, n / seconds, confusion)
+
+
+def confusion_counts(logits: Tensor, labels: Tensor) -> Tensor:
+    """(classes, classes) counts on the CPU, rows are true classes; logits (n, classes), labels (n,)."""
+    classes = logits.shape[1]
+    pairs = (labels * classes + logits.argmax(1)).cpu()
+    return pairs.bincount(minlength=classes**2).view(classes, classes)
 
 
 def check_fit(model: Classifier, dataset: Dataset) -> None:

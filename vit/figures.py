@@ -23,9 +23,9 @@ def attention_figure(
 ) -> Figure:
     """The three panels input / attention / overlay.
 
-    image: (H, W, 3), uint8, or float in [0, 1]: de-normalised. attention: (h, w), not negative; drawn with its
+    image: (H, W, 3), uint8, or float in [0, 1]: de-normalized. attention: (h, w), not negative; drawn with its
     patches as they are in the middle and spread over the image on the right. vmax: weight at the top of the
-    colour scale, by default the largest one. name: of the map. opacity: of the overlay's colour, in [0, 1]. Raises
+    color scale, by default the largest one. name: of the map. opacity: of the overlay's color, in [0, 1]. Raises
     ValueError on another shape or range.
     """
     image, attention = np.asarray(image), np.asarray(attention)
@@ -56,18 +56,18 @@ def overlay(
     opacity: float = 0.6,
     colormap: str = COLORMAP,
 ) -> np.ndarray:
-    """The image in grey under its attention in colour: (H, W, 3) uint8.
+    """The image in gray under its attention in color: (H, W, 3) uint8.
 
-    image and attention as in attention_figure; H and W are multiples of h and w. opacity: of the colour, in [0, 1].
+    image and attention as in attention_figure; H and W are multiples of h and w. opacity: of the color, in [0, 1].
     """
     image, attention = np.asarray(image), np.asarray(attention)
     _check_image(image)
     pixels = image / 255.0 if image.dtype == np.uint8 else image
-    grey = pixels @ np.array([0.299, 0.587, 0.114])  # luma of ITU-R BT.601
+    gray = pixels @ np.array([0.299, 0.587, 0.114])  # luma of ITU-R BT.601
     scaled = np.clip(attention / (vmax or float(attention.max()) or 1.0), 0, 1)
     rows, columns = image.shape[0] // attention.shape[0], image.shape[1] // attention.shape[1]
-    colour = colormaps[colormap](scaled.repeat(rows, axis=0).repeat(columns, axis=1))[..., :3]
-    return np.round(255 * ((1 - opacity) * grey[..., None] + opacity * colour)).astype(np.uint8)
+    color = colormaps[colormap](scaled.repeat(rows, axis=0).repeat(columns, axis=1))[..., :3]
+    return np.round(255 * ((1 - opacity) * gray[..., None] + opacity * color)).astype(np.uint8)
 
 
 def _check_image(image: np.ndarray) -> None:
@@ -76,7 +76,7 @@ def _check_image(image: np.ndarray) -> None:
         raise ValueError(
             f"Expected an image (H, W, 3), uint8 or float in [0, 1], got shape {image.shape}, {image.dtype}"
             + (f" from {image.min():.2f} to {image.max():.2f}" if is_rgb else "")
-            + "; undo the normalisation first."
+            + "; undo the normalization first."
         )
 
 
@@ -113,7 +113,7 @@ def curve_figure(history: list[dict]) -> Figure:
 
 
 def confusion_figure(confusion: np.ndarray, classes: tuple[str, ...]) -> Figure:
-    """Counts of true class (rows) against answer (columns); the colour is the share of the row.
+    """Counts of true class (rows) against answer (columns); the color is the share of the row.
 
     confusion: (classes, classes) of counts.
     """
@@ -122,8 +122,8 @@ def confusion_figure(confusion: np.ndarray, classes: tuple[str, ...]) -> Figure:
     shares = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*confusion.shape):
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        axis.text(column, row, str(confusion[row, column]), ha="center", va="center", fontsize=8, color=colour)
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axis.text(column, row, str(confusion[row, column]), ha="center", va="center", fontsize=8, color=color)
     axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right", fontsize=9)
     axis.set_yticks(range(len(classes)), classes, fontsize=9)
     axis.set_xlabel("taken for")
@@ -146,8 +146,8 @@ def rates_figure(rates: list) -> Figure:
         mine = [rate for rate in rates if (rate.row, rate.precision) == kind]
         at = [names.index(rate.contender) + (i - (len(kinds) - 1) / 2) * thick for rate in mine]
         spread = [[r.median - min(r.rates) for r in mine], [max(r.rates) - r.median for r in mine]]
-        colour = colormaps["tab20"](i)
-        axis.barh(at, [r.median for r in mine], thick, xerr=spread, color=colour, label=", ".join(kind))
+        color = colormaps["tab20"](i)
+        axis.barh(at, [r.median for r in mine], thick, xerr=spread, color=color, label=", ".join(kind))
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.set_xlabel("images a second")

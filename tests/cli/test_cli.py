@@ -62,7 +62,7 @@ def fails_with_one_line(result: Result | subprocess.CompletedProcess, *words: st
 def trained(tmp_path_factory) -> tuple[Path, dict]:
     folder = tmp_path_factory.mktemp("runs") / "first"
     short = ("--dataset", "shapes", "--minutes", "0.05", "--batch-size", "64")
-    result = run_process("train", *short, "--out", folder, "--json")
+    result = run("train", *short, "--out", folder, "--json")
     assert result.returncode == 0, result.stderr
     return folder, json.loads(result.stdout)
 
@@ -133,7 +133,8 @@ def test_a_model_is_not_evaluated_on_other_classes(trained, shapes, monkeypatch)
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
-    arguments = ["--dataset", "shapes", "--minutes", 5, "--out", tmp_path / "r"]
+    small = ["--model", "vit_live_patch", "--embed-dim", 24, "--depth", 1, "--num-heads", 2]
+    arguments = ["--dataset", "shapes", "--minutes", 5, *small, "--out", tmp_path / "r"]
     status, said = interrupt(arguments, tmp_path / "r", 3, signal.SIGINT)
     assert status == 130
     assert "Traceback" not in said
@@ -288,3 +289,10 @@ def test_every_command_explains_itself(command, flags):
     assert result.returncode == 0 and result.stdout.startswith(f"usage: python -m vit {command} ")
     assert flags | {"--help"} <= set(result.stdout.split())
     assert f"    {command}" in [line[: 4 + len(command)] for line in run("--help").stdout.splitlines()]
+
+
+def test_a_command_loads_no_other(tmp_path):
+    code = "import sys; from vit.cli import main; main(['predict', 'none', 'none'])"
+    code += "; print({name for name in sys.modules if name.startswith('vit.cli.')})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "vit.cli.predict" in result.stdout and "vit.cli.train" not in result.stdout

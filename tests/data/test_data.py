@@ -115,7 +115,7 @@ def test_cifar10_holds_the_sixty_thousand_pictures(cifar10):
     assert cifar10.test.classes[cifar10.test.labels[0]] == "cat"
 
 
-def test_cifar10_is_normalised_by_its_own_statistics(cifar10):
+def test_cifar10_is_normalized_by_its_own_statistics(cifar10):
     pixels = cifar10.train.images[::9].float() / 255
     assert torch.allclose(pixels.mean((0, 2, 3)), torch.tensor(cifar10.train.mean), atol=5e-3)
     assert torch.allclose(pixels.std((0, 2, 3)), torch.tensor(cifar10.train.std), atol=5e-3)
@@ -290,13 +290,13 @@ def test_masks_are_where_the_object_is(shapes):
     assert shares.min() > 0.05 and shares.max() < 0.5
 
 
-def test_colour_does_not_tell_the_class(shapes):
-    """Mean colours of object and ground, the same for all classes within their standard error."""
+def test_color_does_not_tell_the_class(shapes):
+    """Mean colors of object and ground, the same for all classes within their standard error."""
     masks = shapes.train.masks[:, None]
     for region in (masks, ~masks):
-        colour = (shapes.train.images * region).sum((2, 3)) / region.sum((2, 3))
-        means = torch.stack([colour[shapes.train.labels == c].mean(0) for c in range(10)])
-        assert (means - means.mean(0)).abs().max() < 10  # of 255; one picture's colour varies by about 45
+        color = (shapes.train.images * region).sum((2, 3)) / region.sum((2, 3))
+        means = torch.stack([color[shapes.train.labels == c].mean(0) for c in range(10)])
+        assert (means - means.mean(0)).abs().max() < 10  # of 255; one picture's color varies by about 45
 
 
 def test_shapes_are_more_than_a_linear_classifier_can_tell(shapes):
@@ -398,10 +398,10 @@ def test_a_batch_that_cannot_be_filled_is_refused(shapes, batch_size):
         data.batches(shapes.validation, batch_size, seed=0, epoch=0)
 
 
-def test_denormalising_undoes_normalising(images):
-    normalised = data.normalize(images, reader.MEAN, reader.STD)
-    assert normalised.dtype == torch.float32
-    assert data.denormalize(normalised, reader.MEAN, reader.STD).equal(images)
+def test_denormalizing_undoes_normalizing(images):
+    normalized = data.normalize(images, reader.MEAN, reader.STD)
+    assert normalized.dtype == torch.float32
+    assert data.denormalize(normalized, reader.MEAN, reader.STD).equal(images)
 
 
 def test_a_dataset_is_taken_apart_with_its_masks(shapes):

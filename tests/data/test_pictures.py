@@ -18,7 +18,7 @@ from vit.data.pictures import UnreadablePicture, read_picture
 
 pillow_heif.register_heif_opener()
 
-RED, GREY = (255, 0, 0), (90, 90, 90)
+RED, GRAY = (255, 0, 0), (90, 90, 90)
 SPREAD = Image.linear_gradient("L").resize((64, 64)).convert("RGB")  # not flat, so that a part of it is not the whole
 
 
@@ -32,9 +32,9 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def png(width: int, height: int, colour: int = 2, more: bytes = b"") -> bytes:
+def png(width: int, height: int, color: int = 2, more: bytes = b"") -> bytes:
     """Of any size that a header can name, with next to nothing in it."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + more + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
 
 
@@ -113,7 +113,7 @@ REFUSED = {  # file's name -> (what is in it, what its sentence says)
     "bomb.png": (png(50_000, 50_000), "50,000 × 50,000 pixels, 2,500.0 million: expected at most 64 million"),
     "most.png": (png(2**31 - 1, 2**31 - 1), "expected at most 64 million"),
     "just.png": (png(8001, 8000), "expected at most 64 million"),
-    "alpha.png": (png(4900, 4900, colour=6), "expected at most 24 million"),
+    "alpha.png": (png(4900, 4900, color=6), "expected at most 24 million"),
     "clear.png": (png(4900, 4900, more=chunk(b"tRNS", bytes(6))), "expected at most 24 million"),
     "bomb.gif": (
         b"GIF89a\xff\xff\xff\xff\x80\0\0" + bytes(6) + b",\0\0\0\0\xff\xff\xff\xff\0\x02\x02D\x01\0;",
@@ -167,59 +167,59 @@ def exif(orientation: int) -> Image.Exif:
 
 
 LAB = ImageCms.profileToProfile(
-    Image.new("RGB", (30, 20), GREY), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    Image.new("RGB", (30, 20), GRAY), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
 )
 FRAMES = {"save_all": True, "append_images": [Image.new("RGB", (30, 20), "blue")]}
-FLAT, FLAT_GREY = Image.new("RGB", (30, 20), RED), Image.new("L", (30, 20), 90)
+FLAT, FLAT_GRAY = Image.new("RGB", (30, 20), RED), Image.new("L", (30, 20), 90)
 SIXTEEN = Image.new("I;16", (30, 20), 90 * 257)
 
-READ = {  # file's name -> (what is in it, its colour)
+READ = {  # file's name -> (what is in it, its color)
     "1x1.png": (encoded(Image.new("RGB", (1, 1), RED), "PNG"), RED),
-    "1x1.gif": (encoded(Image.new("L", (1, 1), 90), "GIF"), GREY),
-    "1x1.heic": (encoded(Image.new("RGB", (1, 1), GREY), "HEIF"), GREY),
+    "1x1.gif": (encoded(Image.new("L", (1, 1), 90), "GIF"), GRAY),
+    "1x1.heic": (encoded(Image.new("RGB", (1, 1), GRAY), "HEIF"), GRAY),
     "line.png": (encoded(Image.new("RGB", (20_000, 1), RED), "PNG"), RED),
-    "line.jpg": (encoded(Image.new("L", (20_000, 1), 90), "JPEG"), GREY),
-    "line.tif": (encoded(Image.new("L", (1, 20_000), 90), "TIFF"), GREY),
+    "line.jpg": (encoded(Image.new("L", (20_000, 1), 90), "JPEG"), GRAY),
+    "line.tif": (encoded(Image.new("L", (1, 20_000), 90), "TIFF"), GRAY),
     "really a.txt": (encoded(FLAT, "PNG"), RED),
     "really a.eps": (encoded(FLAT, "BMP"), RED),
     "no extension": (encoded(FLAT, "GIF"), RED),
     "a.webp": (encoded(FLAT, "WEBP", lossless=True), RED),
-    "a.avif": (encoded(FLAT_GREY, "AVIF"), GREY),
-    "a.heic": (encoded(FLAT_GREY, "HEIF"), GREY),
+    "a.avif": (encoded(FLAT_GRAY, "AVIF"), GRAY),
+    "a.heic": (encoded(FLAT_GRAY, "HEIF"), GRAY),
     "a.ppm": (encoded(FLAT, "PPM"), RED),
-    "sixteen.pgm": (b"P5 2 1 65535\n" + struct.pack(">HH", 90 * 257, 90 * 257), GREY),
+    "sixteen.pgm": (b"P5 2 1 65535\n" + struct.pack(">HH", 90 * 257, 90 * 257), GRAY),
     "dark sixteen.pgm": (b"P5 2 1 65535\n" + struct.pack(">HH", 200, 200), (1, 1, 1)),
     "plain.ppm": (b"P3 1 1 255\n255 0 0\n", RED),
-    "floats.pfm": (b"Pf 1 1 -1\n" + struct.pack("<f", 90 / 255), GREY),
+    "floats.pfm": (b"Pf 1 1 -1\n" + struct.pack("<f", 90 / 255), GRAY),
     "first of two.gif": (encoded(FLAT, "GIF", **FRAMES), RED),
     "first of two.png": (encoded(FLAT, "PNG", **FRAMES), RED),
     "first of two.webp": (encoded(FLAT, "WEBP", lossless=True, **FRAMES), RED),
     "first of two.tif": (encoded(FLAT, "TIFF", **FRAMES), RED),
-    "first of two.mpo": (encoded(FLAT_GREY, "MPO", save_all=True, append_images=[Image.new("L", (30, 20))]), GREY),
-    "bad exif.jpg": (encoded(FLAT_GREY, "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"), GREY),
-    "worse exif.jpg": (encoded(FLAT_GREY, "JPEG", exif=b"Exif\0\0no such thing" + bytes(range(256))), GREY),
+    "first of two.mpo": (encoded(FLAT_GRAY, "MPO", save_all=True, append_images=[Image.new("L", (30, 20))]), GRAY),
+    "bad exif.jpg": (encoded(FLAT_GRAY, "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"), GRAY),
+    "worse exif.jpg": (encoded(FLAT_GRAY, "JPEG", exif=b"Exif\0\0no such thing" + bytes(range(256))), GRAY),
     "bad exif.png": (encoded(FLAT, "PNG", exif=b"II*\0\x08\0\0\0\xff\xff\x12\1\3"), RED),
     "bad exif.webp": (encoded(FLAT, "WEBP", lossless=True, exif=b"II*\0\xff\0\0\0\xff"), RED),
-    "absurd orientation.jpg": (encoded(FLAT_GREY, "JPEG", exif=exif(4711)), GREY),
-    "absurd density.jpg": (encoded(FLAT_GREY, "JPEG", dpi=(65535, 1), comment=b"\xff" * 60_000), GREY),
+    "absurd orientation.jpg": (encoded(FLAT_GRAY, "JPEG", exif=exif(4711)), GRAY),
+    "absurd density.jpg": (encoded(FLAT_GRAY, "JPEG", dpi=(65535, 1), comment=b"\xff" * 60_000), GRAY),
     "absurd profile.png": (encoded(FLAT, "PNG", icc_profile=bytes(100_000)), RED),
     "bilevel.tif": (encoded(Image.new("1", (30, 20), 1), "TIFF"), (255, 255, 255)),
-    "grey.png": (encoded(FLAT_GREY, "PNG"), GREY),
-    "grey and alpha.png": (encoded(Image.new("LA", (30, 20), (90, 255)), "PNG"), GREY),
+    "gray.png": (encoded(FLAT_GRAY, "PNG"), GRAY),
+    "gray and alpha.png": (encoded(Image.new("LA", (30, 20), (90, 255)), "PNG"), GRAY),
     "clear.png": (encoded(Image.new("RGBA", (30, 20), (*RED, 0)), "PNG"), (255, 255, 255)),
     "half.png": (encoded(Image.new("RGBA", (30, 20), (*RED, 127)), "PNG"), (255, 128, 128)),
     "palette.png": (encoded(FLAT.convert("P"), "PNG"), RED),
     "clear palette.png": (encoded(FLAT.convert("P"), "PNG", transparency=bytes(256)), (255, 255, 255)),
-    "clear colour.png": (encoded(FLAT, "PNG", transparency=RED), (255, 255, 255)),
+    "clear color.png": (encoded(FLAT, "PNG", transparency=RED), (255, 255, 255)),
     "ink.tif": (encoded(FLAT.convert("CMYK"), "TIFF"), RED),
-    "ink.jpg": (encoded(FLAT_GREY.convert("CMYK"), "JPEG"), GREY),
-    "video.tif": (encoded(FLAT_GREY.convert("YCbCr"), "TIFF", compression="jpeg"), GREY),
-    "lab.tif": (encoded(LAB, "TIFF"), GREY),
-    "sixteen.png": (encoded(SIXTEEN, "PNG"), GREY),
-    "sixteen.tif": (encoded(SIXTEEN, "TIFF"), GREY),
-    "big end.tif": (encoded(Image.new("I;16B", (30, 20), 90 * 257), "TIFF"), GREY),
-    "integers.tif": (encoded(Image.new("I", (30, 20), 90 * 257), "TIFF"), GREY),
-    "floats.tif": (encoded(Image.new("F", (30, 20), 90 / 255), "TIFF"), GREY),
+    "ink.jpg": (encoded(FLAT_GRAY.convert("CMYK"), "JPEG"), GRAY),
+    "video.tif": (encoded(FLAT_GRAY.convert("YCbCr"), "TIFF", compression="jpeg"), GRAY),
+    "lab.tif": (encoded(LAB, "TIFF"), GRAY),
+    "sixteen.png": (encoded(SIXTEEN, "PNG"), GRAY),
+    "sixteen.tif": (encoded(SIXTEEN, "TIFF"), GRAY),
+    "big end.tif": (encoded(Image.new("I;16B", (30, 20), 90 * 257), "TIFF"), GRAY),
+    "integers.tif": (encoded(Image.new("I", (30, 20), 90 * 257), "TIFF"), GRAY),
+    "floats.tif": (encoded(Image.new("F", (30, 20), 90 / 255), "TIFF"), GRAY),
     "black floats.tif": (encoded(Image.new("F", (30, 20)), "TIFF"), (0, 0, 0)),
     "my holiday photo.png": (encoded(FLAT, "PNG"), RED),
     "Фото 写真 صورة 🐈.png": (encoded(FLAT, "PNG"), RED),
@@ -231,29 +231,29 @@ READ = {  # file's name -> (what is in it, its colour)
 
 @pytest.mark.parametrize("name", READ)
 def test_odd_pictures_are_read(name, tmp_path):
-    content, colour = READ[name]
+    content, color = READ[name]
     (tmp_path / name).write_bytes(content)
     pixels = read_picture(tmp_path / name, 24)
     assert pixels.shape == (3, 24, 24) and pixels.dtype == torch.uint8 and pixels.is_contiguous()
-    assert (pixels.float() - torch.tensor(colour)[:, None, None]).abs().max() <= 2
+    assert (pixels.float() - torch.tensor(color)[:, None, None]).abs().max() <= 2
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize(
-    "mode, colour, expected",
+    "mode, color, expected",
     [
         ("PA", (0, 0), (255, 255, 255)),
         ("RGBa", (*RED, 255), RED),
         ("RGBX", (*RED, 0), RED),
         ("CMYK", (0, 255, 255, 0), RED),
-        ("YCbCr", (90, 128, 128), GREY),
+        ("YCbCr", (90, 128, 128), GRAY),
         ("HSV", (0, 255, 255), RED),
-        ("I;16L", 90 * 257, GREY),
+        ("I;16L", 90 * 257, GRAY),
     ],
 )
 @pytest.mark.parametrize("size", [(32, 32), (101, 37), (1, 50)])
-def test_modes_that_few_files_have_are_scaled_by_their_own_range(mode, colour, expected, size):
-    square = np.asarray(decode.square(Image.new(mode, size, colour), 24))
+def test_modes_that_few_files_have_are_scaled_by_their_own_range(mode, color, expected, size):
+    square = np.asarray(decode.square(Image.new(mode, size, color), 24))
     assert square.shape == (24, 24, 3) and (abs(square.astype(int) - expected) <= 1).all()
 
 
@@ -275,7 +275,7 @@ def test_a_picture_of_the_right_size_is_left_as_it_is(tmp_path):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "HEIF"])
-def test_the_square_is_the_centre_of_the_upright_picture(kind, orientation, tmp_path):
+def test_the_square_is_the_center_of_the_upright_picture(kind, orientation, tmp_path):
     corners = np.zeros((2, 2, 3), np.uint8)
     corners[0, 0], corners[0, 1], corners[1, 0] = (250, 20, 20), (20, 250, 20), (20, 20, 250)
     upright = Image.new("RGB", (96, 32), "yellow")
@@ -303,11 +303,11 @@ def test_what_cannot_be_opened_says_why(tmp_path):
 
 
 def test_paths_are_those_of_the_folder_one_is_in(tmp_path, monkeypatch):
-    for name, colour in {"one": 10, "two": 20}.items():
+    for name, color in {"one": 10, "two": 20}.items():
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
-        Image.new("L", (9, 9), colour).save("a.png")
-        assert read_picture("a.png", 8).unique().tolist() == [colour]
+        Image.new("L", (9, 9), color).save("a.png")
+        assert read_picture("a.png", 8).unique().tolist() == [color]
 
 
 @pytest.mark.parametrize("content", [many_scans(6300, 20_000), many_chunks(1_000_000)], ids=["scans", "chunks"])

@@ -254,8 +254,8 @@ def test_overlay_is_brightest_where_attention_is():
 @pytest.mark.parametrize(
     "image", [np.zeros((3, 8, 8)), np.full((8, 8, 3), -1.0), np.full((8, 8, 3), 2.0), np.zeros((8, 8))]
 )
-def test_an_image_still_normalised_or_misshapen_is_refused(image):
-    with pytest.raises(ValueError, match="undo the normalisation"):
+def test_an_image_still_normalized_or_misshapen_is_refused(image):
+    with pytest.raises(ValueError, match="undo the normalization"):
         attention_figure(image, np.ones((2, 2)))
 
 

@@ -72,7 +72,7 @@ def test_a_head_that_hardly_looks_is_a_sink_of_a_kind_and_neither_global_nor_foc
     assert all(word in said for word in ["gives 97% to the class token", *words]), said
     assert not any(word in said for word in ["global", "focused", "chance", "px"]), said
     looks = describe_view(changed(uniform_statistics(), 0, 1, **sink | {"cls_to_itself": 0.05}), 0, 1)
-    assert "The class token itself looks. The class token puts" in looks
+    assert "The class token gives itself only 5.0%. The class token puts" in looks
     mean = describe_view(changed(uniform_statistics(), 0, 2, prefix_share=0.97, cls_to_itself=0.99), 0, 2)
     assert mean == "It hardly looks at the picture: it gives 97% to the class token."
     just_below = describe_view(changed(uniform_statistics(), 0, 1, prefix_share=0.79), 0, 1)
@@ -119,25 +119,47 @@ def test_early_and_late_are_the_means_of_the_first_and_last_third_where_they_cou
     layers = torch.arange(7.0)[:, None] + torch.zeros(4)
     distance = 2 + layers
     distance[-1] = torch.nan
-    values = {**flat.values, "distance": distance, "entropy": 4 - layers / 2, "object_share": 0.2 + layers / 10}
+    values = {**flat.values, "distance": distance, "cls_entropy": 4 - layers / 2, "object_share": 0.2 + layers / 10}
     statistics = replace(flat, values=values)
     compared = early_against_late(statistics)
     assert compared.layers == 2
     assert (compared.early["distance"], compared.late["distance"]) == (2.5, 7)
-    assert (compared.early["entropy"], compared.late["entropy"]) == (3.75, 1.25)
+    assert (compared.early["cls_entropy"], compared.late["cls_entropy"]) == (3.75, 1.25)
     assert compared.late["attention_to_cls"] == pytest.approx(1 / 65)
     assert compared.sentence == (
         "The first 2 layers look 2.5 px away on average, layer 6 7.0 px; layer 7 has no distance, since only the class "
-        "token is read after it; from the first 2 layers to the last 2 layers entropy goes 3.75 → 1.25 nats of at most "
-        "4.17; attention on the object 25% → 75%, which covers 25% of the picture. "
+        "token is read after it; from the first 2 layers to the last 2 layers the entropy of the class token goes 3.75 "
+        "→ 1.25 nats of at most 4.17; attention on the object 25% → 75%, which covers 25% of the picture. "
         "Later heads look farther, focus more and look more at the object."
     )
     backwards = {name: torch.cat([values[name][:-1].flip(0), values[name][-1:]]) for name in values}
-    backwards |= {name: values[name].flip(0) for name in ("entropy", "object_share")}
+    backwards |= {name: values[name].flip(0) for name in ("cls_entropy", "object_share")}
     said = early_against_late(replace(statistics, values=backwards)).sentence
     assert said.endswith("Later heads look less far, spread more and look less at the object.")
     same = early_against_late(flat).sentence
     assert all(w in same for w in ["about as far", "about as focused", "about as much at the object"]), same
+
+
+def test_heads_that_hardly_look_have_no_part_in_where_early_and_late_heads_look():
+    flat = uniform_statistics(0.25, L=6)
+    sink = changed(flat, 4, 0, prefix_share=0.99, distance=90.0)
+    sink = changed(sink, 5, 1, cls_to_itself=0.97, object_share=0.0)
+    plain, without = early_against_late(flat), early_against_late(sink)
+    assert without.late["distance"] == pytest.approx(plain.late["distance"])
+    assert without.late["object_share"] == pytest.approx(plain.late["object_share"])
+    assert "left out" in without.sentence and "left out" not in plain.sentence
+    for head in range(2):  # none is left in the last third
+        sink = changed(changed(sink, 4, head, prefix_share=0.99), 5, head, cls_to_itself=0.97)
+        sink = changed(sink, 4, head, cls_to_itself=0.97)
+    none = early_against_late(sink)
+    assert none.late["distance"] is None and none.late["object_share"] is None
+    assert "px" not in none.sentence and "object" not in none.sentence and "class token goes" in none.sentence
+
+
+def test_what_patches_do_not_get_is_said_beside_the_distance():
+    words = describe_view(changed(uniform_statistics(), 0, 1, prefix_share=0.47, distance=15.9), 0, 1)
+    assert words.startswith("It gives 47% to the class token; what it gives patches lies 15.9 px away")
+    assert describe_view(changed(uniform_statistics(), 0, 1, prefix_share=0.1), 0, 1).startswith("It looks")
 
 
 def test_a_single_layer_is_not_compared_with_itself():
@@ -170,7 +192,7 @@ def test_every_model_and_picture_has_words_and_none_of_them_is_nan(build, mask):
     model.classes = tuple(map(str, range(10)))
     size = model.config["img_size"]
     masked = None if mask is None else torch.full((size, size), bool(mask))
-    told = Analysis(model, torch.randn(1, 3, size, size), masked)
+    told = Analysis(model, torch.rand(3, size, size), masked)
     said = [sentence for layers in told.sentences.values() for views in layers for sentence in views]
     said += [told.comparison.sentence, told.describe_relevance(0)]
     for sentence in said:
@@ -181,7 +203,7 @@ def test_every_model_and_picture_has_words_and_none_of_them_is_nan(build, mask):
 
 
 def test_saturation_is_spoken_of_where_it_applies():
-    assert "hardly reacts" in describe_relevance("cat", 0.0084, 0.91)
+    assert "small changes hardly move" in describe_relevance("cat", 0.0084, 0.91)
     sure = describe_relevance("cat", 0.0229, 0.89)
     assert sure == "Total 0.0229 for cat, which the model gives 89%."
 

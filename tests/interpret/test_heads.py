@@ -9,7 +9,7 @@ from torch import nn
 
 from vit import vit_live_patch
 from vit.data import normalize
-from vit.interpret import heads
+from vit.interpret import heads, views
 from vit.interpret.attention import attention_maps, patch_coverage, region_shares
 
 
@@ -71,7 +71,7 @@ def test_importance_comes_after_each_layer_and_counts_whole_batches(small_vit, s
 def test_regions_over_a_set_are_the_mean_shares_of_its_pictures(small_vit, shapes):
     dataset = shapes.test.take(slice(25))
     found = last(heads.head_regions(small_vit, dataset, batch_size=10, top=3))
-    assert found.names[:5] == ("object", "background", "centre", "border", "object of arrow")
+    assert found.names[:5] == ("object", "background", "center", "border", "object of arrow")
     assert len(found.names) == 14
     assert (found.done, found.n) == (1, 25)
     assert found.examples.shape == (14, 3, 3, 3)
@@ -105,18 +105,18 @@ def test_heads_that_attend_everywhere_alike_have_ratio_one_in_every_region(shape
     assert found.areas[3].item() == pytest.approx(28 / 64)  # the outermost ring of 8 x 8
 
 
-def test_centre_and_border_are_cut_at_the_same_places_in_any_grid():
+def test_center_and_border_are_cut_at_the_same_places_in_any_grid():
     for grid in [(8, 8), (14, 14), (7, 7), (5, 9)]:
-        centre, border = heads._fixed_regions(grid)
-        assert centre.mean().item() == pytest.approx(1 / 4)
+        center, border = views.fixed_regions(grid)
+        assert center.mean().item() == pytest.approx(1 / 4)
         assert border.mean().item() == pytest.approx(7 / 16)
-        assert ((centre >= 0) & (centre <= 1) & (border >= 0) & (border <= 1)).all()
+        assert ((center >= 0) & (center <= 1) & (border >= 0) & (border <= 1)).all()
 
 
-def test_without_masks_classes_are_measured_on_the_centre(small_vit, shapes):
+def test_without_masks_classes_are_measured_on_the_center(small_vit, shapes):
     dataset = replace(shapes.test.take(slice(12)), masks=None)
     found = last(heads.head_regions(small_vit, dataset))
-    assert found.names[:3] == ("centre", "border", "centre of arrow")
+    assert found.names[:3] == ("center", "border", "center of arrow")
     assert found.counts.tolist()[:2] == [12, 12]
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vit.interpret.intervals import mean_interval, samples_needed
+from vit.interpret.intervals import mean_interval, ratio_interval, samples_needed
 
 LAWS = {  # samples (n, k) in [-1, 1] and their mean, like what single heads do to a probability
     "mostly nothing, rarely a lot": lambda n, k, g: (torch.rand(n, k, generator=g).sub(0.97).clamp_min(0) * 20, 0.009),
@@ -36,6 +36,24 @@ def test_without_samples_anything_may_be_and_out_of_range_is_refused():
     assert [end.tolist() for end in mean_interval(torch.empty(0, 2), -1, 1)] == [[-1, -1], [1, 1]]
     with pytest.raises(ValueError, match=r"from 0 to 1, got"):
         mean_interval(torch.tensor([0.5, 1.5]), 0, 1)
+
+
+@pytest.mark.parametrize("n", [20, 100])
+def test_an_interval_of_a_ratio_covers_it_and_narrows(n):
+    """Of what covering costs: a skewed cost of random patches, and one of the brightest that goes along with it."""
+    generator = torch.Generator().manual_seed(n)
+    bottom = torch.rand(n, 200, generator=generator) ** 4  # mean 1/5
+    top = bottom / 2 + (torch.rand(n, 200, generator=generator) < 0.5) / 2  # mean 1/10 + 1/4
+    low, high = ratio_interval(top, bottom)
+    assert ((low <= 1.75) & (high >= 1.75)).float().mean() >= 0.95
+    if n == 100:
+        assert low.mean() > 1.1 and high.mean() < 3.2
+
+
+def test_a_ratio_to_what_may_be_nothing_has_no_upper_end():
+    bottom = torch.tensor([0.3, -0.3]).repeat(50)[:, None]
+    low, high = ratio_interval(torch.full_like(bottom, 0.5), bottom)
+    assert low.item() > 1 and high.isinf().all()
 
 
 def test_about_as_many_samples_are_needed_as_then_do():

@@ -175,7 +175,7 @@ def trained(shapes):
             return model
     torch.manual_seed(1)
     model = vit_live()
-    last(train(model, shapes.train, TrainConfig(epochs=4, seed=1)))
+    last(train(model, shapes.train, TrainConfig(epochs=4, seed=1, precision="fp32")))
     return model
 
 
@@ -183,9 +183,9 @@ def trained(shapes):
 def drops_without_each_patch(model, image, c, ablation):
     """How far the logit of class c falls when one patch is taken away, for each patch: (h*w,).
 
-    pixels: a square of the picture's mean colour in its place. token: the mean content of the picture's patches in
+    pixels: a square of the picture's mean color in its place. token: the mean content of the picture's patches in
     place of its own, its position kept. With the linear patch projection these are nearly one; a conv stem spreads the
-    square's edges into the neighbouring tokens.
+    square's edges into the neighboring tokens.
     """
     (h, w), P, prefix = model.grid_size, model.config["patch_size"], model.num_prefix_tokens
     chosen = torch.eye(h * w, dtype=torch.bool)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from vit import ViT
+from vit.interpret.analysis import patch_numbers
 from vit.interpret.attention import (
     attention_distance,
     attention_entropy,
@@ -16,16 +17,9 @@ from vit.interpret.attention import (
     rollout,
     uniform_distance,
 )
-from vit.interpret.patches import patch_numbers
-from vit.interpret.statistics import (
-    TABLE,
-    HeadStatistic,
-    head_statistics,
-    layer_views,
-    listed,
-    middle_of_picture,
-)
+from vit.interpret.statistics import TABLE, HeadStatistic, head_statistics, listed
 from vit.interpret.trace import Trace, trace
+from vit.interpret.views import layer_views, middle_of_picture
 
 GRIDS = pytest.mark.parametrize(("grid", "prefix"), [((3, 4), 1), ((8, 8), 2), ((2, 5), 5)])
 
@@ -165,6 +159,28 @@ def test_likeness_to_the_other_heads_is_their_mean_cosine():
     torch.testing.assert_close(found, (pairs.sum(1) - 1) / 2)
 
 
+def test_divergence_is_the_mean_jensen_shannon_of_pairs_from_0_for_equal_heads_to_ln_2_for_apart_ones():
+    maps = random_maps((3, 4), 1, heads=3)
+    found = head_statistics(traced(maps, (3, 4), 1)).of_heads("head_divergence")[0]
+    rows = maps[:, 0].double()
+
+    def pair(h: int, g: int) -> float:
+        middle = (rows[:, h] + rows[:, g]) / 2
+        return sum((rows[:, i] * (rows[:, i] / middle).log()).sum(-1).mean() for i in (h, g)).item() / 2
+
+    pairs = {(h, g): pair(h, g) for h, g in [(0, 1), (0, 2), (1, 2)]}
+    by_hand = [sum(apart for heads, apart in pairs.items() if h in heads) / 2 for h in range(3)]
+    assert found.tolist() == pytest.approx(by_hand, abs=1e-6)
+    assert found.mean().item() == pytest.approx(sum(pairs.values()) / 3, abs=1e-6)
+    N = 13
+    apart = torch.stack([torch.eye(N), torch.eye(N).roll(1, 0)])[None, None].expand(1, 2, 2, N, N)
+    assert head_statistics(traced(apart, (3, 4), 1)).of_heads("head_divergence")[0].tolist() == pytest.approx(
+        [math.log(2)] * 2
+    )
+    same = random_maps((3, 4), 1, heads=1).expand(-1, -1, 2, -1, -1)
+    assert not head_statistics(traced(same, (3, 4), 1)).of_heads("head_divergence").any()
+
+
 def test_another_statistic_is_a_function_and_a_row():
     def largest(view, rows):
         return view.map[:, :, rows].amax(-1)
@@ -207,7 +223,7 @@ def test_every_number_is_finite_or_none_whatever_the_model(build, covered):
             row.queries == "patches" or (row.name == "output_rank" and found.num_prefix_tokens == 1)
         )
         missing = unread or (row.name == "object_share" and covered is None)
-        missing |= row.name == "head_cosine" and found.heads == 1
+        missing |= row.name in ("head_cosine", "head_divergence") and found.heads == 1
         assert first.isnan().all() if missing else first.isfinite().all(), row.name
 
 

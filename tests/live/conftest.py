@@ -7,7 +7,7 @@ import pytest
 from vit.data import Splits
 from vit.live import runs, settings, storage
 from vit.live.datasets import SOURCES
-from vit.live.run import Run, changed
+from vit.live.run import LiveRun, changed
 from vit.live.visitors import Visitor
 
 TINY = {"dataset": "shapes", "model": "vit_live_patch", "minutes": 1, "batch_size": 8, "embed_dim": 24, "depth": 1}
@@ -30,7 +30,7 @@ def registry(monkeypatch, tmp_path, shapes):
     until(lambda: not any(run.live for run in runs.RUNS.values()))
 
 
-def start(visitor: Visitor | None = None, **changes) -> Run:
+def start(visitor: Visitor | None = None, **changes) -> LiveRun:
     return runs.start(settings.read({**TINY, **changes}), visitor)
 
 
@@ -43,11 +43,11 @@ def until(condition) -> None:
             changed.wait(0.01)
 
 
-def steps(run: Run) -> int:
+def steps(run: LiveRun) -> int:
     return run.progress.step if run.progress else 0
 
 
-def stopped(run: Run, after: int = 3) -> Run:
+def stopped(run: LiveRun, after: int = 3) -> LiveRun:
     until(lambda: steps(run) >= after)
     runs.stop(run.id, run.owner)
     until(lambda: not run.live)

@@ -9,7 +9,7 @@ from tests.live.conftest import TINY
 from vit.cli import build_parser
 from vit.cli.train import read
 from vit.live import settings
-from vit.training.config import RunSpec
+from vit.training.spec import RunSpec
 
 LARGE = {"patch_size": 2, "embed_dim": 384, "depth": 12, "num_heads": 6}
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("registry")
 def test_snapshots_leave_the_run_as_it_is(shapes):
     """Same seed, same losses, with a camera and without."""
     chosen = settings.read({**TINY, "minutes": 1})
-    chosen = replace(chosen, config=TrainConfig(epochs=0.5, batch_size=8))
+    chosen = replace(chosen, config=TrainConfig(epochs=0.5, batch_size=8, precision="fp32"))
 
     class Straight:
         def steer(self, config):

@@ -113,6 +113,7 @@ def test_what_training_hands_over_can_cross_a_process_border():
     frames = list(worker.learn(chosen.build(), chosen, SOURCES["shapes"].splits, Straight(), torch.device("cpu")))
     there_and_back = pickle.loads(pickle.dumps(frames))
     assert there_and_back[0].progress is None and there_and_back[0].snapshot == frames[0].snapshot
+    assert frames[0].precision and there_and_back[0].precision == frames[0].precision
     assert there_and_back[-1].progress == frames[-1].progress
     assert all(value.device.type == "cpu" for value in there_and_back[-1].weights.values())
 
@@ -154,7 +155,7 @@ def test_what_is_kept_of_an_early_stop_is_the_average_whose_accuracy_is_shown(sh
             return False
 
     chosen = settings.read(TINY)
-    chosen = replace(chosen, config=TrainConfig(epochs=1, batch_size=8, lr=0.1, warmup=0.0, ema=0.99))
+    chosen = replace(chosen, config=TrainConfig(epochs=1, batch_size=8, lr=0.1, warmup=0.0, ema=0.99, precision="fp32"))
     model = chosen.build()
     *_, last = worker.learn(model, chosen, SOURCES["shapes"].splits, Briefly(), torch.device("cpu"))
     state = TrainState(chosen.build(), chosen.config)

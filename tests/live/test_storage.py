@@ -15,8 +15,10 @@ from vit.data import select_classes
 from vit.live import models, runs, storage, worker
 from vit.live.datasets import SOURCES
 from vit.live.snapshots import Album
+from vit.precision import Precision
+from vit.training import trial
 from vit.ui.errors import BadInput
-from vit.ui.train import outcome
+from vit.ui.train import outcome, steering
 from vit.ui.train import view as train_view
 from vit.weights.checkpoint import from_pretrained
 
@@ -55,10 +57,10 @@ def test_after_a_restart_the_last_saved_weights_are_there(monkeypatch):
 def test_an_ended_run_can_be_chosen_by_whoever_has_its_id():
     run = stopped(start())
     assert models.available(run.id) and not models.available("a" * 16)
-    own = models.get_to_know(models.get_to_know({}, run.id, own=True), run.id, own=False)
+    own = models.name_run(models.name_run({}, run.id, own=True), run.id, own=False)
     label = f"Your run 1: vit-live-patch · Shapes · 1 × 4 heads · {run.evaluation.accuracy:.1%} test"
     assert models.choices(own)[0] == (label, run.id)
-    others = models.get_to_know({}, run.id, own=False)
+    others = models.name_run({}, run.id, own=False)
     assert models.choices(others)[0][0].startswith("Another's run: ")
     runs.RUNS.clear()
     assert models.available(run.id)
@@ -76,12 +78,37 @@ def test_a_run_found_on_disk_is_whole():
     runs.RUNS.clear()
     found = runs.find(run.id)
     assert (found.status, found.progress, found.settings) == (run.status, run.progress, run.settings)
+    assert found.precision == run.precision
     assert found.album.moments == run.album.moments and len(found.album.moments) >= 2
     assert torch.equal(found.evaluation.confusion, run.evaluation.confusion)
     assert found.evaluation.accuracy == run.evaluation.accuracy
     (storage.folder(run.id) / storage.MOMENTS).write_bytes(b"damaged")
     runs.RUNS.clear()
     assert runs.find(run.id).usable and not runs.find(run.id).album.moments
+
+
+def test_a_run_says_what_it_computed_in_wherever_it_is_told_of():
+    found = Precision("fp32", "by trial: 690 against 12 images/s")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(trial, "training_precision", lambda model, config: found)
+        run = stopped(start())
+    assert run.precision == found and run.settings.config.precision == "fp32"
+    assert "--precision fp32" in run.settings.command
+    assert "<dt>Precision</dt><dd>fp32 by trial: 690 against 12 images/s</dd>" in steering.settings_of(run)
+    trained = models.find(run.id).trained
+    assert trained["precision"] == str(found) and trained["config"]["precision"] == "fp32"
+
+
+def test_a_run_recorded_before_there_were_trials_is_read():
+    run = stopped(start())
+    path = storage.folder(run.id) / storage.RECORD
+    record = json.loads(path.read_text())
+    del record["precision"]
+    record["config"]["autocast"] = record["config"].pop("precision") == "auto"
+    path.write_text(json.dumps(record))
+    runs.RUNS.clear()
+    assert runs.find(run.id).precision is None and runs.find(run.id).settings.config.precision == "fp32"
+    assert "Precision" not in steering.settings_of(runs.find(run.id))
 
 
 def test_a_full_disk_is_said_and_training_goes_on(monkeypatch):

@@ -9,9 +9,10 @@ import torch
 from vit.cli import build_parser, main
 from vit.cli.train import read
 from vit.data.registry import DATASETS
-from vit.training.config import RUN_SETTINGS, SETTINGS, SHAPE, RunSpec, TrainConfig, WrongSetting, defaults
+from vit.training.config import SETTINGS, TrainConfig, defaults
 from vit.training.loop import Progress
-from vit.training.setting import Setting
+from vit.training.setting import Setting, WrongSetting
+from vit.training.spec import RUN_SETTINGS, SHAPE, RunSpec
 
 PLAIN = RunSpec("shapes", "vit_live", TrainConfig(minutes=1))
 PROGRESS = Progress(3, 3, 0.5, 1.0, 1.2, 0.4, 1e-3, 99.91, 2.04, 0.0)
@@ -95,6 +96,7 @@ def test_a_datasets_recipe_is_the_default_and_the_command_says_what_differs_from
         (["--colour", "0.2"], ["--color-jitter", "0.2"]),
         (["--ema", "0.9"], ["--model-ema-decay", "0.9"]),
         (["--drop-rate", "0.1"], ["--drop", "0.1"]),
+        (["--no-autocast"], ["--precision", "fp32"]),
         (["--drop-path-rate", "0.1"], ["--drop-path", "0.1"]),
     ],
 )
@@ -105,6 +107,17 @@ def test_former_flags_do_what_they_did(old, new, capsys):
         build_parser().parse_args(["train", "--help"])
     said = capsys.readouterr().out.split()
     assert new[0] in said and old[0] not in said
+
+
+def test_autocast_is_the_trials_now(capsys):
+    assert read(build_parser().parse_args(["train", "--autocast"])) == read(build_parser().parse_args(["train"]))
+    for allowed, precision in ((True, "auto"), (False, "fp32")):
+        saved = PLAIN.saved()
+        saved["config"] = {**saved["config"], "autocast": allowed}
+        del saved["config"]["precision"]
+        assert RunSpec.from_saved(saved).config.precision == precision
+    with pytest.raises(WrongSetting, match="precision must be one of auto, fp32, bf16, fp16, got 'fp8'"):
+        read(build_parser().parse_args(["train", "--precision", "fp8"]))
 
 
 def test_a_batch_is_never_multiplied_under_timms_name(capsys):
@@ -147,6 +160,7 @@ def test_trained_tells_how_and_its_command_is_the_runs():
     assert trained["command"] == PLAIN.command and trained["config"]["lr"] == defaults(TrainConfig)["lr"]
     assert (trained["images_per_second"], trained["seconds"], trained["steps"]) == (99.9, 2.0, 3)
     assert trained["learning_rate_changes"] == {"after 10 s": 1e-4}
+    assert "precision" not in trained, "nobody says which"
 
 
 @pytest.mark.parametrize(

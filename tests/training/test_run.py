@@ -10,9 +10,10 @@ from vit import ViT
 from vit.cli import main
 from vit.data import Splits
 from vit.training import Progress, TrainingDiverged
-from vit.training.config import RunSpec, TrainConfig
+from vit.training.config import TrainConfig
 from vit.training.record import METRICS, read_metrics, record
 from vit.training.run import Run, unfinished
+from vit.training.spec import RunSpec
 from vit.weights.checkpoint import CheckpointError, save_state
 
 
@@ -23,7 +24,7 @@ def begin(shapes):
 
     def new(folder: Path, **changes) -> Run:
         shape = {"embed_dim": 24, "depth": 1, "num_heads": 2}
-        spec = RunSpec("shapes", "vit_live_patch", TrainConfig(epochs=5, batch_size=20), shape=shape)
+        spec = RunSpec("shapes", "vit_live_patch", TrainConfig(epochs=5, batch_size=20, precision="fp32"), shape=shape)
         return Run(folder, replace(spec, **changes), few, torch.device("cpu"))
 
     return new
@@ -100,8 +101,8 @@ def test_a_state_saved_before_is_resumed_and_a_damaged_one_says_so(begin, tmp_pa
     run = begin(tmp_path)
     next(run.steps(save_every=60))
     saved = run.spec.saved()
-    config = {name: value for name, value in saved["config"].items() if name != "color"}
-    old = {**saved, "config": {**config, "colour": 0.25}, "command": "python -m vit train"}
+    config = {name: value for name, value in saved["config"].items() if name not in ("color", "precision")}
+    old = {**saved, "config": {**config, "colour": 0.25, "autocast": False}, "command": "python -m vit train"}
     old["shape"] = {"img_size": 32, "num_classes": 10, **saved["shape"]}
     numbers = {**run.state.numbers(), "accuracy": None}
     save_state(tmp_path, run.state.tensors(), {"settings": old, "numbers": numbers})

@@ -8,16 +8,17 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from vit.data import DatasetUnavailable, Splits
 from vit.evaluation import Evaluation
 from vit.live import datasets, models, runs, storage
 from vit.live.datasets import SOURCES
-from vit.live.run import Run
+from vit.live.run import LiveRun
 from vit.live.snapshots import Snapshot
 from vit.training import Progress
-from vit.training.config import RunSpec, TrainConfig
+from vit.training.config import TrainConfig
+from vit.training.spec import RunSpec
 from vit.ui import page as vit_page
 
 CHROMIUM = Path(os.getenv("CHROMIUM", "/usr/bin/chromium"))
@@ -30,6 +31,7 @@ def browser() -> Iterator[Browser]:
     """A Chromium. Without one the test is skipped; in CI, where the variable CI is set, it fails."""
     if not CHROMIUM.exists():
         (pytest.fail if os.getenv("CI") else pytest.skip)(f"There is no Chromium at {CHROMIUM}")
+    expect.set_options(timeout=30_000)  # a busy machine is slow, which is no fault of the page
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield browser
@@ -38,6 +40,12 @@ def browser() -> Iterator[Browser]:
 
 def open_tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
+
+
+def await_quiet(page: Page, milliseconds: int = 500) -> None:
+    """Until nothing has come for so long: what a page loads at the start fills fields, also some that are typed in."""
+    latest = "Math.max(...performance.getEntriesByType('resource').map((e) => e.responseEnd))"
+    page.wait_for_function(f"ms => {latest} + ms < performance.now()", arg=milliseconds)
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +76,10 @@ def here(monkeypatch, tmp_path, shapes, small_vit):
 
 
 @pytest.fixture
-def ended(small_vit) -> Run:
+def ended(small_vit) -> LiveRun:
     """A run that has ended and is on disk, as a server finds it that was restarted."""
     chosen = RunSpec("shapes", "vit_live_patch", TrainConfig(minutes=1))
-    run = Run(chosen, status="stopped", model=small_vit)
+    run = LiveRun(chosen, status="stopped", model=small_vit)
     for step in range(1, 4):
         run.progress = Progress(step, 9, 0.1, step / 9, 2.0, 0.2, 1e-3, 50.0, 0.5 * step, 3.0, 2.1, 0.3)
         run.history.add(run.progress)
@@ -83,22 +91,29 @@ def ended(small_vit) -> Run:
     return run
 
 
-@pytest.fixture
-def open_page(browser, here, monkeypatch):
-    """Opens a path of a page of our own; afterwards nothing may have been fetched from where a name points to."""
-    monkeypatch.setattr(datasets, "load_in_background", lambda then: None)
-    demo = vit_page.build()
+@pytest.fixture(scope="session")
+def own_url() -> Iterator[str]:
+    """Address of a page in this process, which finds there what a test puts in the place of models, runs and data."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "load_in_background", lambda then: None)
+        demo = vit_page.build()
     _, url, _ = vit_page.launch(demo, prevent_thread_lock=True, quiet=True)
+    yield url
+    demo.close()
+
+
+@pytest.fixture
+def open_page(browser, here, own_url):
+    """Opens a path of a page of our own; afterwards nothing may have been fetched from where a name points to."""
     page, fetched = browser.new_page(), []
     page.set_default_timeout(20_000)
     page.on("request", lambda request: fetched.append(request.url.split("?")[0]))
 
     def open_path(path: str):
-        page.goto(url + path)
+        page.goto(own_url + path)
         page.wait_for_selector("#progress h2")
         return page
 
     yield open_path
     assert fetched and not [address for address in fetched if "stolen" in address]
     page.close()
-    demo.close()

@@ -14,7 +14,6 @@ from vit.interpret.statistics import TABLE
 from vit.live import models
 from vit.ui import analysis
 from vit.ui.attention import api, probes
-from vit.ui.attention import view as explorer
 from vit.ui.errors import BadInput
 
 CHECKPOINTS = ("shapes", "cifar10")
@@ -28,9 +27,9 @@ def picture(shapes, tmp_path) -> str:
 
 @pytest.fixture(autouse=True)
 def nothing_kept():
-    analysis._kept.clear()
+    analysis._analyses.clear()
     yield
-    analysis._kept.clear()
+    analysis._analyses.clear()
 
 
 @pytest.fixture
@@ -51,9 +50,9 @@ def close(a, b) -> None:
 
 @pytest.mark.parametrize("key", CHECKPOINTS)
 def test_page_endpoint_and_command_line_give_the_same_number(key, picture, command):
-    seen = analysis.look(key, ("upload", picture))
-    L, heads = seen.analysis.maps.shape[1:3]
-    sent = explorer.payload(seen, key, ("upload", picture))
+    seen = analysis.analyze(key, ("upload", picture))
+    L, heads = seen.maps.shape[1:3]
+    sent = analysis.payload(seen, key, ("upload", picture))
     asked, said = api.attention_statistics(picture, key), command(key)
     for row, sent_row in zip(TABLE, sent["statistics"], strict=True):
         assert np.array(asked[row.name], dtype=float).shape == (L, heads)
@@ -69,7 +68,7 @@ def test_page_endpoint_and_command_line_give_the_same_number(key, picture, comma
         for head in range(heads + 1):
             numbers, none = api.attention(picture, key, layer, head)
             assert none is None
-            close(numbers["grid"], seen.analysis.grid(layer - 1, head - 1 if head else None).tolist())
+            close(numbers["grid"], seen.grid(layer - 1, head - 1 if head else None).tolist())
     last = dict(probes.lens(token)["cls"][-1])
     lens = api.logit_lens(picture, key)["class_token"]
     assert len(lens) == L == len(said["logit_lens"])
@@ -109,26 +108,26 @@ def test_a_head_of_a_rollout_is_refused_by_name(picture):
 
 
 def test_a_picture_is_analysed_once_while_it_is_kept(picture, small_vit, monkeypatch):
-    seen = analysis.look("shapes", ("upload", picture))
-    assert analysis.look("shapes", ("upload", picture)) is seen
-    assert analysis.look("shapes", ("shapes", 17)) is not seen
+    seen = analysis.analyze("shapes", ("upload", picture))
+    assert analysis.analyze("shapes", ("upload", picture)) is seen
+    assert analysis.analyze("shapes", ("shapes", 17)) is not seen
     small_vit.classes = tuple("abcdefghij")
     monkeypatch.setattr(models, "find", lambda key: small_vit)
-    assert analysis.look("shapes", ("upload", picture)).model is small_vit  # another model of that name
+    assert analysis.analyze("shapes", ("upload", picture)).model is small_vit  # another model of that name
 
 
 def test_what_is_kept_is_bounded_in_bytes_and_the_oldest_goes_first(monkeypatch):
-    size = analysis.look("shapes", ("shapes", 0)).analysis.maps.nbytes
+    size = analysis.analyze("shapes", ("shapes", 0)).maps.nbytes
     monkeypatch.setattr(analysis, "KEPT_BYTES", 3 * size)
-    first = analysis.look("shapes", ("shapes", 0))
+    first = analysis.analyze("shapes", ("shapes", 0))
     for i in range(1, 3):
-        analysis.look("shapes", ("shapes", i))
-    assert analysis.look("shapes", ("shapes", 0)) is first  # and now the last used
-    analysis.look("shapes", ("shapes", 3))
-    assert [picture[1] for _, picture in analysis._kept] == [2, 0, 3]
+        analysis.analyze("shapes", ("shapes", i))
+    assert analysis.analyze("shapes", ("shapes", 0)) is first  # and now the last used
+    analysis.analyze("shapes", ("shapes", 3))
+    assert [picture[1] for _, picture in analysis._analyses] == [2, 0, 3]
     monkeypatch.setattr(analysis, "KEPT_BYTES", 1)
-    analysis.look("shapes", ("shapes", 4))
-    assert [picture[1] for _, picture in analysis._kept] == [4]
+    analysis.analyze("shapes", ("shapes", 4))
+    assert [picture[1] for _, picture in analysis._analyses] == [4]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +151,7 @@ def test_flags_that_would_do_nothing_are_refused_by_name(picture, capsys, flags,
         (lambda p: api.attention(p, "shapes", 1, 1e999), "head must be a finite number, got inf"),
         (lambda p: api.attention(p, "shapes", float("nan"), 0), "got nan"),
         (lambda p: api.attention(p, "shapes", None, 0), "got None"),
-        (lambda p: api.attention(p, "shapes", 1, 0, "inf,1"), "rows 1 to 8, got inf"),
+        (lambda p: api.attention(p, "shapes", 1, 0, "inf,1"), "rows 1 to 8, got 'inf'"),
         (lambda p: api.attention(p, "shapes", 1, 0, 5), "query must be a text, got 5"),
         (lambda p: api.attention(p, "shapes", 1, 0, "", ["heads"]), "mode must be a text"),
         (lambda p: api.without_heads(p, "shapes", None), "off must be a text, got None"),
@@ -172,6 +171,6 @@ def test_a_question_that_is_none_is_answered_in_words(question):
 
 
 def test_heads_that_are_no_numbers_are_answered_in_words():
-    token = explorer.remember("shapes", ("shapes", 0))
+    token = analysis.remember("shapes", ("shapes", 0))
     for off in (None, 5, [[1]], [["a", "b"]], [[float("inf"), 0]], [[99, 0]]):
         assert probes.without_heads({"token": token, "off": off})["error"]

@@ -10,6 +10,9 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from tests.conftest import ROOT, SETTINGS, await_end
+from vit.live import speed
+from vit.precision import Precision
+from vit.ui import page
 
 ENDPOINTS = {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
 ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads", "/head_importance"}
@@ -34,6 +37,15 @@ def test_without_network_the_app_says_so_and_has_shapes(client):
     assert about["data"]["shapes"] == "ready"
     assert about["data"]["cifar10"] == "can't be reached (offline, and not cached)"
     assert "shapes" in about["models"]
+
+
+def test_the_line_on_top_says_the_precision_once_it_is_known(monkeypatch):
+    monkeypatch.setattr(speed, "precisions", [])
+    assert "by trial" not in page.status_line(None, {})
+    speed.precisions.append(Precision("bf16", "by trial: 1,240 against 690 images/s"))
+    line = ', <span title="bf16 by trial: 1,240 against 690 images/s">bf16 by trial</span></span>'
+    assert page.status_line(None, {}).endswith(line)
+    assert page.about()["device"].endswith(", bf16 by trial: 1,240 against 690 images/s")
 
 
 def test_named_endpoints_are_described_and_plumbing_is_hidden(client):
@@ -77,7 +89,8 @@ def test_attention_gives_the_grid_and_the_figure(client, picture):
 
 
 def test_a_program_trains_a_model_and_uses_it(client, picture):
-    run = client.predict("shapes", "vit_live", 0.1, *SETTINGS.values(), api_name="/start")
+    small = {"depth": 2, "embed_dim": 32, "num_heads": 2}
+    run = client.predict("shapes", "vit_live", 0.1, *SETTINGS.values(), small, api_name="/start")
     assert run["owner_token"] != run["run_id"]
     with pytest.raises(AppError, match="still being trained"):
         client.predict(picture, run["run_id"], api_name="/classify")
@@ -116,7 +129,7 @@ def test_a_program_pauses_changes_the_rate_and_resumes(client):
 
 
 def test_only_the_owner_stops_a_run(client):
-    run = client.predict("shapes", "vit_live", 10, *SETTINGS.values(), api_name="/start")
+    run = client.predict("shapes", "vit_live", 10, *SETTINGS.values(), {"depth": 1}, api_name="/start")
     with pytest.raises(AppError, match="Only the page or program that started"):
         client.predict(run["run_id"], run["run_id"], api_name="/stop")
     assert client.predict(run["run_id"], run["owner_token"], api_name="/stop")["stopping"]

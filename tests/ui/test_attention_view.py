@@ -10,25 +10,24 @@ import numpy as np
 import pytest
 import torch
 
+from vit.interpret.analysis import Analysis
 from vit.interpret.attention import rollout
 from vit.interpret.statistics import TABLE
 from vit.model import ViT
 from vit.ui import analysis, pictures
-from vit.ui.analysis import Look
 from vit.ui.attention import probes
-from vit.ui.attention import view as explorer
 from vit.ui.errors import BadInput
 
 
-def looked(model: ViT, mask: bool = True) -> Look:
-    """A Look at noise."""
+def looked(model: ViT, mask: bool = True) -> Analysis:
+    """Of noise."""
     generator = torch.Generator().manual_seed(0)
     size = model.config["img_size"]
     model.classes = tuple(f"class {i}" for i in range(model.head.out_features))
     pixels = torch.randint(0, 256, (3, size, size), generator=generator, dtype=torch.uint8)
     covered = torch.zeros(size, size, dtype=torch.bool)
     covered[: size // 2, : size // 2] = True
-    return analysis.see(model, pixels, "class 0", covered if mask else None)
+    return Analysis(model, pixels, covered if mask else None, "class 0")
 
 
 def unpack(packed: dict, shape: tuple[int, int, int, int], prefix: int) -> tuple[np.ndarray, np.ndarray]:
@@ -53,10 +52,10 @@ def test_bytes_decode_to_the_maps_within_half_a_step(distilled):
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
     seen, prefix = looked(model), 1 + distilled
-    sent = explorer.payload(seen, "m", ("shapes", 3))
+    sent = analysis.payload(seen, "m", ("shapes", 3))
     assert sent["shape"] == [2, 3, 6, 6] and sent["prefix"] == prefix and sent["maps"]["pool"] == 1
     rows, columns = unpack(sent["maps"], sent["shape"], prefix)
-    true = torch.cat([seen.analysis.maps, rollout(seen.analysis.maps)[:, :, None]], 2)[0].numpy()  # (L, C, N, N)
+    true = torch.cat([seen.maps, rollout(seen.maps)[:, :, None]], 2)[0].numpy()  # (L, C, N, N)
     patches, given = true[..., prefix:], np.swapaxes(true[..., :prefix], -1, -2)
     assert (abs(rows - patches) <= patches.max(-1, keepdims=True) / 509).all()
     assert (abs(columns - given) <= given.max(-1, keepdims=True) / 509).all()
@@ -69,11 +68,11 @@ def test_a_model_of_12_layers_12_heads_and_14_x_14_patches_is_sent_in_less_than_
     for block in model.blocks:
         torch.nn.init.normal_(block.attn.qkv.weight, std=0.3)  # sharp, varied maps: the hardest to compress
     seen = looked(model)
-    sent = explorer.payload(seen, "m", ("shapes", 3))
+    sent = analysis.payload(seen, "m", ("shapes", 3))
     assert len(json.dumps(sent)) < 2_000_000
     rows, columns = unpack(sent["maps"], sent["shape"], 1)
     assert sent["maps"]["pool"] == 2 and rows.shape == (12, 13, 1 + 49, 196)
-    maps = seen.analysis.maps[0].numpy()
+    maps = seen.maps[0].numpy()
     step = maps.max(-1) / 509
     assert (abs(rows[:, :12, 0] - maps[:, :, 0, 1:]) <= step[:, :, 0, None]).all()
     assert abs(columns[:, :12, 0] - maps[..., 0]).max() <= maps[..., 0].max() / 509
@@ -83,7 +82,7 @@ def test_a_model_of_12_layers_12_heads_and_14_x_14_patches_is_sent_in_less_than_
 
 def test_each_row_of_the_table_comes_with_its_numbers_and_none_is_nan(small_vit):
     seen = looked(small_vit)
-    sent = explorer.payload(seen, "m", ("shapes", 3))
+    sent = analysis.payload(seen, "m", ("shapes", 3))
     json.dumps(sent, allow_nan=False)
     assert [row["name"] for row in sent["statistics"]] == [row.name for row in TABLE]
     for row, sent_row in zip(TABLE, sent["statistics"]):
@@ -91,45 +90,45 @@ def test_each_row_of_the_table_comes_with_its_numbers_and_none_is_nan(small_vit)
         assert np.array(sent_row["values"]).shape == (3, 5)
         largest = max(v for layer in sent_row["values"] for v in layer[:3] if v is not None)
         assert sent_row["top"] >= largest, row.name
-    assert sent["sentences"] == seen.analysis.sentences
+    assert sent["sentences"] == seen.sentences
     assert len({sentence for row in sent["sentences"]["to"] for sentence in row}) > 9  # they change with the view
     assert len(sent["sentences"]["by"]) == 3 and not set(sent["sentences"]["by"][0]) & set(sent["sentences"]["to"][0])
 
 
 def test_what_is_said_of_patches_comes_exactly_unless_they_are_pooled(small_vit, monkeypatch):
     seen = looked(small_vit)
-    sent = explorer.payload(seen, "m", ("shapes", 3))
+    sent = analysis.payload(seen, "m", ("shapes", 3))
     numbers = np.frombuffer(zlib.decompress(base64.b64decode(sent["patches"])), "<f4").reshape(4, 2, 3, 5, 64)
-    told = seen.analysis.patches
+    told = seen.patches
     assert (numbers[0] == told.distance.numpy()).all() and (numbers[2] == told.peak.numpy()).all()
     assert (numbers[3] == told.place.numpy()).all()
-    monkeypatch.setattr(explorer, "MAX_BYTES", 1000)
-    assert explorer.payload(seen, "m", ("shapes", 3))["patches"] is None
+    monkeypatch.setattr(analysis, "MAX_BYTES", 1000)
+    assert analysis.payload(seen, "m", ("shapes", 3))["patches"] is None
 
 
 def test_without_a_mask_nothing_is_called_an_object(small_vit):
-    sent = explorer.payload(looked(small_vit, mask=False), "m", ("upload", "/tmp/secret.png"))
+    sent = analysis.payload(looked(small_vit, mask=False), "m", ("upload", "/tmp/secret.png"))
     said = json.dumps([sent["sentences"], sent["comparison"], [row["title"] for row in sent["statistics"]]])
     assert "the object" not in said and "the middle of the picture" in said and sent["middle"]
     assert sent["picture"] is None and "secret" not in json.dumps(sent)
-    assert not explorer.payload(looked(small_vit), "m", ("shapes", 3))["middle"]
+    assert not analysis.payload(looked(small_vit), "m", ("shapes", 3))["middle"]
 
 
 def test_pictures_and_masks_take_the_models_size(shapes):
     part = shapes.test.take(slice(3))
-    assert pictures.fit(part, 32) is part
-    large = pictures.fit(part, 56)
-    assert large.images.shape == (3, 3, 56, 56) and large.images.dtype == torch.uint8
-    assert large.masks.float().mean().item() == pytest.approx(part.masks.float().mean().item(), abs=0.01)
+    assert pictures.fit(part.images, part.masks, 32) == (part.images, part.masks)
+    images, masks = pictures.fit(part.images, part.masks, 56)
+    assert images.shape == (3, 3, 56, 56) and images.dtype == torch.uint8
+    assert masks.float().mean().item() == pytest.approx(part.masks.float().mean().item(), abs=0.01)
 
 
 def test_a_forgotten_picture_is_refused_with_a_remedy(monkeypatch):
-    monkeypatch.setattr(explorer, "REMEMBERED", 1)
-    token = explorer.remember("a", ("shapes", 0))
-    assert explorer.recall(token) == ("a", ("shapes", 0))
-    explorer.remember("b", ("shapes", 1))
+    monkeypatch.setattr(analysis, "KEPT_TOKENS", 1)
+    token = analysis.remember("a", ("shapes", 0))
+    assert analysis.recall(token) == ("a", ("shapes", 0))
+    analysis.remember("b", ("shapes", 1))
     with pytest.raises(BadInput, match="choose the picture again"):
-        explorer.recall(token)
+        analysis.recall(token)
     assert "choose the picture again" in probes.lens({"token": token})["error"]
 
 
@@ -137,8 +136,8 @@ def test_a_forgotten_picture_is_refused_with_a_remedy(monkeypatch):
 def asked(small_vit, monkeypatch):
     """Asks a probe about noise through a small model."""
     seen = looked(small_vit)
-    monkeypatch.setattr(analysis, "look", lambda key, picture: seen)
-    token = explorer.remember("m", ("shapes", 3))
+    monkeypatch.setattr(probes, "analyze", lambda key, picture: seen)
+    token = analysis.remember("m", ("shapes", 3))
     return lambda probe, **question: probe({"token": token, **question}), seen
 
 
@@ -186,5 +185,5 @@ def test_figures_are_saved_in_each_format(asked, kind, magic):
 def test_raw_maps_are_saved_exactly(asked):
     ask, seen = asked
     saved = np.load(io.BytesIO(base64.b64decode(ask(probes.export, format="npz")["content"])))
-    assert (saved["maps"] == seen.analysis.maps[0].numpy()).all()
+    assert (saved["maps"] == seen.maps[0].numpy()).all()
     assert saved["rollout"].shape == (3, 65, 65) and saved["num_prefix_tokens"] == 1

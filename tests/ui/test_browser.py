@@ -5,13 +5,22 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.conftest import open_tab
+from tests.ui.conftest import await_quiet, open_tab
+
+
+@pytest.fixture(scope="module")
+def context(browser):
+    """One for all tests, whose cache has the page's scripts; it remembers no run."""
+    with browser.new_context() as context:
+        context.add_init_script("localStorage.clear()")
+        yield context
 
 
 @pytest.fixture(params=[{"width": 1440, "height": 900}], ids=["wide"])
-def page(browser, app_url, request):
+def page(context, app_url, request):
     """The page, once it is alive; afterwards nothing may have gone wrong on it."""
-    page = browser.new_page(viewport=request.param)
+    page = context.new_page()
+    page.set_viewport_size(request.param)
     page.set_default_timeout(40_000)
     errors = []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -31,13 +40,15 @@ def test_the_page_says_where_one_is(page):
     )
 
 
+@pytest.mark.slow
 def test_training_draws_curves_and_the_model_is_chosen_everywhere(page):
+    await_quiet(page)
     minutes = page.get_by_label("number input for Minutes")
     minutes.fill("0.1")
     minutes.press("Tab")
     page.get_by_role("button", name="Start training", exact=True).click()
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
-    page.wait_for_function("document.querySelector('#charts polyline.v-train').points.length >= 1")
+    page.wait_for_function("document.querySelector('#charts polyline.v-train')?.points.length >= 1")
     page.wait_for_selector("#progress .done")
     done = re.compile(r"^Done: vit-live( \(width \d+\))? on Shapes$")  # as wide as this machine is fast
     expect(page.locator("#progress h2")).to_have_text(done)
@@ -65,8 +76,14 @@ def test_a_click_in_the_gallery_classifies_that_picture(page):
 
 @pytest.mark.parametrize("page", [{"width": 390, "height": 844}], ids=["phone"], indirect=True)
 def test_a_phone_scrolls_in_one_direction_only(page):
-    for tab in ("Train", "Classify", "Attention"):
+    drawn = {
+        "Train": "#forming canvas.map",
+        "Classify": "#prediction .v-bars",
+        "Attention": "#attention canvas.overlay",
+    }
+    for tab, figure in drawn.items():
         open_tab(page, tab)
+        expect(page.locator(figure).first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -11,30 +11,37 @@ from matplotlib import colormaps
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.ui.conftest import await_quiet
 from vit.data import normalize
 from vit.interpret.attention import attention_maps
 from vit.live import models
 from vit.ui import analysis
 from vit.weights.checkpoint import from_pretrained
 
-# What the other tabs load at the start has come when nothing has for a second and a half.
-QUIET = "Math.max(...performance.getEntriesByType('resource').map((e) => e.responseEnd)) + 1500 < performance.now()"
 FIRST_VIEW = "document.querySelector('#attention .x-sentence')?.textContent.includes('nats')"
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    """One for all tests, whose cache has the page's scripts: what is chosen in the tab lies in its address alone."""
+    with browser.new_context() as context:
+        yield context
+
+
 @pytest.fixture
-def open_view(browser, app_url):
+def open_view(context, app_url):
     """Opens an address's Attention tab, drawn, with a list of what is requested after that."""
     pages, errors = [], []
 
-    def open_view(query: str = "tab=attention", width: int = 1440, height: int = 900):
-        page = browser.new_page(viewport={"width": width, "height": height})
+    def open_view(query: str = "tab=attention", width: int = 1440, height: int = 900, quiet: int = 500):
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": height})
         page.set_default_timeout(40_000)
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{app_url}?{query}")
         page.wait_for_function(FIRST_VIEW)
-        page.wait_for_function(QUIET)
+        await_quiet(page, quiet)  # what the other tabs load at the start
         page.requests, page.errors = [], errors
         page.on("request", lambda request: page.requests.append(f"{request.url} {request.post_data}"))
         pages.append(page)
@@ -85,7 +92,7 @@ def redraws(page) -> list[float]:
 
 
 def test_all_positions_of_both_sliders_are_drawn_without_a_request(open_view):
-    page = open_view()
+    page = open_view(quiet=1500)
     layers, heads = (int(page.locator(f"#attention input.{name}").get_attribute("max")) for name in ("layer", "head"))
     assert len(redraws(page)) == 2 * layers * heads
     assert not [url for url in page.requests if not url.startswith(("data:", "blob:"))]
@@ -169,8 +176,8 @@ def test_a_drag_moves_the_query_and_the_sentence_follows_it(open_view):
 @pytest.mark.slow
 def test_the_sentence_speaks_of_what_is_drawn(open_view, tmp_path, shapes):
     page = open_view("tab=attention&model=shapes&picture=shapes-17&layer=2&head=3&mode=head")
-    seen = analysis.look("shapes", ("shapes", 17))
-    to, by = (seen.analysis.sentences[direction] for direction in ("to", "by"))
+    seen = analysis.analyze("shapes", ("shapes", 17))
+    to, by = (seen.sentences[direction] for direction in ("to", "by"))
     assert view(page)["sentence"] == f"Layer 2, head 3. {to[1][2]}"
     page.get_by_role("radio", name="Attended by").click()
     assert view(page)["sentence"] == f"Layer 2, head 3. {by[1][2]}"
@@ -179,10 +186,10 @@ def test_the_sentence_speaks_of_what_is_drawn(open_view, tmp_path, shapes):
     distance = page.locator('#attention .x-chart[data-name="distance"]')
     expect(distance.locator("b")).to_have_text("–")
     page.locator('#attention .x-cell[data-layer="0"][data-head="2"]').click()
-    expect(distance.locator("b")).to_have_text(f"{seen.analysis.statistics.get('distance', 0, 2):.1f} px")
+    expect(distance.locator("b")).to_have_text(f"{seen.statistics.get('distance', 0, 2):.1f} px")
     page.get_by_role("radio", name="Attends to").click()
     page.locator("#attention .x-stage").press("ArrowDown")  # to the patch in row 5, column 5
-    numbers, at = seen.analysis.patches, (0, 0, 2, 4 * 8 + 4)
+    numbers, at = seen.patches, (0, 0, 2, 4 * 8 + 4)
     assert f"looks {numbers.distance[at]:.1f} px away" in view(page)["sentence"]
     assert f"Entropy {numbers.entropy[at]:.2f} nats" in view(page)["sentence"]
     assert page.locator("#attention .x-middle").is_hidden()  # the object is known
@@ -265,6 +272,8 @@ def test_sections_are_filled_when_they_are_opened(open_view):
     page = open_view()
     page.get_by_text("Why this class, and why not that one").click()
     expect(page.locator("#attention .x-why canvas")).to_have_count(2)
+    for caption in page.locator("#attention .x-why figcaption p").all():  # colors have a scale of their own each
+        expect(caption).to_contain_text(re.compile(r"^Total \d"))
     before = canvas(page, ".x-why canvas")
     page.locator("#attention .x-why select").first.select_option("ring")
     page.wait_for_function(
@@ -282,7 +291,7 @@ def test_sections_are_filled_when_they_are_opened(open_view):
 
 
 def test_a_picture_is_drawn_soon_after_it_is_chosen(open_view):
-    page = open_view()
+    page = open_view(quiet=1500)
     seconds = (
         page.evaluate(
             """() => new Promise((resolve) => { const start = performance.now();

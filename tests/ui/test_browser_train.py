@@ -1,19 +1,23 @@
 """Live training as a visitor meets it, in a real Chromium, from the click on Start to the finished model's use."""
 
+import contextlib
 import re
-import socket
+import threading
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import HUB_BESIDE_THE_PROJECT, serving
-from tests.ui.conftest import open_tab
+from tests.ui.conftest import await_quiet, open_tab
+from vit.data import DatasetUnavailable
+from vit.live import datasets, runs
+from vit.live.run import changed
 
 # Gradio says this of its own event stream when a page is left while it is open.
 LEAVING = re.compile("AbortError|Connection errored out")
 
 # The learning rate's curve, which only rises in the warm-up, falls at once (heights count from the top).
-KINK = """() => [...document.querySelectorAll('#charts figure')[2].querySelector('polyline').points]
+KINK = """() => [...document.querySelector('#charts figure:last-child polyline').points]
     .some((point, i, all) => i && point.y - all[i - 1].y > 1)"""
 
 
@@ -44,10 +48,12 @@ def button(page, name: str):
 
 
 def start(page, minutes: float, dataset: str = "Shapes") -> None:
+    await_quiet(page)
     page.get_by_label(dataset, exact=True).check()
     field = page.get_by_label("number input for Minutes")
     field.fill(str(minutes))
     field.press("Tab")
+    expect(field).to_have_value(str(minutes))
     expect(page.locator("#progress h2")).to_have_text("Ready to train")
     button(page, "Start training").click()
     expect(button(page, "Pause")).to_be_visible()
@@ -108,6 +114,7 @@ def walk_through(visitor, url: str, dataset: str, slug: str) -> None:
 
     page.locator("#forming input.when").fill("0")
     expect(page.locator(".t-then")).to_contain_text("Step 0 · before training")
+    expect(page.locator(".t-even")).to_have_text("an even share is 1.5%")  # of 64 patches and the class token
     expect(page.locator(".v-cursor").first).to_have_css("opacity", "1")
     page.locator("#forming input.when").fill("1")
     expect(page.locator(".t-then")).to_contain_text("loss")
@@ -158,23 +165,39 @@ def test_a_run_on_cifar10_from_start_to_use(cifar10_url, visitor):
 
 
 @pytest.fixture
-def waiting_url(tmp_path):
-    """Of an app whose CIFAR-10 is still on its way: the Hub takes the call and does not answer."""
-    with socket.create_server(("127.0.0.1", 0)) as hub:
-        endpoint = f"http://127.0.0.1:{hub.getsockname()[1]}"
-        variables = {"HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HOME": str(tmp_path / "home")}
-        with serving(**variables, VIT_RUNS_FOLDER=str(tmp_path / "runs")) as url:
-            yield url
+def unanswered(here, monkeypatch):
+    """CIFAR-10 is on its way and does not come before the test is over."""
+    source, over = datasets.Source("cifar10"), threading.Event()
+
+    def load(name, progress):
+        over.wait()
+        raise DatasetUnavailable("no connection")
+
+    monkeypatch.setitem(datasets.SOURCES, "cifar10", source)
+    monkeypatch.setattr(datasets.data, "load", load)
+
+    def attempt():
+        with contextlib.suppress(DatasetUnavailable):
+            source.load()
+
+    loading = threading.Thread(target=attempt)
+    loading.start()
+    yield
+    over.set()
+    loading.join()
+    with changed:
+        assert changed.wait_for(lambda: not any(run.live for run in runs.RUNS.values()), timeout=30)
 
 
-def test_a_run_can_be_asked_for_while_its_data_is_on_the_way(waiting_url, visitor):
-    page = visitor(waiting_url)
+def test_a_run_can_be_asked_for_while_its_data_is_on_the_way(unanswered, own_url, visitor):
+    page = visitor(own_url)
     expect(page.locator("#notice")).to_contain_text("Loading CIFAR-10")
     expect(page.get_by_label("CIFAR-10", exact=True)).to_be_checked()
     button(page, "Start training").click()
     expect(page.locator("#progress h2")).to_contain_text("Preparing vit-live on CIFAR-10")
 
 
+@pytest.mark.slow
 def test_five_visitors_queue_up_and_see_their_own_run_only(visitor, app_url):
     pages = [visitor(app_url) for _ in range(5)]
     start(pages[0], 3)
@@ -200,7 +223,9 @@ def test_a_stale_link_and_wrong_settings_are_answered_in_place(visitor, app_url)
     expect(page.locator("#progress h2")).to_have_text("No such run")
     page.wait_for_selector("#forming canvas.map")
     expect(button(page, "Start training")).to_be_visible()
+    await_quiet(page)
     page.locator("#advanced > button").click()
+    expect(page.get_by_label("Width")).to_have_value(re.compile(r"\d"))  # mounted: before that Gradio overwrites it
     page.get_by_label("Width").fill("98")
     page.get_by_label("Width").press("Tab")
     expect(page.locator("#size-note")).to_contain_text("choose a width of 96 or 100")
@@ -210,10 +235,3 @@ def test_a_stale_link_and_wrong_settings_are_answered_in_place(visitor, app_url)
     page.get_by_label("Learning rate").first.fill("50")
     page.get_by_label("Learning rate").first.press("Tab")
     expect(page.locator("#learning-note")).to_contain_text("tend to diverge")
-
-
-def test_a_phone_scrolls_in_one_direction_only(visitor, app_url):
-    page = visitor(app_url)
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.wait_for_selector("#forming canvas.map")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

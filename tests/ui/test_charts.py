@@ -2,19 +2,23 @@
 
 import math
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from matplotlib import colormaps
 
 from vit.figures import color_table
 from vit.live import runs
 from vit.live.history import History
+from vit.training.config import TrainConfig
 from vit.ui.charts import Axis, Series, chart
 from vit.ui.train import curves, outcome
 
 NAN, INF = float("nan"), float("inf")
+SHORT = TrainConfig(minutes=1 / 6)
 PERCENT = Axis(1, [0, 0.5, 1], "{:.0%}".format)
 
 
@@ -56,20 +60,52 @@ def test_what_is_above_the_top_lies_on_it_and_names_are_text():
 def test_a_loss_that_is_no_number_leaves_a_gap_and_the_rest_is_drawn(value, at):
     losses = [2.0, 1.5, 1.2, 1.1, 1.0]
     losses[at] = value
-    drawn = curves.draw(history(losses), 10, 10, 1e-3)
+    drawn = curves.draw(history(losses), SHORT, 10)
     assert all(math.isfinite(number) for line in points(drawn) for place in line for number in place)
     assert [len(line) for line in points(drawn)[1:-3]] == {0: [4], 2: [2, 2], 4: [4]}[at]
     assert ("not a number" in drawn) == (at == 4)
 
 
 def test_losses_of_which_none_is_a_number_are_an_empty_line():
-    drawn = curves.draw(history([NAN, NAN]), 10, 10, 1e-3)
+    drawn = curves.draw(history([NAN, NAN]), SHORT, 10)
     assert [len(line) for line in points(drawn)] == [2, 0, 2, 2, 2]
 
 
+def test_the_two_losses_are_drawn_apart_and_each_says_what_it_is_of():
+    drawn = curves.draw(history([1.5, 1.0]), SHORT, 10)
+    training, validation = re.findall(r"<figure.*?</figure>", drawn)[:2]
+    assert "v-val" not in training and "v-train" not in validation
+    assert "labels smoothed by 0.1, 50% of the patches left out" in training and "whole pictures" in validation
+    plain = {"label_smoothing": 0, "patch_dropout": 0, "crop": 0, "flip": False}
+    bare = curves.draw(history([1.5, 1.0]), replace(SHORT, **plain), 10)
+    assert "smoothed" not in bare and "left out" not in bare and "least" not in bare
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_no_prediction_has_a_loss_below_the_least_that_is_drawn(classes):
+    least = float(re.search(r"least ([\d.]+)", curves.draw(history([1.0]), SHORT, classes))[1])
+    logits, label = torch.zeros(1, classes, requires_grad=True), torch.tensor([0])
+    descent = torch.optim.LBFGS([logits], max_iter=100)
+
+    def loss() -> torch.Tensor:
+        descent.zero_grad()
+        value = torch.nn.functional.cross_entropy(logits, label, label_smoothing=SHORT.label_smoothing)
+        value.backward()
+        return value
+
+    descent.step(loss)
+    assert loss().item() == pytest.approx(least, abs=0.01)
+
+
+def test_a_loss_beyond_measure_leaves_the_axis_readable():
+    drawn = curves.draw(history([1.0, 1e300]), SHORT, 10)
+    assert "<b> 1e+300</b>" in drawn and len(drawn) < 10_000
+    assert max(map(float, re.findall(r'class="v-y"[^>]*>([\d.]+)<', drawn))) < 50
+
+
 def test_before_a_run_there_are_axes_and_levels_and_no_lines():
-    drawn = curves.draw(History(), 120, 10, 1e-3, ("shipped model", 0.8))
-    assert not any(points(drawn)) and drawn.count("<figure") == 3
+    drawn = curves.draw(History(), TrainConfig(minutes=2), 10, ("shipped model", 0.8))
+    assert not any(points(drawn)) and drawn.count("<figure") == 4
     assert "chance 10%" in drawn and "shipped model 80%" in drawn and "2:00 min" in drawn
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from vit.ui.attention import api, studies
 from vit.ui.attention.probes import PROBES
-from vit.ui.checks import check, checked, shortened, whole
+from vit.ui.checks import check, checked, one_of, shortened, whole
 from vit.ui.classify import classify
 from vit.ui.errors import BadInput
 from vit.ui.train import api as train_api
-from vit.ui.train import steering, view
+from vit.ui.train import form, outcome, steering, view
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,20 @@ def test_whole_refuses_what_lies_outside(value):
         whole("x", value, 1, 3)
 
 
+@pytest.mark.parametrize("value", [None, 5, [], {}, "c", "a" * 300_000])
+def test_one_of_refuses_what_is_no_choice(value):
+    assert one_of("x", "b", ("a", "b")) == "b"
+    with pytest.raises(BadInput, match="x must be one of a, b, got ") as refused:
+        one_of("x", value, ("a", "b"))
+    assert len(refused.value.sentence) < 150
+
+
+def test_a_sentence_with_something_endless_in_it_keeps_its_start_and_its_remedy():
+    error = BadInput(f"There is no {'<' * 300_000}; choose another.")
+    for words in (error.sentence, error.message):
+        assert words.startswith("There is no ") and words.endswith("; choose another.") and len(words) < 5000
+
+
 def test_what_came_is_shortened():
     assert len(shortened("a" * 10**6)) == 60
     assert shortened(10**5000) == "a huge whole number"
@@ -75,6 +89,8 @@ def test_no_endpoint_takes_a_run_id_that_is_no_text(wrong):
         lambda: train_api.snapshot(wrong, 1),
         lambda: steering.toggle_pause(wrong, {}),
         lambda: steering.change_lr(wrong, {}, 0.1),
+        lambda: outcome.archive(wrong),
+        lambda: outcome.push_run(wrong, "name", "token", False),
         lambda: view.fetch([wrong, []]),
         lambda: view.fetch(wrong),
     ]
@@ -102,6 +118,20 @@ def test_numbers_and_pictures_of_endpoints_are_checked(wrong):
     for call in calls:
         with pytest.raises(BadInput, match="must be"):
             call()
+
+
+@pytest.mark.parametrize("wrong", [None, 5, [], {}, "abc", "x" * 300_000])
+def test_what_the_form_names_is_checked(wrong):
+    for call in (form.fill_classes, form.fill_shape):
+        with pytest.raises(BadInput, match="must be"):
+            call(wrong)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, "abc", [], 10**400])
+def test_what_is_multiplied_is_a_number(wrong):
+    assert (steering.scaled(3)(0.1), steering.scaled(1 / 3)(None)) == (0.3, 0)
+    with pytest.raises(BadInput, match="now must be a"):
+        steering.scaled(3)(wrong)
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.__name__)

@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from vit.live import datasets, models, runs, storage
-from vit.live.run import Run
+from vit.live.run import LiveRun
 from vit.ui import analysis, errors, page
 from vit.ui.train import outcome
 from vit.ui.train import view as train_view
@@ -231,13 +231,13 @@ def test_what_overflows_on_a_picture_alone_never_becomes_a_probability(monkeypat
     with torch.no_grad():
         small_vit.head.bias[3] = NAN
     with pytest.raises(errors.BadInput, match="overflow on this picture"):
-        analysis.look("any", ("shapes", 0))
+        analysis.analyze("any", ("shapes", 0))
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
-def on_disk(run: Run):
+def on_disk(run: LiveRun):
     return storage.FOLDER / run.id
 
 
@@ -277,8 +277,10 @@ RECORDS = {
     "history a list": record(history=[]),
     "history short": record("history", loss=[1.0]),
     "history empty": record("history", **{name: [] for name in ("seconds", "loss", "accuracy", "lr")}),
-    "loss NaN": record("history", loss=[1.0, NAN, 1.0]),
-    "loss endless": record("history", loss=[1.0, 1e300, 1.0]),
+    "rate NaN": record("history", lr=[1e-3, NAN, 1e-3]),
+    "rate endless": record("history", lr=[1e-3, 1e300, 1e-3]),
+    "loss negative": record("history", loss=[1.0, -1.0, 1.0]),
+    "loss less than everything": record("history", loss=[1.0, -INF, 1.0]),
     "no time": record("history", seconds=[0.0, 0.0, 0.0]),
     "confusion of words": record("evaluation", confusion="none"),
     "confusion small": record("evaluation", confusion=[[1]]),
@@ -316,7 +318,29 @@ def test_a_damaged_run_is_said_to_be_so_and_named_once_in_the_log(name, ended, c
         outcome.archive(ended.id)
 
 
-@pytest.mark.parametrize("name", ["truncated", "history short", "loss NaN"])
+DIVERGED = {
+    "validation NaN": (record("history", validation_loss=[2.1, 2.0, NAN]), True),
+    "validation endless": (record("history", validation_loss=[2.1, 2.0, INF]), True),
+    "test NaN": (record("evaluation", loss=NAN), True),
+    "all at once": (lambda folder: [damage(folder) for damage, _ in [*DIVERGED.values()][:3]], True),
+    "a training loss NaN on the way": (record("history", loss=[1.0, NAN, 1.0]), False),
+    "a training loss beyond measure": (record("history", loss=[1.0, 1e300, 1.0]), False),
+}
+
+
+@pytest.mark.parametrize("name", DIVERGED)
+def test_a_run_that_diverged_is_not_damaged_and_says_so(name, ended, watched):
+    change, said = DIVERGED[name]
+    change(on_disk(ended))
+    run = runs.find(ended.id)
+    assert models.ended(ended.id) and ("it diverged. Try a lower learning rate" in run.message) == said
+    tab, views = watched
+    shown = views(ended.id, {ended.id: ended.owner})[-1]
+    assert ("it diverged" in shown[tab.progress]) == said and "can&#x27;t be read" not in shown[tab.progress]
+    assert "nan" not in shown[tab.charts].lower() and "polyline" in shown[tab.charts]
+
+
+@pytest.mark.parametrize("name", ["truncated", "history short", "rate NaN"])
 def test_the_page_opens_for_the_owner_and_the_link_of_a_damaged_run(name, ended, visit):
     RECORDS[name](on_disk(ended))
     for owned, query in (({ended.id: ended.owner}, {}), ({}, {"run": ended.id}), ({}, {"model": ended.id})):

@@ -4,7 +4,8 @@ import gradio as gr
 import pytest
 
 from vit.live import settings
-from vit.training.config import SETTINGS, SHAPE
+from vit.training.config import SETTINGS
+from vit.training.spec import SHAPE
 from vit.ui.train import form
 
 

@@ -1,22 +1,28 @@
 """Any value in any place of what programs and pages can call: a sentence of ours, never an exception that isn't."""
 
+import asyncio
+import inspect
 import time
 from types import SimpleNamespace
 
 import gradio as gr
 import pytest
+from gradio.helpers import special_args
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vit.live import runs
-from vit.ui.analysis import look
-from vit.ui.attention import api, studies, view
+from vit.live import datasets, runs, speed
+from vit.ui import page
+from vit.ui.analysis import analyze, payload
+from vit.ui.attention import api, studies
 from vit.ui.attention.probes import PROBES
 from vit.ui.classify import classify
+from vit.ui.errors import LONGEST
 from vit.ui.train import api as train_api
 from vit.ui.train import steering
 from vit.ui.train import view as train_view
+from vit.weights import hub
 
 SECONDS = 240  # of the long fuzz at most
 ATOMS = st.one_of(
@@ -30,6 +36,7 @@ ATOMS = st.one_of(
     ),
     st.sampled_from(["npz", "png", "viridis", "grid"]),
     st.text(max_size=20),
+    st.just("x" * 300_000),
 )
 ANY = st.recursive(
     ATOMS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
@@ -38,14 +45,14 @@ ANY = st.recursive(
 
 @pytest.fixture
 def calls(here, ended, tmp_path):
-    """(function, a value for each argument that works): half of the values that a call gets are these."""
+    """(function, what each argument gets): half of the values are such as work."""
     runs.RUNS[ended.id] = ended
     path = str(tmp_path / "picture.png")
     Image.new("RGB", (40, 30), "red").save(path)
     run, owned, picture = st.just(ended.id), st.just({ended.id: ended.owner}), st.just(path)
     token, model = st.just(ended.owner), st.just("shapes")
-    seen = look("shapes", ("upload", path))
-    shown = view.payload(seen, "shapes", ("upload", path))["token"]
+    seen = analyze("shapes", ("upload", path))
+    shown = payload(seen, "shapes", ("upload", path))["token"]
     one = st.just(1)
     question = st.fixed_dictionaries(
         {"token": st.just(shown)},
@@ -57,7 +64,7 @@ def calls(here, ended, tmp_path):
     )
     advanced = st.dictionaries(st.sampled_from(["classes", "depth", "flip", "stem", "embed_dim", "warmup"]), ANY)
     refused = st.just("no such dataset")  # a training is never started
-    return [
+    fitting = [
         (classify, [picture, model]),
         (api.attention, [picture, model, one, one, st.just("1,1"), st.just("heads")]),
         (api.attention_statistics, [picture, model]),
@@ -78,6 +85,59 @@ def calls(here, ended, tmp_path):
         (train_view.fetch, [st.tuples(run | ANY, st.just([0]) | ANY).map(list)]),
         *((probe, [question]) for probe in PROBES),
     ]
+    return [(function, [right | ANY for right in values]) for function, values in fitting]
+
+
+@pytest.fixture
+def events(here, ended, monkeypatch):
+    """As calls, of everything that the page's events and endpoints run: each has a number by which anyone calls it.
+
+    What Gradio makes of what came, a state among them that no one else can set, is half of the values that a call gets.
+    """
+    runs.RUNS[ended.id] = ended
+    monkeypatch.setattr(datasets, "load_in_background", lambda then: None)
+    monkeypatch.setattr(runs, "_work", lambda run: setattr(run, "status", "stopped"))  # a training is never started
+    monkeypatch.setattr(speed, "_try", lambda *shape: 100.0)
+    monkeypatch.setattr(hub, "push", _refuse)
+    demo = page.build()
+    query = st.dictionaries(st.sampled_from(["run", "model", "tab", "picture"]), st.text() | st.just(ended.id))
+    sent = st.fixed_dictionaries({}, optional={"picture": ANY | st.sampled_from(["shapes-3", "shapes-999", "moon-1"])})
+
+    def own(component):
+        if isinstance(component, gr.State) and component.value == "":
+            return st.sampled_from(["", ended.id])
+        if isinstance(component, gr.BrowserState):
+            return st.just({ended.id: ended.owner})
+        return st.just(component.value)
+
+    def as_called(event):
+        def call(*values):
+            *values, query, sent = values
+            values = [dict(zip(event.inputs, values))] if event.inputs_as_dict else values
+            request = SimpleNamespace(query_params=query, client=None, headers={})
+            values, *_ = special_args(event.fn, values, request, gr.EventData(None, sent))
+            return _first(event.fn(*values))
+
+        call.__name__ = event.name
+        return call
+
+    found = []
+    for event in demo.fns.values():
+        if event.fn:
+            values = [own(c) if isinstance(c, gr.State) else own(c) | ANY for c in event.inputs]
+            found.append((as_called(event), [*values, query, sent | ANY]))
+    return found
+
+
+def _refuse(*_):
+    raise ValueError("There is no Hub here.")
+
+
+def _first(result):
+    """What a handler gives, a generator at first."""
+    if inspect.isasyncgen(result):
+        return asyncio.run(anext(result, None))
+    return next(result, None) if inspect.isgenerator(result) else result
 
 
 def fuzz(calls: list, count: int) -> SimpleNamespace:
@@ -97,13 +157,14 @@ def fuzz(calls: list, count: int) -> SimpleNamespace:
     def run(data):
         if time.monotonic() > end:
             return
-        function, fitting = data.draw(st.sampled_from(calls))
-        values = [data.draw(right if data.draw(st.booleans()) else ANY) for right in fitting]
+        function, strategies = data.draw(st.sampled_from(calls))
+        values = [data.draw(strategy) for strategy in strategies]
         found.made += 1
         try:
             function(*values)
-        except gr.Error:
-            pass
+        except gr.Error as error:
+            if len(error.message) > LONGEST + 100:
+                found.broken.append(f"{function.__name__}: a sentence of {len(error.message)} characters")
         except Exception as error:
             found.broken.append(f"{function.__name__}: {type(error).__name__}: {str(error)[:80]}")
 
@@ -111,14 +172,16 @@ def fuzz(calls: list, count: int) -> SimpleNamespace:
     return found
 
 
-def test_no_exception_of_ours_in_200_calls(calls):
-    found = fuzz(calls, 200)
+@pytest.mark.parametrize("which", ["calls", "events"])
+def test_no_exception_of_ours_in_200_calls(which, request):
+    found = fuzz(request.getfixturevalue(which), 200)
     assert found.made >= 200 and not found.broken, "\n".join(sorted(set(found.broken)))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_no_exception_of_ours_in_3000_calls(calls):
-    found = fuzz(calls, 3000)
+@pytest.mark.parametrize("which", ["calls", "events"])
+def test_no_exception_of_ours_in_3000_calls(which, request):
+    found = fuzz(request.getfixturevalue(which), 3000)
     print(f"{found.made} calls, {len(found.broken)} unhandled exceptions")
     assert found.made > 500 and not found.broken, "\n".join(sorted(set(found.broken)))

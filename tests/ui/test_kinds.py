@@ -14,16 +14,16 @@ from tests.ui.test_attention_view import unpack
 from vit.cli import main
 from vit.interpret import heads, probing
 from vit.interpret.attention import attention_entropy, attention_maps, head_similarity, read_attention, rollout
-from vit.interpret.cover import cover, deletion_insertion
+from vit.interpret.cover import cover
 from vit.interpret.statistics import head_statistics
 from vit.interpret.trace import trace
 from vit.live import models, settings, snapshots
 from vit.live.datasets import SOURCES
-from vit.report import card, measure
-from vit.training.config import RunSpec
+from vit.report import card
+from vit.report import maps as worth
+from vit.training.spec import RunSpec
 from vit.ui import analysis
 from vit.ui.attention import api, probes, studies
-from vit.ui.attention import view as explorer
 from vit.ui.errors import BadInput
 from vit.ui.train import view
 
@@ -123,8 +123,7 @@ def test_a_heads_importance_is_what_switching_it_off_costs(model, shapes):
     *_, regions = heads.head_regions(model, part)
     weights = trace(model, images).rows[..., model.num_prefix_tokens :]
     share = (weights / weights.sum(-1, keepdim=True)).unflatten(-1, (8, 8))[..., 2:6, 2:6].sum((-2, -1)).mean(0)
-    torch.testing.assert_close(regions.shares[regions.names.index("centre")], share, atol=1e-5, rtol=1e-5)
-    assert any(row["layer_name"] == "Read-out" for row in regions.ranked(1000)) in (model.has_readout, False)
+    torch.testing.assert_close(regions.shares[regions.names.index("center")], share, atol=1e-5, rtol=1e-5)
     assert isinstance(studies.regions_table(regions, part), str)
 
 
@@ -152,16 +151,16 @@ def test_statistics_count_what_is_read(model, images):
 
 
 def test_the_page_draws_what_is_read_and_its_words_fit_the_model(model, picture):
-    seen = analysis.look("m", ("upload", picture))
-    sent = json.loads(json.dumps(explorer.payload(seen, "m", ("upload", picture)), allow_nan=False))
+    seen = analysis.analyze("m", ("upload", picture))
+    sent = json.loads(json.dumps(analysis.payload(seen, "m", ("upload", picture)), allow_nan=False))
     depth, prefix = model.num_maps, sent["prefix"]
     assert sent["shape"] == [depth, 3, 8, 8] and len(sent["layers"]) == len(sent["askers"]) == depth
     rows, _ = unpack(sent["maps"], sent["shape"], prefix)
     for layer in range(depth):
         for channel in range(4):
-            drawn = seen.analysis.grid(layer, channel if channel < 3 else None, rolled=channel == 3).flatten().numpy()
+            drawn = seen.grid(layer, channel if channel < 3 else None, rolled=channel == 3).flatten().numpy()
             assert np.abs(rows[layer, channel, 0] - drawn).max() <= drawn.max() / 509
-    patch = seen.analysis.grid(0, 1, patch=9).flatten().numpy()
+    patch = seen.grid(0, 1, patch=9).flatten().numpy()
     assert np.abs(rows[0, 1, prefix + 9] - patch).max() <= patch.max() / 509
     words = json.dumps({k: sent[k] for k in ("layers", "askers", "statistics", "sentences", "unread", "comparison")})
     assert ("read-out" in words) == model.has_readout != ("lass token" in words)
@@ -195,7 +194,7 @@ def test_endpoint_and_command_line_give_the_same_map_of_every_layer(model, pictu
     assert np.load(tmp_path / "map.npz")["maps"].shape[0] == len(model.trunk)
     assert (
         api.attention(picture, "m", 1, 0, "2,3")[0]["grid"]
-        == analysis.look("m", ("upload", picture)).analysis.grid(0, patch=8 + 2).tolist()
+        == analysis.analyze("m", ("upload", picture)).grid(0, patch=8 + 2).tolist()
     )
     if model.has_readout:
         with pytest.raises(BadInput, match="no patch asks; leave out the query, or choose a layer from 1"):
@@ -224,12 +223,15 @@ def test_moments_and_reports_are_of_what_is_read(model, images, shapes):
     rows = trace(model, images).rows[..., model.num_prefix_tokens :].unflatten(-1, (8, 8))
     expected = (rows * 64 / snapshots.TOP).clamp(0, 1) * 255
     assert np.abs(held - expected.numpy()).max() <= 0.51
-    maps, classes = measure._maps_of(model, images, torch.Generator().manual_seed(0))
+    classes = model(images).argmax(1)
+    maps = worth._maps_of(model, images, classes)
     torch.testing.assert_close(maps[:, 0], rows[:, -1].mean(1).flatten(1))
-    assert cover(model, images, maps, classes, torch.Generator().manual_seed(0)).brightest.shape == (3, 4)
-    assert deletion_insertion(model, images, maps, classes, steps=2)[0].shape == (3, 4)
-    material = measure.Material(model, shapes, shapes.test, 5)
-    found = measure._heads(material, lambda done: None)
-    assert torch.tensor(found["entropy"]).shape == (model.num_maps, 3)
+    assert cover(model, images, maps, classes, torch.Generator().manual_seed(0)).brightest.shape == (3, 3)
+    found = worth.heads(model, shapes.test.take(slice(5)), lambda done: None)
+    assert len(found["sinks"]) == len(found["entropy_share"]) == model.num_maps
     text = card._heads(model, found)
-    assert ("| Read-out |" in text) == model.has_readout and text.count("\n| ") == model.num_maps + 2
+    assert ("| read-out |" in text) == model.has_readout
+    assert ("class token" in text) != model.has_readout
+    pictures = shapes.test.take(slice(3))
+    covering, areas = (part(model, pictures, 0, lambda done: None) for part in (worth.covering, worth.areas))
+    assert ("| read-out |" in card._maps(model, covering, areas)) == model.has_readout

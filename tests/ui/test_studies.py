@@ -111,7 +111,7 @@ def test_a_model_of_some_classes_is_studied_on_their_pictures(shapes, monkeypatc
     small_vit.classes, small_vit.trained = ("heart", "moon"), {"dataset": "shapes"}
     monkeypatch.setattr(studies.models, "find", lambda key: small_vit)
     monkeypatch.setattr(studies.pictures, "gallery_source", lambda key: "shapes")
-    _, part, places = studies._material("few", 60)
+    _, part, places = studies.model_and_pictures("few", 60)
     assert part.classes == ("heart", "moon") and set(part.labels.tolist()) == {0, 1}
     assert torch.equal(part.images, shapes.test.images[places])
     names = [shapes.test.classes[label] for label in shapes.test.labels[places].tolist()]
@@ -119,10 +119,10 @@ def test_a_model_of_some_classes_is_studied_on_their_pictures(shapes, monkeypatc
 
 
 def test_examples_are_places_in_the_test_set(shapes):
-    _, part, places = studies._material("shapes", 60)
+    _, part, places = studies.model_and_pictures("shapes", 60)
     assert torch.equal(part.images, shapes.test.images[places])
     found = list(studies.head_regions("shapes", 60))[-1]["ranked"]
-    plain = list(heads.head_regions(studies._material("shapes", 60)[0], part, studies.BATCH))[-1].ranked(100)
+    plain = list(heads.head_regions(studies.model_and_pictures("shapes", 60)[0], part, studies.BATCH))[-1].ranked(100)
     assert [row["examples"] for row in found] == [[places[i] for i in row["examples"]] for row in plain]
 
 

@@ -9,7 +9,14 @@ from vit.data import DatasetUnavailable
 from vit.training import TrainingDiverged
 
 PROGRAM = "vit" if Path(sys.argv[0]).stem == "vit" else "python -m vit"  # as installed, or from a clone
-COMMANDS = ("train", "evaluate", "report", "benchmark", "predict", "attention")
+COMMANDS = {  # what each does; the module of its name has its flags
+    "train": "train a model from scratch and save it with its validation accuracy",
+    "evaluate": "accuracy on the test images: overall, per class, confusion matrix",
+    "report": "measure a checkpoint on its test set and write its card; go on where it was stopped",
+    "benchmark": "how fast this trains on CIFAR-10, beside other libraries' ViTs",
+    "predict": "name what is in your own images: the five likeliest classes of each",
+    "attention": "draw or save attention: input, map, overlay",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,24 +41,27 @@ def build_parser() -> argparse.ArgumentParser:
         description="Train a Vision Transformer from scratch, test it, use it, and look at its attention.",
         epilog=f"Start with: {PROGRAM} train --dataset shapes --minutes 1 --out runs/first",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name: str, run, summary: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Command)
+    for name, summary in COMMANDS.items():
+        commands.add_parser(
             name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
-        sub.set_defaults(run=run)
-        return sub
-
-    for name in COMMANDS:
-        try:
-            import_module(f"vit.cli.{name}").add(command)
-        except ModuleNotFoundError as error:  # the package without its extras
-            # No flag is a flag to this one: whatever they are, what is lacking is the answer.
-            sub = commands.add_parser(name, help=_lacking(error), add_help=False, prefix_chars="\0")
-            sub.add_argument("flags", nargs="*")
-            sub.set_defaults(run=lambda _, name=name: import_module(f"vit.cli.{name}"))
+        ).set_defaults(command=name)
     return parser
+
+
+class _Command(argparse.ArgumentParser):
+    """A command, whose module is loaded, and names its flags, once it is the one that was asked for."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]  # what a parser asks of its parts
+        if self.get_default("run") is None:
+            name = self.get_default("command")
+            try:
+                module = import_module(f"vit.cli.{name}")
+            except ModuleNotFoundError as error:  # the package without its extras
+                self.exit(2, f"{name}: {_lacking(error)}\n")
+            module.add(self)
+            self.set_defaults(run=module.run)
+        return super().parse_known_args(args, namespace)
 
 
 def _lacking(error: ModuleNotFoundError) -> str:

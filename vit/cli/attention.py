@@ -6,42 +6,38 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vit.cli.flags import CHECKPOINT, JSON, Command, print_report
-from vit.cli.inputs import model_and_images
+from vit.cli.flags import CHECKPOINT, JSON, print_report
+from vit.data.pictures import read_picture
 from vit.interpret.analysis import Analysis
 from vit.interpret.probing import position_similarity
+from vit.model import ViT
 
 
-def add(command: Command) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Names the flags."""
-    sub = command("attention", run, "draw or save attention: input, map, overlay")
-    sub.add_argument("folder", help=CHECKPOINT)
-    sub.add_argument("image", type=Path, metavar="IMAGE", help="cut to a square and resized")
-    sub.add_argument("--layer", type=int, help="1 is the first; the last if not given, which may be a read-out")
-    sub.add_argument("--head", type=int, help="1 is the first; the mean of all heads if not given")
-    sub.add_argument(
-        "--query",
-        metavar="ROW,COL",
-        help="the patch that attends, from 1,1; the class token or the read-out if not given",
-    )
-    kind = sub.add_mutually_exclusive_group()
+    parser.add_argument("folder", help=CHECKPOINT)
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="cut to a square and resized")
+    parser.add_argument("--layer", type=int, help="1 is the first; the last if not given, which may be a read-out")
+    parser.add_argument("--head", type=int, help="1 is the first; the mean of all heads if not given")
+    asker = "the patch that attends, from 1,1; the class token or the read-out if not given"
+    parser.add_argument("--query", metavar="ROW,COL", help=asker)
+    kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--rollout", action="store_true", help="attention through all layers up to this one")
     kind.add_argument("--relevance", metavar="CLASS", help="what speaks for a class (Chefer et al. 2021)")
-    sub.add_argument("--out", type=Path, metavar="FILE", help="map.png, .svg or .pdf; .npz keeps the raw maps")
-    sub.add_argument("--json", **JSON)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="map.png, .svg or .pdf; .npz keeps the raw maps")
+    parser.add_argument("--json", **JSON)
 
 
 def run(arguments: argparse.Namespace) -> None:
     _check_idle_flags(arguments)
-    arguments.images = [arguments.image]
-    model, images = model_and_images(arguments)
+    model = ViT.from_pretrained(arguments.folder)
     depth, heads = model.num_maps, model.num_heads
     layer = depth if arguments.layer is None else arguments.layer
     if not 1 <= layer <= depth:
         raise ValueError(f"--layer must be 1 to {depth} for this model, got {layer}.")
     if arguments.head is not None and not 1 <= arguments.head <= heads:
         raise ValueError(f"--head must be 1 to {heads} here, got {arguments.head}; leave it out for their mean.")
-    analysis = Analysis(model, images)
+    analysis = Analysis(model, read_picture(arguments.image, model.config["img_size"]))
     grid, which = _attention_grid(arguments, analysis, layer)
     said = model.classes[analysis.probabilities.argmax()]
     last = layer == depth and model.has_readout
@@ -78,8 +74,8 @@ def _attention_grid(arguments, analysis: Analysis, layer: int) -> tuple[torch.Te
     model = analysis.model
     if arguments.relevance:
         if arguments.relevance not in model.classes:
-            known = ", ".join(model.classes)
-            raise ValueError(f"--relevance must be one of {known}, got {arguments.relevance!r}.")
+            classes = ", ".join(model.classes)
+            raise ValueError(f"--relevance must be one of {classes}, got {arguments.relevance!r}.")
         return analysis.relevance([model.classes.index(arguments.relevance)])[0], f"why {arguments.relevance}"
     (h, w), patch, asker = model.grid_size, None, ""
     if arguments.query:
@@ -96,7 +92,7 @@ def _attention_grid(arguments, analysis: Analysis, layer: int) -> tuple[torch.Te
 def _save_attention(out: Path, analysis: Analysis, grid, title: str) -> None:
     """A figure; or with .npz `Analysis.arrays`, the grid asked for and position similarity."""
     model = analysis.model
-    picture = model.denormalize(analysis.images)[0].permute(1, 2, 0).numpy()
+    picture = analysis.pixels.permute(1, 2, 0).numpy()
     if out.suffix == ".npz":
         more = {"grid": grid.numpy(), "position_similarity": position_similarity(model).numpy()}
         np.savez_compressed(out, **analysis.arrays, **more, picture=picture)

@@ -11,26 +11,27 @@ import torch
 from tqdm import tqdm
 
 from vit import benchmark
-from vit.cli.flags import DEVICE, JSON, Command, print_report
+from vit.cli.flags import DEVICE, JSON, print_report
 from vit.cli.inputs import load
 from vit.device import choose_device, device_name
 
 
-def add(command: Command) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Names the flags."""
-    sub = command("benchmark", run, "how fast this trains on CIFAR-10, beside other libraries' ViTs")
     everybody, ours = list(benchmark.CONTENDERS), ["vit_live", "vit_live_patch"]
-    sub.add_argument("--only", nargs="*", default=everybody, choices=everybody, help="whose images/s to measure")
-    sub.add_argument("--repeats", type=int, default=5, help="of each measurement")
-    sub.add_argument("--steps", type=int, default=4, help="of 128 images in one repeat")
-    sub.add_argument("--minutes", type=float, nargs="*", default=[], help="train so long and report the test accuracy")
-    sub.add_argument(
-        "--accuracy-of", nargs="+", default=[*ours, "tutorial"], metavar="NAME", help="what to train so long"
+    parser.add_argument("--only", nargs="*", default=everybody, choices=everybody, help="whose images/s to measure")
+    parser.add_argument("--repeats", type=int, default=5, help="of each measurement")
+    parser.add_argument("--steps", type=int, default=4, help="of 128 images in one repeat")
+    parser.add_argument(
+        "--minutes", type=float, nargs="*", default=[], help="train so long and report the test accuracy"
     )
-    sub.add_argument("--seeds", type=int, default=3, help="of each such training")
-    sub.add_argument("--out", type=Path, metavar="DIR", help="folder for benchmark.json and benchmark.png")
-    sub.add_argument("--device", **DEVICE)
-    sub.add_argument("--json", **JSON)
+    parser.add_argument(
+        "--accuracy-of", nargs="+", default=[*ours, "ours-written-out"], metavar="NAME", help="what to train so long"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="of each such training")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for benchmark.json and benchmark.png")
+    parser.add_argument("--device", **DEVICE)
+    parser.add_argument("--json", **JSON)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -51,9 +52,11 @@ def run(arguments: argparse.Namespace) -> None:
         "device": device_name(device),
         "torch": torch.__version__,
         "batch_size": benchmark.BATCH,
-        "rates": [{**asdict(rate), "median": rate.median} for rate in rates],
-        "accuracies": [asdict(row) for row in timed],
     }
+    if rates:
+        report["rates"] = [{**asdict(rate), "median": rate.median} for rate in rates]
+    if timed:
+        report["accuracies"] = [asdict(row) for row in timed]
     text = "\n\n".join([f"{report['device']}, torch {torch.__version__}", *benchmark.tables(rates, timed)])
     if arguments.out is not None:
         from vit.figures import rates_figure

@@ -5,21 +5,20 @@ import argparse
 from tqdm import tqdm
 
 from vit import data
-from vit.cli.flags import CHECKPOINT, DEVICE, JSON, Command, percent, print_report
+from vit.cli.flags import CHECKPOINT, DEVICE, JSON, percent, print_report
 from vit.cli.inputs import splits_of
 from vit.device import choose_device
 from vit.evaluation import evaluate
 from vit.model import ViT
 
 
-def add(command: Command) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Names the flags."""
-    sub = command("evaluate", run, "accuracy on the test images: overall, per class, confusion matrix")
-    sub.add_argument("folder", help=CHECKPOINT)
-    sub.add_argument("--dataset", choices=list(data.DATASETS), help="the one it was trained on if not given")
-    sub.add_argument("--card", action="store_true", help=argparse.SUPPRESS)  # of older versions
-    sub.add_argument("--device", **DEVICE)
-    sub.add_argument("--json", **JSON)
+    parser.add_argument("folder", help=CHECKPOINT)
+    parser.add_argument("--dataset", choices=list(data.DATASETS), help="the one it was trained on if not given")
+    parser.add_argument("--card", action="store_true", help=argparse.SUPPRESS)  # of older versions
+    parser.add_argument("--device", **DEVICE)
+    parser.add_argument("--json", **JSON)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -29,7 +28,10 @@ def run(arguments: argparse.Namespace) -> None:
     test = splits_of(model, arguments.dataset).test
     with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}") as bar:
         result = evaluate(
-            model, test, lambda done, desc: (bar.set_description(desc), bar.update(100 * done - bar.n)), autocast=False
+            model,
+            test,
+            lambda done, desc: (bar.set_description(desc), bar.update(100 * done - bar.n)),
+            precision="fp32",
         )
     per_class = dict(zip(test.classes, result.per_class))
     report = {
@@ -44,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     }
     width = max(map(len, test.classes))
     lines = [f"Test accuracy {percent(result.accuracy)} on {result.n:,} images of {test.name}.", ""]
-    lines += [f"{'':>{width}}  recognised  taken for (rows: true class, counts)"]
+    lines += [f"{'':>{width}}  recognized  taken for (rows: true class, counts)"]
     for (name, share), row in zip(per_class.items(), result.confusion.tolist()):
         lines.append(f"{name:>{width}}  {percent(share):>10}  {' '.join(f'{count:5}' for count in row)}")
     print_report(arguments.json, report, "\n".join(lines))

@@ -3,11 +3,9 @@
 import argparse
 import json
 from argparse import SUPPRESS
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from vit.training.setting import Setting
-
-Command = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]  # name, run, summary
 
 JSON = {"action": "store_true", "help": "print one JSON object instead of text"}
 DEVICE = {"default": "auto", "choices": ["auto", "cpu", "cuda"], "help": "auto takes the GPU where there is one"}
@@ -23,8 +21,8 @@ def add_flags(parser: argparse.ArgumentParser, settings: Mapping[str, Setting], 
         switch = setting.kind is bool
         kind = {"action": argparse.BooleanOptionalAction} if switch else {"type": setting.kind}
         more = {"dest": name, "default": SUPPRESS, **kind}
-        known = "" if defaults.get(name) is None else f" (default: {defaults[name]})"
-        parser.add_argument(setting.spelled(name), help=f"{setting.help}{known}", **more)
+        default = "" if defaults.get(name) is None else f" (default: {defaults[name]})"
+        parser.add_argument(setting.spelled(name), help=f"{setting.help}{default}", **more)
         for former in setting.former:
             parser.add_argument(former, **more, help=SUPPRESS)
 

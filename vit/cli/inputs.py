@@ -1,12 +1,8 @@
-"""What commands work on: a dataset with a progress bar, a checkpoint with its pictures."""
+"""What commands work on: a dataset, loaded with a progress bar, and the part of it that a model knows."""
 
-import argparse
-
-import torch
 from tqdm import tqdm
 
 from vit import data
-from vit.data.pictures import read_picture
 from vit.data.registry import preferred
 from vit.model import ViT
 
@@ -30,10 +26,3 @@ def splits_of(model: ViT, name: str | None) -> data.Splits:
     if model.classes != splits.test.classes:
         raise ValueError(f"The model's classes, {', '.join(model.classes)}, are not those of {splits.test.name}.")
     return splits
-
-
-def model_and_images(arguments: argparse.Namespace) -> tuple[ViT, torch.Tensor]:
-    """The checkpoint, and its normalised images (B, C, H, W)."""
-    model = ViT.from_pretrained(arguments.folder)
-    images = torch.stack([read_picture(path, model.config["img_size"]) for path in arguments.images])
-    return model, model.normalize(images)

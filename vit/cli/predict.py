@@ -5,22 +5,23 @@ from pathlib import Path
 
 import torch
 
-from vit.cli.flags import CHECKPOINT, JSON, Command, percent, print_report
-from vit.cli.inputs import model_and_images
+from vit.cli.flags import CHECKPOINT, JSON, percent, print_report
+from vit.data.pictures import read_picture
+from vit.model import ViT
 
 
-def add(command: Command) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Names the flags."""
-    sub = command("predict", run, "name what is in your own images: the five likeliest classes of each")
-    sub.add_argument("folder", help=CHECKPOINT)
-    sub.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="cut to a square and resized")
-    sub.add_argument("--json", **JSON)
+    parser.add_argument("folder", help=CHECKPOINT)
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="cut to a square and resized")
+    parser.add_argument("--json", **JSON)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    model, images = model_and_images(arguments)
+    model = ViT.from_pretrained(arguments.folder)
+    pixels = torch.stack([read_picture(path, model.config["img_size"]) for path in arguments.images])
     with torch.no_grad():
-        probabilities = model.probabilities(model(images))
+        probabilities = model.probabilities(model(model.normalize(pixels)))
     report = {}
     for path, row in zip(arguments.images, probabilities):
         best = row.topk(min(5, len(row)))

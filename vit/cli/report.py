@@ -6,27 +6,29 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vit import data
-from vit.cli.flags import CHECKPOINT, DEVICE, JSON, Command, percent, print_report
+from vit.cli.flags import CHECKPOINT, DEVICE, JSON, percent, print_report
 from vit.cli.inputs import load, splits_of
 from vit.device import choose_device
 from vit.model import ViT
 
 
-def add(command: Command) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Names the flags."""
-    sub = command("report", run, "measure a checkpoint on its test set and write its card; go on where it was stopped")
-    sub.add_argument("folder", help=CHECKPOINT)
-    sub.add_argument("--dataset", choices=list(data.DATASETS), help="the one it was trained on if not given")
-    sub.add_argument(
-        "--pictures", type=int, default=500, help="test images to look into; ten times as many are corrupted"
+    parser.add_argument("folder", help=CHECKPOINT)
+    parser.add_argument("--dataset", choices=list(data.DATASETS), help="the one it was trained on if not given")
+    parser.add_argument(
+        "--pictures",
+        type=int,
+        default=100,
+        help="test images to delete and insert patches of; ten times as many are covered, traced and corrupted",
     )
-    sub.add_argument("--device", **DEVICE)
-    sub.add_argument("--json", **JSON)
+    parser.add_argument("--device", **DEVICE)
+    parser.add_argument("--json", **JSON)
 
 
 def run(arguments: argparse.Namespace) -> None:
     from vit.report.card import write_card  # when called: figures need matplotlib
-    from vit.report.measure import PARTS, Material, measure
+    from vit.report.measure import PARTS, Inputs, measure
 
     folder = Path(arguments.folder)
     if not folder.is_dir():
@@ -44,11 +46,11 @@ def run(arguments: argparse.Namespace) -> None:
             bar.set_description_str(part)
             bar.update(list(PARTS).index(part) + done - bar.n)
 
-        parts = measure(Material(model, splits, foreign, arguments.pictures), folder, show)
+        parts = measure(Inputs(model, splits, foreign, arguments.pictures), folder, show)
     write_card(model, parts, folder)
-    found, calibration = parts["accuracy"], parts["calibration"]
+    accuracy, calibration = parts["accuracy"], parts["calibration"]
     text = (
-        f"Test accuracy {percent(found['accuracy'])} on {found['n']:,} images of {splits.test.name}; as trained "
+        f"Test accuracy {percent(accuracy['accuracy'])} on {accuracy['n']:,} images of {splits.test.name}; as trained "
         f"{calibration['before']['direction']}, at temperature {calibration['temperature']} "
         f"{calibration['after']['direction']}. The rest is in {folder / 'README.md'}."
     )

@@ -13,40 +13,43 @@ from torch import distributed
 from tqdm import tqdm
 
 from vit import data
-from vit.cli.flags import DEVICE, JSON, SUPPRESS, Command, add_flags, percent, print_report
+from vit.cli.flags import DEVICE, JSON, SUPPRESS, add_flags, percent, print_report
 from vit.cli.inputs import load
 from vit.data.registry import DATASETS, preferred
 from vit.device import choose_device, is_first_process, join_processes
 from vit.training import TrainConfig, processes
-from vit.training.config import LENGTHS, RUN_SETTINGS, SETTINGS, SHAPE, RunSpec, defaults, recipe
+from vit.training.config import LENGTHS, SETTINGS, defaults
 from vit.training.presets import fitting_width
 from vit.training.run import Run, unfinished
+from vit.training.spec import RUN_SETTINGS, SHAPE, RunSpec, recipe
 from vit.variants import LARGE_IMAGES, MODELS
 
 PRESET = "vit_live"  # what is trained where no model was chosen
 
 
-def add(command: Command) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Names the flags; one that is left out stays out of the parsed arguments, as its default may be the dataset's."""
-    sub = command("train", run, "train a model from scratch and save it with its validation accuracy")
     names = ", ".join(f"{entry.name} ({entry.label})" for entry in DATASETS.values())
-    sub.add_argument("--dataset", default=preferred().name, choices=list(DATASETS), help=names)
-    sub.add_argument(
+    parser.add_argument("--dataset", default=preferred().name, choices=list(DATASETS), help=names)
+    parser.add_argument(
         "--model",
         choices=list(MODELS),
         help="if not given, vit_live, which learns in minutes, as wide as suits this machine",
     )
-    length = sub.add_mutually_exclusive_group()
+    length = parser.add_mutually_exclusive_group()
     for name, setting in SETTINGS.items():
-        add_flags(length if name in LENGTHS else sub, {name: setting}, defaults(TrainConfig))
-    add_flags(sub, SHAPE, {})
-    add_flags(sub, RUN_SETTINGS, {})
-    sub.add_argument("--classes", nargs="+", metavar="CLASS", default=SUPPRESS, help="learn only these")
-    sub.add_argument("--device", **DEVICE)
-    sub.add_argument("--out", type=Path, metavar="DIR", help="folder to save to; runs/DATASET-MODEL if not given")
-    sub.add_argument("--resume", type=Path, metavar="DIR", help="go on with the interrupted run in this folder")
-    sub.add_argument("--save-every", type=float, default=60.0, help="seconds between two savings of the run's state")
-    sub.add_argument("--json", **JSON)
+        add_flags(length if name in LENGTHS else parser, {name: setting}, defaults(TrainConfig))
+    for former, meaning in (("--autocast", "auto"), ("--no-autocast", "fp32")):
+        kept = {"action": "store_const", "const": meaning, "default": SUPPRESS}
+        parser.add_argument(former, dest="precision", **kept, help=SUPPRESS)
+    add_flags(parser, SHAPE, {})
+    add_flags(parser, RUN_SETTINGS, {})
+    parser.add_argument("--classes", nargs="+", metavar="CLASS", default=SUPPRESS, help="learn only these")
+    parser.add_argument("--device", **DEVICE)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to save to; runs/DATASET-MODEL if not given")
+    parser.add_argument("--resume", type=Path, metavar="DIR", help="go on with the interrupted run in this folder")
+    parser.add_argument("--save-every", type=float, default=60.0, help="seconds between two savings of the run's state")
+    parser.add_argument("--json", **JSON)
 
 
 def read(arguments: argparse.Namespace) -> RunSpec:
@@ -62,6 +65,9 @@ def read(arguments: argparse.Namespace) -> RunSpec:
 def run(arguments: argparse.Namespace) -> None:
     device = join_processes(choose_device(arguments.device))
     training = _resumed(arguments, device) if arguments.resume else _new(arguments, device)
+    precision = training.settle()
+    if is_first_process():
+        print(f"Computes in {precision} (--precision).", file=sys.stderr)
     try:
         with tqdm(
             total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}", disable=not is_first_process()
@@ -88,6 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
         "accuracy": training.accuracy,
         "n": n,
         "images_per_second": training.progress.images_per_second,
+        "precision": str(precision),
         "folder": str(training.folder),
     }
     learned = (
@@ -140,11 +147,15 @@ def _fitting(spec: RunSpec, device: torch.device) -> RunSpec:
 
 def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
     flags = {**SETTINGS, **SHAPE, **RUN_SETTINGS}
+    del flags["precision"]  # another one goes on with the same run, but for rounding
     chosen = [flags[name].words(name, vars(arguments)[name])[0] for name in flags if name in arguments]
     chosen += [f"--{name}" for name in ("model", "classes", "out") if getattr(arguments, name, None) is not None]
     if chosen:
         raise ValueError(f"--resume takes all settings from {arguments.resume}; leave out {chosen[0]}.")
     spec, tensors, numbers = unfinished(arguments.resume)
+    if "precision" in arguments:
+        spec = replace(spec, config=replace(spec.config, precision=arguments.precision))
+        numbers["precision"] = None
     if spec.processes != processes():
         raise ValueError(f"That run has {spec.processes} processes; resume it with as many, not {processes()}.")
     splits = data.select_classes(load(spec.dataset, spec.validation_size), spec.classes)
@@ -154,8 +165,8 @@ def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
 
 
 def _status(progress, accuracy: float | None) -> str:
-    known = "" if accuracy is None else f"val {percent(accuracy)}, "
+    validation = "" if accuracy is None else f"val {percent(accuracy)}, "
     return (
-        f"loss {progress.loss:.3f}, {known}epoch {progress.epoch:.2f}, {progress.images_per_second:.0f} images/s, "
+        f"loss {progress.loss:.3f}, {validation}epoch {progress.epoch:.2f}, {progress.images_per_second:.0f} images/s, "
         f"{progress.remaining:.0f} s left"
     )

@@ -1,4 +1,4 @@
-"""Labelled pictures as uint8 tensors on the device: datasets by name, one picture from anywhere, augmentation."""
+"""Labeled pictures as uint8 tensors on the device: datasets by name, one picture from anywhere, augmentation."""
 
 from vit.data.cifar10 import DatasetUnavailable
 from vit.data.dataset import (

@@ -62,8 +62,8 @@ def color_jitter(images: Tensor, strength: float, generator: torch.Generator) ->
     """
     draws = torch.empty(3, len(images), 1, 1, 1).uniform_(-strength, strength, generator=generator)
     brightness, contrast, saturation = draws.to(images)
-    grey = images.mean(dim=1, keepdim=True)
-    images = grey + (1 + saturation) * (images - grey)
+    gray = images.mean(dim=1, keepdim=True)
+    images = gray + (1 + saturation) * (images - gray)
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     return mean + (1 + contrast) * (images - mean) + brightness
 

@@ -25,8 +25,8 @@ def blur(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
 
 
 def jpeg(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
-    """JPEG and back, with quality 60, 30 or 10."""
-    quality = (60, 30, 10)[severity - 1]
+    """JPEG and back, with quality 75, 30 or 10 and color at half of each side (4:2:0)."""
+    quality = (75, 30, 10)[severity - 1]
     return torch.stack([decode_image(encode_jpeg(image, quality)) for image in images])
 
 
@@ -36,12 +36,12 @@ def brightness(images: Tensor, severity: int, generator: torch.Generator) -> Ten
 
 
 def contrast(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
-    """Differences from the picture's mean grey times 0.6, 0.4 or 0.2."""
+    """Differences from the picture's mean gray times 0.6, 0.4 or 0.2."""
     return functional.adjust_contrast(images, (0.6, 0.4, 0.2)[severity - 1])
 
 
 def occlusion(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
-    """A grey square over a quarter, three eighths or half of the side, anywhere within the picture."""
+    """A gray square over a quarter, three eighths or half of the side, anywhere within the picture."""
     B, _, H, W = images.shape
     side = (2 + severity - 1) * H // 8
     covered = torch.ones(B, 1, H, W, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""Labelled pictures as uint8 tensors: loaded by name, split, and handed out in shuffled, augmented batches."""
+"""Labeled pictures as uint8 tensors: loaded by name, split, and handed out in shuffled, augmented batches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from vit.data.registry import DATASETS, Entry, Progress
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled pictures: images (n, C, H, W) uint8, labels (n,) int64, mean and std of pixels in [0, 1].
+    """Labeled pictures: images (n, C, H, W) uint8, labels (n,) int64, mean and std of pixels in [0, 1].
 
     masks: (n, H, W) bool, True on the object; None where nobody knows them.
     """
@@ -48,7 +48,7 @@ class Splits(NamedTuple):
 
 
 def select_classes(splits: Splits, names: Sequence[str]) -> Splits:
-    """The pictures of some classes only, labelled from 0 in the dataset's order. Raises ValueError on other names."""
+    """The pictures of some classes only, labeled from 0 in the dataset's order. Raises ValueError on other names."""
     there = splits.train.classes
     if unknown := set(names) - set(there):
         raise ValueError(f"{splits.train.name} has no class {sorted(unknown)[0]!r}; choose of {', '.join(there)}.")

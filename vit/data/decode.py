@@ -66,7 +66,7 @@ class Refused(ValueError):
 
 
 def decode(path: str, size: int) -> bytes:
-    """Centre square of a picture's first frame, upright and over white: size * size RGB pixels. Raises Refused."""
+    """Center square of a picture's first frame, upright and over white: size * size RGB pixels. Raises Refused."""
     kind = _recognize(_head(path))
     try:
         with _opened(path, kind) as image:
@@ -173,7 +173,7 @@ def _check_pixels(width: int, height: int, limit: int) -> None:
 
 
 def square(image: Image.Image, size: int) -> Image.Image:
-    """The centre square of a picture of any mode as size * size RGB, upright and over white.
+    """The center square of a picture of any mode as size * size RGB, upright and over white.
 
     The picture is scaled first and converted then, so that there is one copy of all of its pixels. Raises Refused on
     numbers whose range is unknown.
@@ -182,7 +182,7 @@ def square(image: Image.Image, size: int) -> Image.Image:
         image = image.convert("RGBA" if image.has_transparency_data else "L" if image.mode == "1" else "RGB")
     small = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        small = _grey(image, small)
+        small = _gray(image, small)
     elif image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(small, lab, srgb, outputMode="RGB")
@@ -192,8 +192,8 @@ def square(image: Image.Image, size: int) -> Image.Image:
     return _upright(small.convert("RGB"), image)
 
 
-def _grey(image: Image.Image, small: Image.Image) -> Image.Image:
-    """`small` as 8-bit grey, by the range of the numbers that the whole `image` has."""
+def _gray(image: Image.Image, small: Image.Image) -> Image.Image:
+    """`small` as 8-bit gray, by the range of the numbers that the whole `image` has."""
     tags = getattr(image, "tag_v2", {})  # of a TIFF
     low, high = 0, 65535
     if image.mode.startswith("I;16"):
@@ -204,8 +204,8 @@ def _grey(image: Image.Image, small: Image.Image) -> Image.Image:
     values = small.convert("I").convert("F") if image.mode != "F" else small
     if any(value != value for value in memoryview(values.tobytes()).cast("f")):
         raise Refused(f"has pixels that are no numbers (NaN): expected 0 to 1; {REMEDY}")
-    grey = values.point(lambda value: value * (255 / high) + 0.5).convert("L")
-    return ImageOps.invert(grey) if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0 else grey
+    gray = values.point(lambda value: value * (255 / high) + 0.5).convert("L")
+    return ImageOps.invert(gray) if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0 else gray
 
 
 def _known_range(mode: str, low: float, high: float) -> int:

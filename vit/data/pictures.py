@@ -36,7 +36,7 @@ class UnreadablePicture(ValueError):
 
 
 def read_picture(path: str | os.PathLike, img_size: int) -> Tensor:
-    """Centre square of a picture file's first frame, upright and over white, as (3, img_size, img_size) uint8.
+    """Center square of a picture file's first frame, upright and over white, as (3, img_size, img_size) uint8.
 
     Of a format that `decode` lists, whatever the file's name; waits while AT_ONCE others are decoded. Raises
     UnreadablePicture where the file is missing, no such picture, or takes more memory or time than decode.MEMORY and

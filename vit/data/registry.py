@@ -59,12 +59,12 @@ DATASETS: dict[str, Entry] = {}  # by name; where several would do, the first is
 
 def register(name: str, **about: Any) -> Entry:
     """Adds a dataset, about: Entry's fields. Raises ValueError where one is missing, unknown or wrong."""
-    known = {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(Entry)}
-    missing = [key for key, needed in known.items() if needed and key not in about and key != "name"]
-    unknown = [key for key in about if key not in known]
+    keys = {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(Entry)}
+    missing = [key for key, needed in keys.items() if needed and key not in about and key != "name"]
+    unknown = [key for key in about if key not in keys]
     if missing or unknown:
         wrong = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(unknown)}, which no entry knows"
-        raise ValueError(f"Dataset {name!r} {wrong}; the fields are {', '.join(known)}.")
+        raise ValueError(f"Dataset {name!r} {wrong}; the fields are {', '.join(keys)}.")
     if name in DATASETS:
         raise ValueError(f"Dataset {name!r} is registered already; choose another name.")
     DATASETS[name] = Entry(name=name, **about)

@@ -132,12 +132,12 @@ def _draw_class(name: str, count: int, generator: torch.Generator) -> tuple[Tens
 
     radius = uniform(8.5, 13.0)
     slack = SIZE / 2 - 1 - radius  # the object stays a pixel inside the frame
-    centre_x, centre_y = uniform(-1, 1) * slack, uniform(-1, 1) * slack
+    center_x, center_y = uniform(-1, 1) * slack, uniform(-1, 1) * slack
     angle = uniform(-turn, turn)
 
     pixel = torch.arange(SIZE) - (SIZE - 1) / 2
     x, y = pixel.view(1, 1, SIZE), -pixel.view(1, SIZE, 1)  # y points up
-    local_x, local_y = _rotate(x - centre_x, y - centre_y, angle)
+    local_x, local_y = _rotate(x - center_x, y - center_y, angle)
     distance = outline(local_x / radius, local_y / radius) * radius  # in pixels
     cover = (0.5 - distance).clamp(0, 1)
 

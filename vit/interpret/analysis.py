@@ -1,6 +1,7 @@
 """All that is told of one picture through one model: computed once, when it is first asked for, for all who ask."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -9,32 +10,37 @@ from torch import Tensor
 
 from vit.interpret import describe, probing
 from vit.interpret.attention import read_rollout, rollout
-from vit.interpret.patches import PatchNumbers, patch_numbers
-from vit.interpret.statistics import (
-    RESIDUAL,
-    TABLE,
-    HeadStatistics,
-    finite,
-    head_statistics,
-    listed,
-    middle_of_picture,
-)
-from vit.interpret.trace import trace
+from vit.interpret.statistics import TABLE, HeadStatistics, finite, head_statistics, listed
+from vit.interpret.trace import Trace, trace
+from vit.interpret.views import RESIDUAL, View, distance, entropy, layer_views, middle_of_picture
 from vit.model import ViT
+
+
+@dataclass(frozen=True)
+class PatchNumbers:
+    """What is told of a patch's map, each (2, L, heads + 2, h*w): of what it attends to, then of what attends to it.
+
+    distance, entropy: the table's functions, of the patch's row; of its column, made to sum to 1 over the patches.
+    peak: the largest weight that is drawn, of or on another patch or itself. place: which patch has it.
+    """
+
+    distance: Tensor
+    entropy: Tensor
+    peak: Tensor
+    place: Tensor
 
 
 class Analysis:
     """One picture through one model.
 
-    images: normalised, (1, C, H, W), on the model's device. mask: (H, W) bool, True on the object, where one is known.
-    Raises ValueError on another number of pictures, and on a model whose numbers overflow.
+    pixels: (3, H, W), uint8 or floats in [0, 1], on the model's device. mask: (H, W) bool, True on the object, and
+    truth, the name of the true class, where they are known. Raises ValueError on a model whose numbers overflow.
     """
 
-    def __init__(self, model: ViT, images: Tensor, mask: Tensor | None = None):
-        if len(images) != 1:
-            raise ValueError(f"An analysis is of one picture, got {len(images)}.")
-        self.model, self.images, self.mask = model, images, mask
-        self.record = trace(model, images)
+    def __init__(self, model: ViT, pixels: Tensor, mask: Tensor | None = None, truth: str | None = None):
+        self.model, self.pixels, self.mask, self.truth = model, pixels, mask, truth
+        self.images = model.normalize(pixels)[None]  # (1, 3, H, W)
+        self.record = trace(model, self.images)
         self.maps = self.record.maps  # (1, L, heads, N, N), without a read-out's
         self.depth = self.record.num_maps  # with the read-out
         if not (self.record.logits.isfinite().all() and self.maps.isfinite().all()):
@@ -153,3 +159,33 @@ class Analysis:
             "late": compared.late,
             "sentence": compared.sentence,
         }
+
+
+def patch_numbers(record: Trace) -> PatchNumbers:
+    """Numbers of each patch of one picture, in every view of the layers, in which patches ask: without a read-out.
+
+    Raises ValueError on a batch of several.
+    """
+    if len(record.logits) != 1:
+        raise ValueError(f"Numbers of patches are those of one picture, got {len(record.logits)}.")
+    prefix, rolled = record.num_prefix_tokens, rollout(record.maps, RESIDUAL)[0]
+    layers = []
+    for i, views in zip(range(len(record.layers)), layer_views(record)):
+        maps = torch.cat([view.map for view in views], dim=1)  # (1, C, N, N)
+        drawn = torch.cat([maps[0, :-1], rolled[None, i]])[:, prefix:, prefix:]  # with skip connections
+        asked = _of_rows(*_columns(maps, drawn, prefix), record, 0)
+        layers.append(torch.stack([_of_rows(maps, drawn, record, prefix), asked]))
+    return PatchNumbers(*torch.stack(layers, dim=1).unbind(-1))  # (2, L, C, P, 4)
+
+
+def _columns(maps: Tensor, drawn: Tensor, prefix: int) -> tuple[Tensor, Tensor]:
+    """What attends to each patch, as rows: shares that sum to 1, and the weights."""
+    columns = maps[..., prefix:, prefix:].mT
+    return columns / columns.sum(-1, keepdim=True).clamp_min(torch.finfo(columns.dtype).tiny), drawn.mT
+
+
+def _of_rows(maps: Tensor, drawn: Tensor, record: Trace, prefix: int) -> Tensor:
+    """(C, h*w, 4): distance, entropy, peak, place of each patch's row."""
+    view, rows = View(maps, None, None, record.grid_size, prefix, record.patch_size), slice(prefix, maps.shape[-1])
+    peak, place = drawn.max(-1)
+    return torch.stack([distance(view, rows)[0], entropy(view, rows)[0], peak, place.to(peak)], dim=-1)

@@ -17,7 +17,7 @@ from vit.model import ViT
 def attention_maps(model: ViT, images: Tensor) -> tuple[Tensor, Tensor]:
     """Logits and the attention of all layers, from one forward pass in eval mode.
 
-    images: normalised, (B, C, H, W), on the model's device. Returns logits (B, classes) and maps (B, L, heads, N, N);
+    images: normalized, (B, C, H, W), on the model's device. Returns logits (B, classes) and maps (B, L, heads, N, N);
     every row sums to 1; of a model with a read-out, all but that one. The model, with the mode of each of its modules,
     stays as it was.
     """
@@ -90,7 +90,7 @@ def rollout(maps: Tensor, residual: float = 0.5) -> Tensor:
 
 
 def attention_distance(maps: Tensor, grid_size: tuple[int, int], num_prefix_tokens: int, patch_size: int) -> Tensor:
-    """How far each head looks: mean distance in pixels between the centres of a patch and the patches it attends to.
+    """How far each head looks: mean distance in pixels between the centers of a patch and the patches it attends to.
 
     Dosovitskiy et al. 2021, Fig. 11; Raghu et al. 2021 (arXiv:2108.08810). Queries and keys are patches: attention to
     prefix tokens is left out and the rest made to sum to 1; a query that gives patches nothing counts as 0. Returns
@@ -165,10 +165,10 @@ def head_similarity(maps: Tensor, num_prefix_tokens: int) -> Tensor:
 
 
 def patch_distances(grid_size: tuple[int, int], patch_size: int) -> Tensor:
-    """Euclidean distances between the centres of any two patches, in pixels. Returns (h*w, h*w)."""
+    """Euclidean distances between the centers of any two patches, in pixels. Returns (h*w, h*w)."""
     rows, columns = torch.meshgrid(torch.arange(grid_size[0]), torch.arange(grid_size[1]), indexing="ij")
-    centres = torch.stack([rows, columns], dim=-1).flatten(0, 1).float() * patch_size
-    return (centres[:, None] - centres).norm(dim=-1)
+    centers = torch.stack([rows, columns], dim=-1).flatten(0, 1).float() * patch_size
+    return (centers[:, None] - centers).norm(dim=-1)
 
 
 def _check_maps(maps: Tensor, square: bool = True) -> None:

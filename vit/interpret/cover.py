@@ -2,7 +2,7 @@
 
 After deletion and insertion (Petsiuk et al. 2018, arXiv:1806.07421). A map's costs mean something only beside those of
 random patches, which come with them: many published maps hardly beat random ones (SaCo, arXiv:2404.01415). Images are
-normalised (B, C, H, W), maps (B, M, h*w) hold M maps a picture over its patches, larger is brighter, and classes (B,)
+normalized (B, C, H, W), maps (B, M, h*w) hold M maps a picture over its patches, larger is brighter, and classes (B,)
 are the outputs whose probability counts.
 """
 
@@ -44,7 +44,7 @@ def cover(
     """Covers each map's brightest share of patches, and as many random ones.
 
     The generator draws the random patches once, so they are in the same places for each picture and map. fill: "mean"
-    puts the data's mean colour on a patch, "blur" the picture blurred. Raises ValueError on anything that doesn't fit.
+    puts the data's mean color on a patch, "blur" the picture blurred. Raises ValueError on anything that doesn't fit.
     """
     _check(model, images, maps, classes, fill)
     if not 0 <= share <= 1:
@@ -74,17 +74,24 @@ def deletion_insertion(
     large second one.
     """
     _check(model, images, maps, classes, fill)
-    cover_with, patches, deleted, inserted = filled(model, images, fill), maps.shape[2], [], []
-    for step in range(steps + 1):
+    cover_with, patches, nothing = filled(model, images, fill), maps.shape[2], _brightest(maps[:, :1], 0)
+    before, after = (  # what all maps begin and end with
+        _probability(model, images, cover_with, hidden, classes).expand(maps.shape[:2])
+        for hidden in (nothing, ~nothing)
+    )
+    deleted, inserted = [before], [after]
+    for step in range(1, steps):
         hidden = _brightest(maps, round(step * patches / steps))
         deleted.append(_probability(model, images, cover_with, hidden, classes))
         inserted.append(_probability(model, images, cover_with, ~hidden, classes))
+    deleted.append(after)
+    inserted.append(before)
     deletion, insertion = (torch.trapezoid(torch.stack(curve), dx=1 / steps, dim=0) for curve in (deleted, inserted))
     return deletion, insertion
 
 
 def filled(model: ViT, images: Tensor, fill: str) -> Tensor:
-    """The images with every patch covered. "mean" is 0, which normalisation gives the data's mean; "blur" is Gaussian,
+    """The images with every patch covered. "mean" is 0, which normalization gives the data's mean; "blur" is Gaussian,
     of a patch's size in standard deviation, without the picture's edges."""
     if fill == "mean":
         return torch.zeros_like(images)

@@ -1,16 +1,20 @@
 """Numbers to words: what a head does, what changes over the layers, what a relevance map tells.
 
-Every judgement is against uniform attention, and every sentence is made from the numbers that it states.
+Every judgment is against uniform attention, and every sentence is made from the numbers that it states.
 """
 
 import math
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 from vit.interpret.statistics import TABLE, HeadStatistics, finite
 
 # Half of what an indifferent head has is clearly local; within a tenth of it, position hardly matters.
 LOCAL, GLOBAL = 0.5, 0.9
 SINK = 0.8  # share to the prefix tokens above which a head hardly looks at the picture
+ASIDE = 0.2  # such a share above which a sentence says that its distance is of the rest
 IDLE = 0.25  # values it takes, in mean norms: below it a sink adds next to nothing
 BROADCAST = 1.5  # effective rank: below it a sink writes nearly the same into every token
 # A twentieth of the scale, which is ln N, uniform attention's distance or 1, is about what one sees in a chart.
@@ -23,17 +27,22 @@ def percent(share: float) -> str:
     return f"{100 * share:.{1 if share < 0.0995 else 0}f}%"
 
 
-def prefix_name(statistics: HeadStatistics) -> str:
+def prefix_name(num_prefix_tokens: int, num_class_tokens: int) -> str:
     """All tokens that are no patches."""
-    registers = statistics.num_prefix_tokens - statistics.num_class_tokens
-    named = [read_name(statistics)] if statistics.num_class_tokens else []
-    named += [f"the {registers} registers" if registers > 1 else "the register"] if registers else []
-    return " and ".join(named)
+    registers = num_prefix_tokens - num_class_tokens
+    names = [read_name(num_class_tokens)] if num_class_tokens else []
+    names += [f"the {registers} registers" if registers > 1 else "the register"] if registers else []
+    return " and ".join(names) or "no other token"
 
 
-def read_name(statistics: HeadStatistics) -> str:
+def read_name(num_class_tokens: int) -> str:
     """What is read in the end."""
-    return ("the read-out", "the class token", "the class and distillation tokens")[statistics.num_class_tokens]
+    return ("the read-out", "the class token", "the class and distillation tokens")[num_class_tokens]
+
+
+def worded(text: str, has_readout: bool) -> str:
+    """A text that says class token, as it has to be for a model that may have a read-out in its place."""
+    return text.replace("class token", "read-out").replace("Class token", "Read-out") if has_readout else text
 
 
 def layer_names(depth: int, has_readout: bool) -> list[str]:
@@ -69,9 +78,10 @@ def describe_view(statistics: HeadStatistics, layer: int, view: int) -> str:
         sentences.append(f"After this layer only {_read_are(statistics)} read, so {rows}.")
     if (statistics.get("prefix_share", layer, view) or 0) > SINK:
         sentences += _sink(statistics, layer, view)
-        # Where the class token looks, the patches are what makes it one.
-        if not statistics.has_readout and statistics.number("cls_to_itself", layer, view) <= SINK:
-            sentences += ["The class token itself looks.", _region(statistics, layer, view)]
+        itself = statistics.get("cls_to_itself", layer, view)
+        if itself is not None and itself <= SINK:  # the patches are what makes it one
+            kept = percent(itself)
+            sentences += [f"The class token gives itself only {kept}.", _region(statistics, layer, view)]
     else:
         parts = [_reach(statistics, layer, view), _spread(statistics, layer, view), _region(statistics, layer, view)]
         sentences += [part for part in parts if part]
@@ -82,14 +92,14 @@ def describe_received(statistics: HeadStatistics, layer: int, view: int) -> str:
     """What the class token gets, which is what "Attended by" draws of it. layer, view: as `describe_view`."""
     if statistics.has_readout:
         return "Nothing attends to the read-out: it asks, and is no token that could be asked."
-    given = statistics.get("attention_to_cls", layer, view)
-    if given is None:
+    share = statistics.get("attention_to_cls", layer, view)
+    if share is None:
         return nothing_reads(statistics)
     even = statistics.uniform["attention_to_cls"]
-    verdict = "more than" if given > 1.5 * even else "less than" if given < even / 1.5 else "about"
+    verdict = "more than" if share > 1.5 * even else "less than" if share < even / 1.5 else "about"
     left_out = "What skip connections alone carried is left out here. " if view == statistics.heads + 1 else ""
     return (
-        f"{left_out}Patches give the class token {percent(given)} of their attention on average; "
+        f"{left_out}Patches give the class token {percent(share)} of their attention on average; "
         f"an even share is {percent(even)}: {verdict} an even share."
     )
 
@@ -102,14 +112,18 @@ def nothing_reads(statistics: HeadStatistics) -> str:
 
 
 def _read_are(statistics: HeadStatistics) -> str:
-    return read_name(statistics) + (" are" if statistics.num_class_tokens > 1 else " is")
+    return read_name(statistics.num_class_tokens) + (" are" if statistics.num_class_tokens > 1 else " is")
+
+
+def _prefix_of(statistics: HeadStatistics) -> str:
+    return prefix_name(statistics.num_prefix_tokens, statistics.num_class_tokens)
 
 
 def _sink(statistics: HeadStatistics, layer: int, view: int) -> list[str]:
-    given, name = statistics.get("prefix_share", layer, view), prefix_name(statistics)
+    share, name = statistics.get("prefix_share", layer, view), _prefix_of(statistics)
     norm, rank = statistics.get("value_norm", layer, view), statistics.get("output_rank", layer, view)
     if norm is None:  # the mean of heads and the rollout have no values of their own
-        return [f"It hardly looks at the picture: it gives {given:.0%} to {name}."]
+        return [f"It hardly looks at the picture: it gives {share:.0%} to {name}."]
     taken = f"the values it takes have {norm:.2f} times the mean norm"
     if norm < IDLE:
         kind = f"It does next to nothing: {taken}."
@@ -122,7 +136,7 @@ def _sink(statistics: HeadStatistics, layer: int, view: int) -> list[str]:
             if rank < BROADCAST
             else f"It is neither idle nor does it only broadcast: {taken}, and {written}."
         )
-    return [f"It hardly looks at the picture: it gives {given:.0%} to {name}: a sink.", kind]
+    return [f"It hardly looks at the picture: it gives {share:.0%} to {name}: a sink.", kind]
 
 
 def _reach(statistics: HeadStatistics, layer: int, view: int) -> str:
@@ -138,7 +152,9 @@ def _reach(statistics: HeadStatistics, layer: int, view: int) -> str:
         if distance > GLOBAL * uniform
         else "neither local nor global"
     )
-    return f"It looks {distance:.1f} px away on average, uniform attention would {uniform:.1f} px: {reach}."
+    share, name = statistics.get("prefix_share", layer, view) or 0, _prefix_of(statistics)
+    aside = f"It gives {percent(share)} to {name}; what it gives patches lies" if share > ASIDE else "It looks"
+    return f"{aside} {distance:.1f} px away on average, uniform attention would {uniform:.1f} px: {reach}."
 
 
 def _spread(statistics: HeadStatistics, layer: int, view: int) -> str:
@@ -178,7 +194,9 @@ def _region(statistics: HeadStatistics, layer: int, view: int) -> str:
 class EarlyAgainstLate:
     """Means over the heads of the first and the last `layers` layers, by the table's names, and what they say.
 
-    Of those layers each mean takes the ones where the statistic counts; None where it does in none of them.
+    Of those layers each mean takes the ones where the statistic counts; None where it does in none of them. A head that
+    gives the prefix tokens more than SINK has no part in the distance, one whose class token gives itself more than
+    SINK none in the share of the object: what little goes elsewhere would weigh as much as a whole head's look.
     """
 
     layers: int
@@ -192,8 +210,9 @@ def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
     depth = statistics.depth
     layers = max(1, depth // 3)
     names = [row.name for row in TABLE if row.name in statistics.values]
-    early = {name: finite(statistics.of_heads(name)[:layers].nanmean().item()) for name in names}
-    late = {name: finite(statistics.of_heads(name)[-layers:].nanmean().item()) for name in names}
+    looking = {name: _of_heads_that_look(statistics, name) for name in names}
+    early = {name: finite(values[:layers].nanmean().item()) for name, values in looking.items()}
+    late = {name: finite(values[-layers:].nanmean().item()) for name, values in looking.items()}
     if depth == 1:
         return EarlyAgainstLate(layers, early, late, "There is one layer only, so nothing to compare.")
 
@@ -210,7 +229,7 @@ def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
             min(layers, 3) - 1
         ]
     numbers, reading = [], []
-    if late["distance"] is not None:
+    if early["distance"] is not None and late["distance"] is not None:
         counted = f"layer {depth - 1}" if layers == 2 else f"layers {depth - layers + 1} to {depth - 1}"
         numbers.append(
             f"the {first} look {early['distance']:.1f} px away on average, {counted} {late['distance']:.1f} px"
@@ -219,15 +238,19 @@ def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
         reading.append(change("distance", scale, "look farther", "look less far", "look about as far"))
     if statistics.has_readout:
         numbers.append("the read-out has no distance, since no patch asks")
+        name, of = "entropy", "entropy of what counts"
     else:
         numbers.append(f"layer {depth} has no distance, since only {_read_are(statistics)} read after it")
+        # The one token whose row counts in all layers, so the same thing is compared.
+        name, of = "cls_entropy", "entropy of the class token"
     highest = statistics.uniform["entropy"]
     numbers.append(
-        f"from the {first} to the {last} entropy goes {early['entropy']:.2f} → {late['entropy']:.2f} nats "
-        f"of at most {highest:.2f}"
+        f"from the {first} to the {last} the {of} goes {early[name]:.2f} → {late[name]:.2f} nats of at most "
+        f"{highest:.2f}"
     )
-    reading.append(change("entropy", highest, "spread more", "focus more", "are about as focused"))
-    if early["object_share"] is not None and statistics.area is not None and 0 < statistics.area < 1:
+    reading.append(change(name, highest, "spread more", "focus more", "are about as focused"))
+    seen = None not in (early.get("object_share"), late.get("object_share"))
+    if seen and statistics.area is not None and 0 < statistics.area < 1:
         region = statistics.region
         numbers.append(
             f"attention on {region} {early['object_share']:.0%} → {late['object_share']:.0%}, "
@@ -235,8 +258,17 @@ def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
         )
         reading.append(change("object_share", 1, "look more", "look less", "look about as much") + f" at {region}")
     said = "; ".join(numbers)
+    if any((values.isnan() & ~statistics.of_heads(name).isnan()).any() for name, values in looking.items()):
+        said += "; heads that hardly look at the picture are left out of where they look"
     together = f"{', '.join(reading[:-1])} and {reading[-1]}" if len(reading) > 1 else reading[0]
     return EarlyAgainstLate(layers, early, late, f"{said[0].upper()}{said[1:]}. Later heads {together}.")
+
+
+def _of_heads_that_look(statistics: HeadStatistics, name: str) -> Tensor:
+    """(L, heads), NaN where a number of where a head looks is one of a head that hardly does."""
+    by = {"distance": "prefix_share", "object_share": "cls_to_itself"}.get(name)
+    values = statistics.of_heads(name)
+    return values if by is None else values.masked_fill(statistics.of_heads(by) > SINK, torch.nan)
 
 
 def describe_relevance(name: str, total: float, probability: float) -> str:
@@ -244,7 +276,7 @@ def describe_relevance(name: str, total: float, probability: float) -> str:
     said = f"Total {total:.3g} for {name}, which the model gives {percent(probability)}."
     if probability > SATURATED:
         said += (
-            " Where it is that sure, its answer hardly reacts to any patch: gradients are small, and so is the total. "
+            " Where it is that sure, small changes hardly move its answer: gradients are small, and so is the total. "
             "That does not mean less evidence."
         )
     return said

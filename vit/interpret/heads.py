@@ -16,7 +16,7 @@ from torch import Tensor
 from vit.interpret.describe import layer_names
 from vit.interpret.intervals import mean_interval, samples_needed
 from vit.interpret.probing import evaluating
-from vit.interpret.statistics import middle_of_picture
+from vit.interpret.views import fixed_regions
 from vit.model import ViT
 
 FEW_PICTURES = 10  # a mean over fewer is an anecdote, and left out where heads are ranked
@@ -85,7 +85,7 @@ def head_importance(model: ViT, dataset, batch_size: int = 32) -> Iterator[HeadI
     """Yields the importance of all heads after each layer of each batch; the estimate grows with each whole batch.
 
     Michel et al. 2019 (arXiv:1905.10650), section 3.2, with the true class's probability for the score. dataset: the
-    part to measure on, `dataset.take(slice(200))`; images are normalised with the model's mean and std. A layer's
+    part to measure on, `dataset.take(slice(200))`; images are normalized with the model's mean and std. A layer's
     tokens are kept while its heads are tried, so a picture costs about L * heads / 2 forward passes. Raises
     ValueError on an empty dataset, or labels the model has no output for.
     """
@@ -198,13 +198,13 @@ class HeadRegions:
 def head_regions(model: ViT, dataset, batch_size: int = 32, top: int = 6) -> Iterator[HeadRegions]:
     """Yields, after each batch, which head favors which region over the pictures so far.
 
-    Regions: with masks, object and background; always centre, the middle half of each side, a quarter of the
-    picture, and border, the outer eighth of each side, 44% of it; then for each class the object (or the centre,
+    Regions: with masks, object and background; always center, the middle half of each side, a quarter of the
+    picture, and border, the outer eighth of each side, 44% of it; then for each class the object (or the center,
     without masks) in that class's pictures alone. dataset and errors: as `head_importance`.
     """
     _check_dataset(model, dataset)
-    coverage = _fixed_regions(model.grid_size)
-    base = ["centre", "border"] if dataset.masks is None else ["object", "background", "centre", "border"]
+    coverage = fixed_regions(model.grid_size)
+    base = ["center", "border"] if dataset.masks is None else ["object", "background", "center", "border"]
     shares, areas, n = [], [], len(dataset.images)
     for start in range(0, n, batch_size):
         part = slice(start, start + batch_size)
@@ -275,18 +275,6 @@ def _above_shuffled(shares: Tensor, areas: Tensor, labels: Tensor, classes: int)
     return (ratios(member) > largest.quantile(1 - SURE)) & counted[:, None, None]
 
 
-def _fixed_regions(grid_size: tuple[int, int]) -> Tensor:
-    """How much of each patch lies in the centre and in the border: (2, h, w), in [0, 1]."""
-
-    def middle(size: int, margin: float) -> Tensor:  # share of each of `size` slots inside [margin, 1 - margin]
-        return torch.arange(size + 1.0).clamp(margin * size, (1 - margin) * size).diff()
-
-    def box(margin: float) -> Tensor:
-        return torch.outer(middle(grid_size[0], margin), middle(grid_size[1], margin))
-
-    return torch.stack([middle_of_picture(grid_size), 1 - box(1 / 8)])
-
-
 @torch.no_grad()
 def _cls_to_patches(model: ViT, images: Tensor) -> Tensor:
     """The class token's attention to patches, summing to 1: (B, L, heads, h*w). Keeps one layer's maps at a time.
@@ -307,7 +295,7 @@ def _cls_to_patches(model: ViT, images: Tensor) -> Tensor:
 
 
 def _batch(model: ViT, dataset, part: slice) -> tuple[Tensor, Tensor]:
-    """Normalised images and labels of a part of the dataset, on the model's device."""
+    """Normalized images and labels of a part of the dataset, on the model's device."""
     device = next(model.parameters()).device
     return model.normalize(dataset.images[part].to(device)), dataset.labels[part].to(device)
 

@@ -7,12 +7,14 @@ a chance of 1 in 40 at most if it is m; so an m against which he got rich is not
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 BOLDEST = 0.9  # of a stake that could lose everything with one value
 BISECTIONS = 24  # ends are found to within 2^-24 of the range
+LARGEST_RATIO = 1000.0
 
 
 @torch.no_grad()
@@ -28,6 +30,31 @@ def mean_interval(samples: Tensor, low: float, high: float, alpha: float = 0.05)
     x = (samples.double() - low) / (high - low)
     lower, upper = _lower_end(x, alpha), 1 - _lower_end(1 - x, alpha)
     return (low + (high - low) * lower).to(samples), (low + (high - low) * upper).to(samples)
+
+
+@torch.no_grad()
+def ratio_interval(top: Tensor, bottom: Tensor, alpha: float = 0.05) -> tuple[Tensor, Tensor]:
+    """Lower and upper end of the interval of mean(top) / mean(bottom), over dim 0: where the bottom's mean is positive.
+
+    top, bottom: (n, ...), of the same draws, in [-1, 1]. A ratio r is left out, as by Fieller 1954, where the mean of
+    top - r * bottom is surely not 0. The lower end is 0 at least, the upper one infinity above LARGEST_RATIO.
+    """
+
+    def ends(ratio: Tensor) -> tuple[Tensor, Tensor]:
+        return mean_interval((top - ratio * bottom) / (1 + ratio), -1, 1, alpha)
+
+    def last(holds: Callable[[Tensor], Tensor]) -> Tensor:
+        """The largest ratio up to which it holds."""
+        below, above = torch.zeros_like(top[0]), torch.full_like(top[0], LARGEST_RATIO)
+        for _ in range(BISECTIONS):
+            m = (below + above) / 2
+            held = holds(m)
+            below, above = torch.where(held, m, below), torch.where(held, above, m)
+        return below
+
+    top, bottom = top.double(), bottom.double()
+    lower, upper = last(lambda ratio: ends(ratio)[0] > 0), last(lambda ratio: ends(ratio)[1] >= 0)
+    return lower, torch.where(ends(torch.full_like(upper, LARGEST_RATIO))[1] >= 0, torch.inf, upper)
 
 
 def samples_needed(samples: Tensor, low: float, high: float, alpha: float = 0.05) -> float:

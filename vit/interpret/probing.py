@@ -21,11 +21,11 @@ def relevance(model: ViT, images: Tensor, classes: Sequence[int]) -> Tensor:
     to the last, starting from the identity; here is the class token's row of R, or the read-out's, where it starts from
     nothing. In a distilled model both class and distillation token are read, and the mean of their rows is taken.
 
-    images: normalised, (B, C, H, W). classes: K of the model's, the same for all images; one forward pass, K
+    images: normalized, (B, C, H, W). classes: K of the model's, the same for all images; one forward pass, K
     backward. Returns (B, K, h, w), not negative and without unit: compare patches, or classes through the logit's
     gradient, but not pictures. Taking one of its five highest patches away lowers the true class's logit in 88% of
     cases, of rollout's five in 70% (the shipped Shapes model, 200 test pictures, test_probing.py); before a conv stem,
-    which spreads the edges of removed pixels to neighbours, it has no such lead. Raises ValueError on no class or one
+    which spreads the edges of removed pixels to neighbors, it has no such lead. Raises ValueError on no class or one
     that is not there.
     """
     with evaluating(model), torch.inference_mode(False), torch.enable_grad():
@@ -84,7 +84,7 @@ def position_similarity(model: ViT) -> Tensor:
 def patch_filters(model: ViT) -> Tensor:
     """What the model looks for first: the patch projection's filters, or the conv stem's first convolution's.
 
-    A copy, (D, C, P, P), or (channels, C, 3, 3) from a conv stem; weights of normalised pixels.
+    A copy, (D, C, P, P), or (channels, C, 3, 3) from a conv stem; weights of normalized pixels.
     """
     convs = [module for module in model.patch_embed.modules() if isinstance(module, nn.Conv2d)]
     return convs[0].weight.detach().clone()

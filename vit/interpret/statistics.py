@@ -7,36 +7,28 @@ takes the class token's place is a layer of its own, of one row, and reads the p
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from vit.interpret.attention import head_similarity, patch_distances, rollout
+from vit.interpret.attention import head_similarity
 from vit.interpret.trace import Trace
-
-RESIDUAL = 0.5  # of the rollout
-
-
-@dataclass(frozen=True)
-class View:
-    """Maps of one layer, of C heads or of what is made from them, and what belongs to them.
-
-    map: (B, C, N, N), rows sum to 1. v: (B, C, N, D/heads), and heads, map @ v; None for the mean of heads and the
-    rollout, which no head computed. objects: (B, h, w), how much of each patch is on the object or another region, in
-    [0, 1]; None where there is no region.
-    """
-
-    map: Tensor
-    v: Tensor | None
-    heads: Tensor | None
-    grid_size: tuple[int, int]
-    num_prefix_tokens: int
-    patch_size: int
-    objects: Tensor | None = None
-    num_class_tokens: int = 1
+from vit.interpret.views import (
+    View,
+    attention_to_cls,
+    cosine,
+    distance,
+    divergence,
+    entropy,
+    geometry_of,
+    layer_views,
+    object_share,
+    output_rank,
+    prefix_share,
+    value_norm,
+)
 
 
 @dataclass(frozen=True)
@@ -72,76 +64,6 @@ class HeadStatistic:
 
     def rows(self, counted: Rows) -> slice:
         return {"class token": counted.asked, "patches": counted.patches, "all": counted.all}[self.queries]
-
-
-def distance(view: View, rows: slice) -> Tensor:
-    """Mean distance from a patch to what it gives patches, pixels (Dosovitskiy et al. 2021, Fig. 11)."""
-    prefix = view.num_prefix_tokens
-    distances = patch_distances(view.grid_size, view.patch_size).to(view.map)
-    patches = view.map[:, :, rows, prefix:]
-    far = (patches * distances[rows.start - prefix : rows.stop - prefix]).sum(-1)
-    return far / patches.sum(-1).clamp_min(torch.finfo(far.dtype).tiny)
-
-
-def entropy(view: View, rows: slice) -> Tensor:
-    """Of attention over all N tokens, nats: 0 on a single token, ln N on all alike."""
-    weights = view.map[:, :, rows]
-    return -torch.xlogy(weights, weights).sum(-1)
-
-
-def attention_to_cls(view: View, rows: slice) -> Tensor | None:
-    """What the rows give the class token."""
-    return view.map[:, :, rows, 0] if view.num_class_tokens else None
-
-
-def prefix_share(view: View, rows: slice) -> Tensor | None:
-    """What the rows give all prefix tokens: a head that gives them nearly all is a sink."""
-    if not view.num_prefix_tokens:
-        return None
-    return view.map[:, :, rows, : view.num_prefix_tokens].sum(-1)
-
-
-def object_share(view: View, rows: slice) -> Tensor | None:
-    """The part of what a row gives patches that is on the object."""
-    if view.objects is None:
-        return None
-    patches = view.map[:, :, rows, view.num_prefix_tokens :]
-    on_object = torch.einsum("bcqp,bp->bcq", patches, view.objects.flatten(1).to(patches))
-    return on_object / patches.sum(-1).clamp_min(torch.finfo(patches.dtype).tiny)
-
-
-def cosine(view: View, rows: slice) -> Tensor | None:
-    """Mean cosine of a row's attention to patches with the same row's in the layer's other heads."""
-    C = view.map.shape[1]
-    if view.v is None or C == 1:
-        return None
-    patches = F.normalize(view.map[:, :, rows, view.num_prefix_tokens :], dim=-1)
-    together = patches.sum(1, keepdim=True)
-    return ((patches * together).sum(-1) - patches.square().sum(-1)) / (C - 1)
-
-
-def value_norm(view: View, rows: slice) -> Tensor | None:
-    """Norm of the values that a row takes, over the mean norm of all N: near 0 it takes nothing.
-
-    Kobayashi et al. 2020 (arXiv:2004.10102): a weight moves only as much as the value under it is long.
-    """
-    if view.v is None:
-        return None
-    norms = view.v.norm(dim=-1)  # (B, C, N)
-    taken = (view.map[:, :, rows] @ norms[..., None])[..., 0]
-    return taken / norms.mean(-1, keepdim=True).clamp_min(torch.finfo(norms.dtype).tiny)
-
-
-def output_rank(view: View, rows: slice) -> Tensor | None:
-    """Effective rank of what the head writes into the rows: exp of the entropy of its singular values' shares.
-
-    Roy & Vetterli 2007. 1 where every row gets the same vector, whatever its length; at most D/heads.
-    """
-    if view.heads is None or rows.stop - rows.start < 2:  # one row has always rank 1
-        return None
-    singular = torch.linalg.svdvals(view.heads[:, :, rows])
-    shares = singular / singular.sum(-1, keepdim=True).clamp_min(torch.finfo(singular.dtype).tiny)
-    return (-torch.xlogy(shares, shares).sum(-1, keepdim=True)).exp()
 
 
 def _share_top(reference: float, largest: float) -> float:
@@ -183,6 +105,11 @@ TABLE: tuple[HeadStatistic, ...] = (
         "head_cosine", "Like the other heads", "", 2,
         "Mean cosine of its attention to patches with that of the layer's other heads: 1 is the same map",
         "uniform", "all", lambda reference, largest: 1.1, cosine,
+    ),
+    HeadStatistic(
+        "head_divergence", "Unlike the other heads", "nats", 2,
+        "Mean Jensen-Shannon divergence of its attention from that of the layer's other heads: at most ln 2 = 0.69",
+        "uniform", "all", lambda reference, largest: math.log(2), divergence,
     ),
     HeadStatistic(
         "value_norm", "Values it takes", "", 2,
@@ -281,37 +208,6 @@ def head_statistics(
     )
 
 
-def layer_views(record: Trace, objects: Tensor | None = None) -> Iterator[tuple[View, View, View]]:
-    """For each layer, the read-out among them, its heads, the mean of its heads, and the rollout up to it.
-
-    Of the rollout, the share RESIDUAL^l that skip connections alone carried is left out and the rest made to sum to 1.
-    So the first layer's is exactly the mean of its heads, and one measure says local or global of all three.
-    """
-    geometry = _geometry(record, objects)
-    rolled = rollout(record.maps, RESIDUAL)
-    for i, layer in enumerate(record.layers):
-        stayed = RESIDUAL ** (i + 1)
-        moved = (rolled[:, i] - stayed * torch.eye(rolled.shape[-1]).to(rolled)).clamp_min(0) / (1 - stayed)
-        yield (
-            View(layer.map, layer.v, layer.heads, *geometry),
-            View(layer.map.mean(1, keepdim=True), None, None, *geometry),
-            View(moved[:, None], None, None, *geometry),
-        )
-    if record.readout is not None:
-        mean = record.readout.map.mean(1, keepdim=True)
-        yield (
-            View(record.readout.map, record.readout.v, record.readout.heads, *geometry),
-            View(mean, None, None, *geometry),
-            View(mean @ moved[:, None], None, None, *geometry),
-        )
-
-
-def middle_of_picture(grid_size: tuple[int, int]) -> Tensor:
-    """How much of each patch lies in the middle half of each side, a quarter of the picture: (h, w), in [0, 1]."""
-    sides = [torch.arange(size + 1.0).clamp(size / 4, 3 * size / 4).diff() for size in grid_size]
-    return torch.outer(*sides)
-
-
 def finite(number: float) -> float | None:
     """JSON knows no NaN."""
     return number if math.isfinite(number) else None
@@ -345,8 +241,4 @@ def _uniform(statistic: HeadStatistic, record: Trace, objects: Tensor | None) ->
     even = torch.full((B, 2, N, N), 1 / N).to(record.layers[0].map)
     v = torch.ones(B, 2, N, 1).to(even)
     every = Rows(slice(0, 1), slice(record.num_prefix_tokens, N), slice(0, N))
-    return _mean(statistic, View(even, v, even @ v, *_geometry(record, objects)), every)[0].item()
-
-
-def _geometry(record: Trace, objects: Tensor | None) -> tuple:
-    return record.grid_size, record.num_prefix_tokens, record.patch_size, objects, record.num_class_tokens
+    return _mean(statistic, View(even, v, even @ v, *geometry_of(record, objects)), every)[0].item()

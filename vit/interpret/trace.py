@@ -92,7 +92,7 @@ def read_rows(maps: Tensor, readout: Tensor | None, num_prefix_tokens: int) -> T
 
 @torch.no_grad()
 def trace(model: ViT, images: Tensor) -> Trace:
-    """Runs the model and keeps everything. images: normalised, (B, C, H, W), on the model's device.
+    """Runs the model and keeps everything. images: normalized, (B, C, H, W), on the model's device.
 
     A picture takes about L * N * (heads * N + 10 * D) numbers: studies over many pictures keep less, see heads.py.
     """

@@ -1,6 +1,7 @@
 """The models a visitor can choose: the checkpoints that come with the app, and the runs that this page trained."""
 
 from pathlib import Path
+from reprlib import repr as short
 
 from vit.data.registry import DATASETS, fallback, label, preferred
 from vit.live import runs, storage, stored
@@ -12,13 +13,12 @@ CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 ANOTHERS = "Another's run"
 ADVICE = f"There is no model yet. Train one: a minute on {fallback().label} is enough."
 
-Known = dict[str, str]  # runs whose models a page can choose: id -> what it calls them, in order of arrival
+RunNames = dict[str, str]  # runs whose models a page can choose: id -> what it calls them, in order of arrival
 
 
 def shipped() -> list[str]:
     """Names of the checkpoints that can be read, the preferred dataset's first."""
-    there = {file.parent for part in (CONFIG, WEIGHTS) for file in CHECKPOINTS.glob(f"*/{part}")}
-    return sorted((folder.name for folder in there if stored.intact(folder)), key=lambda n: (n != preferred().name, n))
+    return sorted(filter(_shipped, _folders()), key=lambda n: (n != preferred().name, n))
 
 
 def default() -> str | None:
@@ -32,14 +32,14 @@ def find(key: str | None) -> ViT:
     """The model of a checkpoint's name or a run's id, on the CPU. Raises ValueError, naming the remedy."""
     if not key:
         raise ValueError(ADVICE)
-    if key in shipped():
+    if _shipped(key):
         return stored.load(CHECKPOINTS / key)
     try:
         run = runs.find(key)
     except storage.DamagedRun:
         raise
     except ValueError as error:
-        message = f"No model is called {key!r}; choose {', '.join(shipped())} or the id of a run still kept."
+        message = f"No model is called {short(key)}; choose {', '.join(shipped())} or the id of a run still kept."
         raise ValueError(message) from error
     if run.live:
         raise ValueError("This model is still being trained; wait until the run ends, or stop it.")
@@ -54,7 +54,7 @@ def find(key: str | None) -> ViT:
 
 def available(key: str) -> bool:
     """Whether there is a finished model of that name or run's id."""
-    return key in shipped() or ended(key)
+    return _shipped(key) or ended(key)
 
 
 def ended(run_id: str) -> bool:
@@ -77,25 +77,25 @@ def name(model: ViT) -> str:
     return model.trained.get("model", "vit").replace("_", "-")
 
 
-def choices(known: Known) -> list[tuple[str, str]]:
+def choices(names: RunNames) -> list[tuple[str, str]]:
     """(label, key) of what this page can choose, its newest run first."""
-    keys = [run_id for run_id in reversed(known) if ended(run_id)] + shipped()
-    return [(title(key, known) + _facts(find(key)), key) for key in keys]
+    keys = [run_id for run_id in reversed(names) if ended(run_id)] + shipped()
+    return [(title(key, names) + _facts(find(key)), key) for key in keys]
 
 
-def title(key: str, known: Known) -> str:
+def title(key: str, names: RunNames) -> str:
     """Variant and dataset, and before them what this page calls a run."""
     model = find(key)
-    called = f"{known[key]}: " if key in known else ""
+    called = f"{names[key]}: " if key in names else ""
     return f"{called}{name(model)} · {label(dataset(model))}"
 
 
-def get_to_know(known: Known, run_id: str, own: bool) -> Known:
+def name_run(names: RunNames, run_id: str, own: bool) -> RunNames:
     """The runs that a page knows and one more: its browser's own have a number, another's is a run."""
-    if run_id in known:
-        return known
-    number = 1 + sum(called != ANOTHERS for called in known.values())
-    return {**known, run_id: f"Your run {number}" if own else ANOTHERS}
+    if run_id in names:
+        return names
+    number = 1 + sum(called != ANOTHERS for called in names.values())
+    return {**names, run_id: f"Your run {number}" if own else ANOTHERS}
 
 
 def accuracy(model: ViT) -> tuple[float, str] | None:
@@ -106,6 +106,14 @@ def accuracy(model: ViT) -> tuple[float, str] | None:
     return None
 
 
+def _folders() -> set[str]:
+    return {file.parent.name for part in (CONFIG, WEIGHTS) for file in CHECKPOINTS.glob(f"*/{part}")}
+
+
+def _shipped(key: str) -> bool:
+    return key in _folders() and stored.intact(CHECKPOINTS / key)
+
+
 def _facts(model: ViT) -> str:
-    measured = "" if (found := accuracy(model)) is None else f" · {found[0]:.1%} {found[1]}"
+    measured = "" if (measurement := accuracy(model)) is None else f" · {measurement[0]:.1%} {measurement[1]}"
     return f" · {model.num_maps} × {model.num_heads} heads{measured}"

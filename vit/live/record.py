@@ -1,18 +1,19 @@
 """What is kept on disk of a run beside its model, checked when it is read back."""
 
-import math
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ValidationError, model_validator
 
 from vit.data.registry import DATASETS
 from vit.live.history import History
 from vit.live.settings import SHAPE, VARIANTS
+from vit.precision import Precision
 from vit.training import Progress
 from vit.training.config import TrainConfig, current_names
 
-LARGEST = 1e12  # of any figure: what is drawn from larger ones is no number any more
+LARGEST = 1e12  # of any figure but a loss: what is drawn from larger ones is no number any more
+LOSSES = ("loss", "validation_loss")  # of a run that diverged they may be anything
 
 
 class Measured(BaseModel):
@@ -28,13 +29,12 @@ class Measured(BaseModel):
 class Record(BaseModel):
     """A run that has ended, or would have where the server went down."""
 
-    model_config = ConfigDict(allow_inf_nan=False)
-
     dataset: str
     variant: Literal[VARIANTS]
     classes: tuple[str, ...]
     shape: dict[Literal[SHAPE], int | str]
     config: Annotated[TrainConfig, BeforeValidator(current_names)]
+    precision: Precision | None = None  # not known of runs from before it was tried for
     status: Literal["finished", "stopped", "failed", "interrupted"]
     message: str
     progress: Progress
@@ -59,8 +59,9 @@ class Record(BaseModel):
         confusion = self.evaluation.confusion if self.evaluation else []
         if self.evaluation and (len(confusion) != n or any(len(row) != n for row in confusion)):
             raise ValueError(f"the confusion should be {n} x {n} counts")
-        if wrong := [number for number in _numbers(self.model_dump()) if not -1e-6 <= number <= LARGEST]:
-            raise ValueError(f"all figures should be from 0 to {LARGEST:g}, got {wrong[0]}")
+        for name, number in _numbers("", self.model_dump()):
+            if number < -1e-6 or not (name in LOSSES or number <= LARGEST):
+                raise ValueError(f"all figures should be from 0 to {LARGEST:g}, got {number}")
         return self
 
 
@@ -73,9 +74,13 @@ def parse(text: str) -> Record:
         raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'the record'}: {first['msg']}") from error
 
 
-def _numbers(value: object) -> Iterator[float]:
-    if isinstance(value, dict | list | tuple):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _numbers(item)
+def _numbers(name: str, value: object) -> Iterator[tuple[str, float]]:
+    """Every number with the name of the field that it stands in."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _numbers(key, item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _numbers(name, item)
     elif isinstance(value, int | float):
-        yield value if math.isfinite(value) else math.nan
+        yield name, value

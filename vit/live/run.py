@@ -1,6 +1,7 @@
 """One training run as the page knows it, and as it is kept on disk."""
 
 import contextlib
+import math
 import os
 import secrets
 import tempfile
@@ -18,8 +19,10 @@ from vit.live.history import History
 from vit.live.snapshots import Album
 from vit.live.zerogpu import Letter
 from vit.model import ViT
+from vit.precision import Precision
 from vit.training import Progress
-from vit.training.config import RunSpec, TrainConfig
+from vit.training.config import TrainConfig
+from vit.training.spec import RunSpec
 from vit.weights.checkpoint import save_pretrained
 
 UNWATCHED_MINUTES = float(os.getenv("VIT_UNWATCHED_MINUTES", "5"))
@@ -30,7 +33,7 @@ changed = threading.Condition()  # that some run's status, or what its owner wan
 
 
 @dataclass
-class Run:
+class LiveRun:
     """One training.
 
     status: queued, loading, running or paused, testing; then finished, stopped or failed, or interrupted where the
@@ -55,6 +58,7 @@ class Run:
     stopping: bool = False
     pausing: bool = False
     lr: float | None = None  # the new peak rate, once it was changed
+    precision: Precision | None = None  # once it is known
     letter: Letter | None = None  # tells the process where it trains all that, on ZeroGPU
     watched_at: float = field(default_factory=time.monotonic)
     paused_at: float = field(default_factory=time.monotonic)  # the latest step, while it is paused
@@ -77,6 +81,14 @@ class Run:
     def accuracy(self) -> float | None:
         """The latest on validation images, in [0, 1]."""
         return self.history.validation_accuracy[-1] if self.history.validation_accuracy else None
+
+    @property
+    def divergence(self) -> str:
+        """A sentence where training ended without a TrainingDiverged and yet the latest loss is no number."""
+        measured = [*self.history.validation_loss[-1:], *([self.evaluation.loss] if self.evaluation else [])]
+        if self.status == "failed" or all(map(math.isfinite, measured)):
+            return ""
+        return "Its loss on pictures it didn't learn from is no number: it diverged. Try a lower learning rate."
 
     def owned_by(self, token: str) -> bool:
         return secrets.compare_digest(self.owner.encode(), str(token).encode())
@@ -101,7 +113,7 @@ class Run:
     def save(self, status: str) -> None:
         """Weights, history and moments to disk, or a warning; status: what the run is to those who find it there."""
         self.model.trained = self.settings.trained(
-            self.progress, worker.device(), self.accuracy, self.evaluation, self.history.changes
+            self.progress, worker.device(), self.accuracy, self.evaluation, self.history.changes, self.precision
         )
         try:
             storage.save(self.id, self.model, self._record(status), self.album)
@@ -129,7 +141,7 @@ class Run:
             raise ValueError("Nothing of this run is saved, so there is nothing to download or push; train another.")
 
     @classmethod
-    def restore(cls, run_id: str) -> "Run | None":
+    def restore(cls, run_id: str) -> "LiveRun | None":
         """The run as it was saved, None where it was not; a new owner's token, so nobody steers it.
 
         Raises storage.DamagedRun.
@@ -137,27 +149,30 @@ class Run:
         if (record := storage.record(run_id)) is None:
             return None
         settings = RunSpec(record.dataset, record.variant, record.config, record.classes, record.shape)
-        found = record.evaluation
+        measured = record.evaluation
         run = cls(settings, id=run_id, status=record.status, message=record.message, album=storage.album(run_id))
         run.history, run.progress, run.saved_step = record.history, record.progress, record.progress.step
-        run.evaluation = found and Evaluation(**{**vars(found), "confusion": torch.tensor(found.confusion)})
+        run.precision = record.precision
+        run.evaluation = measured and Evaluation(**{**vars(measured), "confusion": torch.tensor(measured.confusion)})
         if run.status == "interrupted":
             run.message = (
                 f"The server was restarted during this run; what it had learned by step {run.progress.step:,} is kept."
             )
+        run.message = run.message or run.divergence
         return run
 
     def _record(self, status: str) -> dict:
-        found = self.evaluation
+        evaluation = self.evaluation
         return {
             "dataset": self.settings.dataset,
             "variant": self.settings.model,
             "classes": self.settings.classes,
             "shape": self.settings.shape,
             "config": asdict(self.settings.config),
+            "precision": self.precision and asdict(self.precision),
             "status": status,
             "message": self.message,
             "progress": asdict(self.progress),
             "history": self.history.thinned(CURVE),
-            "evaluation": found and {**vars(found), "confusion": found.confusion.tolist()},
+            "evaluation": evaluation and {**vars(evaluation), "confusion": evaluation.confusion.tolist()},
         }

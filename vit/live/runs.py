@@ -17,13 +17,13 @@ from vit.data import DatasetUnavailable, Splits, select_classes
 from vit.evaluation import evaluate
 from vit.live import storage, zerogpu
 from vit.live.datasets import SOURCES
-from vit.live.run import UNWATCHED_MINUTES, Run, changed
+from vit.live.run import UNWATCHED_MINUTES, LiveRun, changed
 from vit.live.settings import check_lr
 from vit.live.visitors import Visitor, check_share
 from vit.live.worker import Frame, begin
 from vit.live.zerogpu import LONGEST_PAUSE, ON_ZERO, Letter
 from vit.training import TrainingDiverged
-from vit.training.config import RunSpec
+from vit.training.spec import RunSpec
 
 MAX_RUNS = int(os.getenv("VIT_MAX_RUNS", "1"))
 MAX_QUEUE = int(os.getenv("VIT_MAX_QUEUE", "8"))
@@ -31,14 +31,14 @@ KEEP_RUNS = int(os.getenv("VIT_KEEP_RUNS", "12"))
 
 SAVE_EVERY = 20.0  # seconds in the loop
 
-RUNS: dict[str, Run] = {}  # in order of arrival
+RUNS: dict[str, LiveRun] = {}  # in order of arrival
 
 
 class RunEnded(ValueError):
     """A run whose training is over can't be steered."""
 
 
-def start(settings: RunSpec, visitor: Visitor | None = None) -> Run:
+def start(settings: RunSpec, visitor: Visitor | None = None) -> LiveRun:
     """Queues a run and returns at once. Raises ValueError where the queue, or the visitor's share of it, is full."""
     visitor = visitor or Visitor()
     with changed:
@@ -46,7 +46,7 @@ def start(settings: RunSpec, visitor: Visitor | None = None) -> Run:
         if len(going) >= MAX_RUNS + MAX_QUEUE:
             raise ValueError(f"{MAX_QUEUE} runs are waiting already; try again in a few minutes.")
         check_share(visitor, going, MAX_RUNS + MAX_QUEUE)
-        run = Run(settings, address=visitor.address)
+        run = LiveRun(settings, address=visitor.address)
         RUNS[run.id] = run
         _forget_old()
     context = contextvars.copy_context()  # has the visitor's request, whose quota a lent GPU counts against
@@ -54,32 +54,32 @@ def start(settings: RunSpec, visitor: Visitor | None = None) -> Run:
     return run
 
 
-def find(run_id: str) -> Run:
+def find(run_id: str) -> LiveRun:
     """The run, from disk where the server was restarted since. Raises ValueError where there is none any more.
 
     That is a storage.DamagedRun where there is one that can't be read.
     """
     if run_id not in RUNS:
-        if (restored := Run.restore(run_id)) is None:
+        if (restored := LiveRun.restore(run_id)) is None:
             raise ValueError("There is no such run, or it is no longer kept; start a new one.")
         RUNS[run_id] = restored
     return RUNS[run_id]
 
 
-def place(run: Run) -> int:
+def place(run: LiveRun) -> int:
     """In the queue, from 1; 0 once it has its turn."""
     waiting = [other.id for other in list(RUNS.values()) if other.status == "queued"]
     return waiting.index(run.id) + 1 if run.id in waiting else 0
 
 
-def watch(run_id: str) -> Run:
+def watch(run_id: str) -> LiveRun:
     """As find; the run knows that somebody is there."""
     run = find(run_id)
     run.watched_at = time.monotonic()
     return run
 
 
-def stop(run_id: str, owner: str) -> Run:
+def stop(run_id: str, owner: str) -> LiveRun:
     """Ends a run after the step under way; what it learned is kept; one that has ended stays as it is.
 
     Raises PermissionError for a wrong token.
@@ -89,21 +89,21 @@ def stop(run_id: str, owner: str) -> Run:
     return find(run_id)
 
 
-def pause(run_id: str, owner: str) -> Run:
+def pause(run_id: str, owner: str) -> LiveRun:
     """Halts a run after the step under way. Raises PermissionError for a wrong token, RunEnded."""
     with _steering(run_id, owner) as run:
         run.pausing = True
     return run
 
 
-def resume(run_id: str, owner: str) -> Run:
+def resume(run_id: str, owner: str) -> LiveRun:
     """Lets a paused run go on. Raises PermissionError for a wrong token, RunEnded."""
     with _steering(run_id, owner) as run:
         run.pausing = False
     return run
 
 
-def set_lr(run_id: str, owner: str, lr: float) -> Run:
+def set_lr(run_id: str, owner: str, lr: float) -> LiveRun:
     """Changes the peak learning rate from the next step on. Raises PermissionError, or ValueError on absurd rates."""
     lr = check_lr(lr)
     with _steering(run_id, owner) as run:
@@ -113,7 +113,7 @@ def set_lr(run_id: str, owner: str, lr: float) -> Run:
 
 
 @contextlib.contextmanager
-def _steering(run_id: str, owner: str) -> Iterator[Run]:
+def _steering(run_id: str, owner: str) -> Iterator[LiveRun]:
     """The run, whose owner changes what is wanted of it; then wherever it trains gets to know."""
     run = find(run_id)
     if not run.owned_by(owner):
@@ -129,7 +129,7 @@ def _steering(run_id: str, owner: str) -> Iterator[Run]:
         changed.notify_all()
 
 
-def _work(run: Run) -> None:
+def _work(run: LiveRun) -> None:
     try:
         _await_data(run)
         _await_turn(run)
@@ -148,7 +148,7 @@ def _work(run: Run) -> None:
             changed.notify_all()
 
 
-def _await_data(run: Run) -> None:
+def _await_data(run: LiveRun) -> None:
     """Others' turns come meanwhile. Raises DatasetUnavailable."""
     source = SOURCES[run.settings.dataset]
     if source.splits is not None:
@@ -161,7 +161,7 @@ def _await_data(run: Run) -> None:
         source.load()
 
 
-def _await_turn(run: Run) -> None:
+def _await_turn(run: LiveRun) -> None:
     with changed:
         run.status = "queued"
         while not (run.end_if_left() or (place(run) == 1 and busy() < MAX_RUNS)):
@@ -179,7 +179,7 @@ def _end_long_pauses() -> None:
             run.stopping = True
 
 
-def _train(run: Run) -> None:
+def _train(run: LiveRun) -> None:
     splits = select_classes(SOURCES[run.settings.dataset].load(), run.settings.classes)
     run.model = run.settings.build()
     with tempfile.TemporaryDirectory() if ON_ZERO else contextlib.nullcontext() as folder:
@@ -197,7 +197,7 @@ def _train(run: Run) -> None:
     _end(run, "stopped" if run.stopping else "finished")
 
 
-def _follow(run: Run, splits: Splits) -> None:
+def _follow(run: LiveRun, splits: Splits) -> None:
     """Takes in what the training hands over, and keeps its weights, until it ends."""
     saved_at, learned = 0.0, False
     try:
@@ -216,11 +216,13 @@ def _follow(run: Run, splits: Splits) -> None:
         raise
 
 
-def _take_in(run: Run, frame: Frame) -> None:
+def _take_in(run: LiveRun, frame: Frame) -> None:
     if frame.progress:
         run.history.add(frame.progress)
         run.progress, run.drawing = frame.progress, frame.drawing
         run.status = "paused" if run.pausing and run.letter else "running"
+    if frame.precision:
+        run.precision, run.settings = frame.precision, run.settings.computed_in(frame.precision)
     if frame.snapshot:
         progress, history = frame.progress, run.history
         figures = {"step": 0, "seconds": 0.0, "epoch": 0.0, "lr": 0.0}
@@ -230,8 +232,8 @@ def _take_in(run: Run, frame: Frame) -> None:
         run.album.add(frame.snapshot, figures)
 
 
-def _end(run: Run, status: str, message: str = "") -> None:
-    run.message = message or run.message
+def _end(run: LiveRun, status: str, message: str = "") -> None:
+    run.message = message or run.message or run.divergence
     if run.progress is None:
         run.model = None
     if run.model is not None:

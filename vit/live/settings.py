@@ -9,9 +9,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vit.live.zerogpu import ON_ZERO
-from vit.training.config import SETTINGS, RunSpec, TrainConfig
-from vit.training.config import SHAPE as MODEL_SHAPE
+from vit.training.config import SETTINGS, TrainConfig
 from vit.training.setting import Setting, WrongSetting
+from vit.training.spec import SHAPE as MODEL_SHAPE
+from vit.training.spec import RunSpec
 from vit.variants import LARGE_IMAGES, MODELS, create_model
 
 MAX_MINUTES = float(getenv("VIT_MAX_MINUTES", "1.5" if ON_ZERO else "10"))  # a lent GPU counts against a quota
@@ -84,9 +85,9 @@ def read(values: Mapping[str, object], advanced: object = None) -> RunSpec:
     if not isinstance(advanced, dict | None):
         raise WrongSetting("advanced", f"The advanced settings must be an object by name, got {advanced!r:.100}.")
     values = {**values, **(advanced or {})}
-    known = ("dataset", *LIMITS, "classes")
-    if unknown := [name for name in values if name not in known]:
-        raise WrongSetting("advanced", f"There is no setting {unknown[0]!r:.100}; there are {', '.join(known)}.")
+    names = ("dataset", *LIMITS, "classes")
+    if unknown := [name for name in values if name not in names]:
+        raise WrongSetting("advanced", f"There is no setting {unknown[0]!r:.100}; there are {', '.join(names)}.")
     for name in ("model", "minutes"):
         values.setdefault(name, None)
     if values.get("classes", ()) is None:

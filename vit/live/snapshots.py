@@ -106,7 +106,7 @@ class Camera:
 
 
 class Album:
-    """A run's moments in order, at most KEPT: where there are more, the one whose neighbours are closest goes."""
+    """A run's moments in order, at most KEPT: where there are more, the one whose neighbors are closest goes."""
 
     def __init__(self):
         self.moments: list[Moment] = []

@@ -34,8 +34,8 @@ def _versions(folder: Path) -> tuple:
     versions = []
     for name in (CONFIG, WEIGHTS):
         with contextlib.suppress(OSError):
-            found = (folder / name).stat()
-            versions.append((name, found.st_mtime_ns, found.st_size, found.st_ino))
+            status = (folder / name).stat()
+            versions.append((name, status.st_mtime_ns, status.st_size, status.st_ino))
     return tuple(versions)
 
 

@@ -19,9 +19,12 @@ from vit.live.datasets import SOURCES
 from vit.live.snapshots import Camera, Snapshot, probe, take
 from vit.live.zerogpu import ON_ZERO, Letter, lend
 from vit.model import ViT
+from vit.precision import Precision
 from vit.training import Progress, TrainingDiverged, finite, train
-from vit.training.config import RunSpec, TrainConfig
+from vit.training.config import TrainConfig
+from vit.training.spec import RunSpec
 from vit.training.state import TrainState
+from vit.training.trial import settle
 
 STARTING = 30  # seconds that a lent GPU is asked for beyond the run's own
 WEIGHTS_EVERY = 5.0  # seconds; what a diverged run falls back to
@@ -29,12 +32,16 @@ WEIGHTS_EVERY = 5.0  # seconds; what a diverged run falls back to
 
 @dataclass(frozen=True)
 class Frame:
-    """After a step, or before the first, where progress is None. weights: a finite state dict, now and then."""
+    """After a step, or before the first, where progress is None, and that alone says what it computes in.
+
+    weights: a finite state dict, now and then.
+    """
 
     progress: Progress | None
     snapshot: Snapshot | None = None
     weights: dict[str, Tensor] | None = None
     drawing: float = 0.0  # seconds spent on snapshots so far
+    precision: Precision | None = None
     failure: str = ""  # why the run can't go on, where it could not raise TrainingDiverged
 
 
@@ -60,10 +67,10 @@ def learn(model: ViT, settings: RunSpec, splits: Splits, steering: Steering, dev
     """Trains the model in place and yields a Frame after every step; the last one has the weights."""
     model = model.to(device)
     pictures = probe(splits.validation)
-    yield Frame(None, take(model, pictures))
-    camera, kept_at = Camera(model, pictures), 0.0
     config = replace(settings.config)  # its own: the rate may be changed
     state = TrainState(model, config)
+    yield Frame(None, take(model, pictures), precision=settle(state, config, len(splits.validation)))
+    camera, kept_at = Camera(model, pictures), 0.0
     for progress in train(model, splits.train, config, splits.validation, state):
         going = steering.steer(config) and progress.done < 1
         snapshot, weights = camera.look(progress), None

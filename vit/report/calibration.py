@@ -68,4 +68,4 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     """The 95% interval of a share of n draws (Wilson 1927)."""
     z2 = 1.959964**2
     middle, spread = share + z2 / (2 * n), (z2 * share * (1 - share) / n + z2**2 / (4 * n * n)) ** 0.5
-    return (middle - spread) / (1 + z2 / n), (middle + spread) / (1 + z2 / n)
+    return max(0.0, (middle - spread) / (1 + z2 / n)), min(1.0, (middle + spread) / (1 + z2 / n))

@@ -8,9 +8,12 @@ import torch
 
 from vit.figures import confusion_figure
 from vit.interpret.cover import FILLS
-from vit.interpret.describe import layer_names
+from vit.interpret.describe import SINK, layer_names, percent, prefix_name, worded
+from vit.interpret.statistics import TABLE, HeadStatistic
 from vit.model import ViT
-from vit.report.measure import CONFIDENT, MAPS, SEED, SINK
+from vit.report.calibration import wilson
+from vit.report.maps import MAPS
+from vit.report.measure import CONFIDENT, SEED
 from vit.weights.card import card
 from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, config_of, write_text
 
@@ -37,31 +40,29 @@ def _sections(model: ViT, parts: dict[str, dict], folder: Path) -> str:
     low, high = accuracy["interval"]
     size = (folder / WEIGHTS).stat().st_size / 1e6
     per_class = "\n".join(
-        f"| {name} | {'none shown' if share != share else f'{share:.1%}'} |"
+        f"| {name} | {'none shown' if share is None else f'{share:.1%}'} |"
         for name, share in zip(model.classes, accuracy["per_class"], strict=True)
     )
-    corrupted = "\n".join(
-        f"| {name} | " + " | ".join(f"{share:.1%}" for share in shares) + " |"
-        for name, shares in parts["corruptions"]["accuracy"].items()
-    )
-    side = model.config["img_size"]
+    load = "" if speed["load"] is None else f", load {speed['load']:.1f} on {speed['cores']} cores"
+    side, minutes = model.config["img_size"], sum(part["seconds"] for part in parts.values()) / 60
     return f"""
 ## Measured
 
-**{100 * accuracy["accuracy"]:.2f}%** of {accuracy["n"]:,} test images are recognised (95% interval {100 * low:.2f}% to
-{100 * high:.2f}%), one view each, from the stored weights ({size:.1f} MB). The mean over an image and its mirror
-image gives {100 * foreign["with_flips"]:.2f}%. One image takes {speed["latency"]:.1f} ms, with all attention maps
-{speed["latency_with_maps"]:.1f} ms (median of 50). All of it was measured in float32, with seed {SEED}, on
-{speed["device"]} ({speed["tflops"]:.3f} TFLOP/s in a 1024 x 1024 matmul; torch
+**{100 * accuracy["accuracy"]:.2f}%** of {accuracy["n"]:,} test images are recognized (95% interval {100 * low:.2f}% to
+{100 * high:.2f}%), one view each, from the stored weights ({size:.1f} MB). One image takes {speed["latency"]:.1f} ms,
+with all attention maps {speed["latency_with_maps"]:.1f} ms (median of 50). All of it was measured in float32, with
+seed {SEED}, in {minutes:.0f} minutes, on {speed["device"]} ({speed["tflops"]:.3f} TFLOP/s in a 1024 x 1024
+matmul{load}; torch
 {speed["torch"]}) by
 
 ```sh
-python -m vit report {folder.as_posix()} --pictures {parts["covering"]["n"]}
+python -m vit report {folder.as_posix()} --pictures {parts["areas"]["n"]}
 ```
 
-The numbers are in `report.json`.
+The numbers are in `report.json`. Intervals are of 95%; those of means hold for any number of images and any
+distribution (Waudby-Smith & Ramdas, arXiv:2010.09686).
 
-| class | recognised |
+| class | recognized |
 | --- | --- |
 {per_class}
 
@@ -69,13 +70,9 @@ The numbers are in `report.json`.
 
 {_calibration(parts["calibration"])}
 
-| accuracy under corruption | severity 1 | 2 | 3 |
-| --- | --- | --- | --- |
-{corrupted}
+{_corruptions(parts["corruptions"])}
 
-Corruptions are those of `vit/data/corruptions.py`, computed on {parts["corruptions"]["n"]:,} of the test images.
-
-{_covering(model, parts["covering"])}
+{_maps(model, parts["covering"], parts["areas"])}
 
 {_heads(model, parts["heads"])}
 
@@ -105,45 +102,93 @@ The temperature divides the logits wherever probabilities are shown. It was fitt
 scores {found["scored_on"]}."""
 
 
-def _covering(model: ViT, found: dict) -> str:
-    def row(i: int) -> str:
-        cells = []
-        for fill in FILLS:
-            cost, deletion, insertion = (found[fill][name][i] for name in ("cost", "deletion", "insertion"))
-            cells.append(f"{100 * cost[0]:.1f} ± {100 * cost[1]:.1f}")
-            cells += [f"{mean:.3f} ± {spread:.3f}" for mean, spread in (deletion, insertion)]
-        name = "read-out" if model.has_readout and not i else MAPS[i]
-        return f"| {name} | " + " | ".join(cells) + " |"
-
-    heads = " | ".join(f"{fill}: a fifth costs | deletion | insertion" for fill in FILLS)
-    rows = "\n".join(row(i) for i in range(len(MAPS)))
-    return f"""### Do the maps show what it relies on?
-
-| map | {heads} |
-| --- |{" --- |" * 3 * len(FILLS)}
-{rows}
-
-Over {found["n"]} test images: points of the predicted class's probability that are lost when the brightest fifth of a
-map's patches is covered, and areas under that probability as patches are deleted (low is good) and inserted (high is
-good), brightest first. Covered with the data's mean color or with the picture blurred; ± is 1.96 standard
-errors over pictures, about a 95% interval from some hundred pictures on. A random fifth is the mean of 5 draws, in the
-same places for each picture."""
-
-
-def _heads(model: ViT, found: dict) -> str:
-    names = [name.removeprefix("Layer ") for name in layer_names(model.num_maps, model.has_readout)]
+def _corruptions(found: dict) -> str:
+    n = found["n"]
     rows = "\n".join(
-        f"| {names[layer]} | {sum(entropy) / len(entropy):.2f} | {sum(prefix) / len(prefix):.0%} | "
-        f"{', '.join(str(h + 1) for h, share in enumerate(prefix) if share > SINK) or 'none'} |"
-        for layer, (entropy, prefix) in enumerate(zip(found["entropy"], found["prefix"], strict=True))
+        f"| {name} | " + " | ".join(f"{share:.1%}" for share in shares) + " |"
+        for name, shares in found["accuracy"].items()
     )
-    tokens = "the class token itself" if model.num_prefix_tokens == 1 == model.num_class_tokens else "the prefix tokens"
-    whose = "the patches' mean attention and the read-out's" if model.has_readout else "the class token's attention"
-    return f"""### Where its heads look
+    return f"""### What if the pictures are worse?
 
-| layer | entropy (nats) | to {tokens} | sinks |
+| accuracy under corruption | severity 1 | 2 | 3 |
 | --- | --- | --- | --- |
 {rows}
 
-Of {whose}, mean over {found["n"]} test images and the layer's heads. Sinks are heads that give
-{tokens} more than {SINK:.0%}: they hardly look at the picture."""
+Corruptions are those of `vit/data/corruptions.py`, of the same {n:,} test images, so a share's 95% interval is at most
+{100 * (wilson(0.5, n)[1] - 0.5):.1f} points to each side."""
+
+
+def _maps(model: ViT, covering: dict, areas: dict) -> str:
+    def named(name: str) -> str:
+        return "read-out" if model.has_readout and name == MAPS[0] else name
+
+    def between(found: list, scale: float, digits: int) -> str:
+        mean, low, high = (None if number is None else f"{scale * number:.{digits}f}" for number in found)
+        return "no number" if mean is None else f"{mean} ({low} to {'any' if high is None else high})"
+
+    def covered(name: str) -> str:
+        cells = []
+        for fill in covering["fills"].values():
+            cells.append(between(fill["drop"].get(name, fill["random"]), 100, 1))
+            cells.append(between(fill["ratio"][name], 1, 1) if name in MAPS else "1")
+        return f"| {named(name)} | " + " | ".join(cells) + " |"
+
+    def deleted(name: str) -> str:
+        ways = [areas["fills"][fill][way][name] for fill in FILLS for way in ("deletion", "insertion")]
+        return f"| {named(name)} | " + " | ".join(between(found, 1, 3) for found in ways) + " |"
+
+    names = (*MAPS, "random")
+    text = "### Do the maps show what it relies on?\n\n"
+    if covering["n"]:
+        heads = " | ".join(f"{fill}: a fifth costs, points | times a random fifth" for fill in FILLS)
+        text += f"| map | {heads} |\n| --- |{' --- |' * 2 * len(FILLS)}\n" + "\n".join(map(covered, names))
+        text += f"""
+
+What the true class's probability loses when the brightest fifth of a map's patches is covered, with the data's mean
+color or with the picture blurred; over {covering["n"]:,} test images that the model gets right. A random fifth is the
+mean of 5 draws, in the same places for each image.
+
+"""
+    else:
+        text += "It gets none of the test images right, so covering patches tells nothing.\n\n"
+    heads = " | ".join(f"{fill}: deletion | insertion" for fill in FILLS)
+    text += f"| map | {heads} |\n| --- |{' --- |' * 2 * len(FILLS)}\n" + "\n".join(map(deleted, names))
+    return (
+        text
+        + f"""
+
+Areas under the predicted class's probability as patches are deleted (low is good) and inserted (high is good),
+brightest first; over {areas["n"]:,} test images."""
+    )
+
+
+def _heads(model: ViT, found: dict) -> str:
+    """A row for each statistic of the table that has a number, a column for each layer."""
+    layers = [name.lower() for name in layer_names(len(found["sinks"]), model.has_readout)]
+
+    def told(row: HeadStatistic, value: float | None) -> str:
+        return "–" if value is None else percent(value) if row.unit == "%" else f"{value:.{row.digits}f}"
+
+    rows = []
+    for row in TABLE:
+        values = found["values"][row.name]
+        if any(value is not None for layer in values for value in layer):
+            means = [None if None in layer else sum(layer) / len(layer) for layer in values]
+            title = worded(row.title.replace("the object", found["region"]), model.has_readout)
+            title += "" if row.unit in ("", "%") else f", {row.unit}"
+            even = told(row, found["uniform"][row.name])
+            cells = [title, even, *(told(row, mean) for mean in means), worded(row.meaning, model.has_readout)]
+            rows.append(f"| {' | '.join(cells)} |")
+    shares = " | ".join(f"{share:.0%}" for share in found["entropy_share"])
+    sinks = " | ".join(", ".join(str(head + 1) for head in heads) or "none" for heads in found["sinks"])
+    prefix = prefix_name(model.num_prefix_tokens, model.num_class_tokens)
+    count, of = sum(map(len, found["sinks"])), len(layers) * model.num_heads
+    return f"""### Where its heads look
+
+| mean of heads | even attention | {" | ".join(layers)} | what it is |
+| --- | --- |{" --- |" * len(layers)} --- |
+{chr(10).join(rows)}
+| Entropy, as a share | 100% | {shares} | Of even attention's |
+| Sinks | none | {sinks} | Heads that give {prefix} more than {SINK:.0%}: they hardly look at the picture |
+
+Over {found["n"]:,} test images. Sinks: {count} of {of} heads. "–": no row that something reads has this number."""

@@ -4,25 +4,21 @@ It prints nothing, writes nothing and starts no thread; whoever iterates decides
 stops the run by not asking for the next.
 """
 
-import contextlib
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-import torch.nn.functional as F
 from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from vit.data import Dataset, batches
-from vit.data.augment import color_jitter, cutmix, mixup, random_erasing
-from vit.device import keeping_memory, precision
+from vit.device import keeping_memory
 from vit.evaluation import check_fit, evaluate
-from vit.model import Classifier, Dropout, ViT
+from vit.model import Classifier
 from vit.training.config import TrainConfig
 from vit.training.optim import schedule
 from vit.training.state import TrainState
+from vit.training.step import step
+from vit.training.trial import settle
 
 VALIDATIONS = 20  # in a run, evenly spread over it; fewer where they would take more than their share of its time
 VALIDATION_SHARE = 0.1
@@ -72,10 +68,11 @@ def train(
 ) -> Generator[Progress, None, None]:
     """Trains the model in place and yields Progress after every step, on the device the model's weights are on.
 
-    AdamW or Muon, label smoothing, gradient clipping, bfloat16 autocast where the device is fast at it. Same seed, same
-    device and epochs: the same losses, to the last bit on a CPU with the same number of threads.
+    AdamW or Muon, label smoothing, gradient clipping. Same seed, same device, precision and epochs: the same losses, to
+    the last bit on a CPU with the same number of threads.
     Where torch.distributed is initialized, all processes train one model together, each on its part of a batch.
-    state: TrainState(model, config), to be saved between steps; a restored one goes on where it was.
+    state: TrainState(model, config), to be saved between steps; a restored one goes on where it was. A precision that
+    nobody has decided is found by a trial first, which takes a second or two and leaves no trace.
     Raises TrainingDiverged when the loss is no longer finite, ValueError where model and data do not fit.
     """
     check_fit(model, train_set)
@@ -84,6 +81,7 @@ def train(
     state = state or TrainState(model, config)
     for network in (model, state.best):
         network.classes, network.mean, network.std = train_set.classes, train_set.mean, train_set.std
+    settle(state, config, len(validation_set or ()))
     train_set = train_set.to(next(model.parameters()).device)
     with keeping_memory():
         yield from _steps(model, train_set, config, validation_set, state)
@@ -99,7 +97,7 @@ def _steps(
         for images, labels in _epoch(train_set, config, state.step):
             lr = config.lr * schedule(state.done, config.warmup, config.schedule)
             state.updating.start()
-            loss, accuracy = _step(state, config, images, labels, lr)
+            loss, accuracy = step(state, config, images, labels, lr)
             state.updating.stop()
             if not math.isfinite(loss):
                 raise _diverged(loss, lr, state.step, config)
@@ -136,98 +134,6 @@ def _epoch(train_set: Dataset, config: TrainConfig, step: int) -> Iterator[tuple
     )
 
 
-def _step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor, lr: float) -> tuple[float, float]:
-    """One update of the weights; loss and accuracy of the batch.
-
-    Every process augments the whole batch and then takes its part, so that two processes do what one does with twice
-    the batch. The model's batch norms, which only a conv stem has, see their own process's part alone.
-    """
-    model = state.model
-    # (0, 1) and (1, 0) have nothing in common, nor have a step's augmentation and its dropout.
-    augmenting, dropping = np.random.SeedSequence((config.seed, state.step)).generate_state(2).tolist()
-    images = model.normalize(images)
-    targets = F.one_hot(labels, len(model.classes)).float()
-    generator = torch.Generator().manual_seed(augmenting)
-    images, targets = _augment(images, targets, config, state.done, generator)
-    keep = _kept_patches(model, len(images), config, state.done, generator)
-    mine = slice(_rank(), None, processes())
-    with _dropping(model, torch.Generator(images.device).manual_seed(dropping)):
-        kept = None if keep is None else keep[mine]
-        sums = _gradients(state, config, images[mine], targets[mine], labels[mine], kept)
-    nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-    for optimizer in state.optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = lr * group["rate"]
-        optimizer.step()
-    if state.average:
-        state.average.update(model)
-    state.step += 1
-    if distributed.is_initialized():
-        distributed.all_reduce(sums)
-    loss, accuracy = (sums / len(images)).tolist()
-    return loss, accuracy
-
-
-@contextlib.contextmanager
-def _dropping(model: nn.Module, generator: torch.Generator) -> Iterator[None]:
-    """Has the model's dropout and drop-path draw from a generator: torch's global one is other threads', too."""
-    layers = [module for module in model.modules() if isinstance(module, Dropout)]
-    for layer in layers:
-        layer.generator = generator
-    try:
-        yield
-    finally:  # a model with a generator in it could not be saved or copied
-        for layer in layers:
-            layer.generator = None
-
-
-def _gradients(
-    state: TrainState, config: TrainConfig, images: Tensor, targets: Tensor, labels: Tensor, keep: Tensor | None
-) -> Tensor:
-    """Leaves the batch's gradients in the model; returns the sums of losses and of right answers, (2,)."""
-    state.model.zero_grad(set_to_none=True)
-    sums = torch.zeros(2, device=images.device)
-    parts = list(zip(*(tensor.chunk(config.accumulate) for tensor in (images, targets, labels)), strict=True))
-    kept = [{}] * len(parts) if keep is None else [{"keep": part} for part in keep.chunk(config.accumulate)]
-    for i, ((part, target, label), chosen) in enumerate(zip(parts, kept, strict=True), start=1):
-        exchange: contextlib.AbstractContextManager = contextlib.nullcontext()
-        if i < len(parts) and isinstance(state.forward, DistributedDataParallel):
-            exchange = state.forward.no_sync()  # the last part sends the sum of all
-        with exchange:
-            with precision(part.device, config.autocast):
-                logits = state.forward(part, **chosen)
-                loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
-            (loss * len(part) / len(images)).backward()
-        sums += torch.stack([loss.detach() * len(part), (logits.argmax(1) == label).sum()])
-    return sums
-
-
-def _kept_patches(
-    model: Classifier, count: int, config: TrainConfig, done: float, generator: torch.Generator
-) -> Tensor | None:
-    """Which patches of each image are learned from, (count, K), drawn anew each step; None for all."""
-    if not config.patch_dropout or done >= config.strong_until or not isinstance(model, ViT):
-        return None
-    patches = math.prod(model.grid_size)
-    kept = max(1, round(patches * (1 - config.patch_dropout)))
-    draws = torch.rand(count, patches, generator=generator)
-    return draws.topk(kept).indices.to(next(model.parameters()).device)
-
-
-def _augment(
-    images: Tensor, targets: Tensor, config: TrainConfig, done: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    if config.color:
-        images = color_jitter(images, config.color, generator)
-    if config.erase:
-        images = random_erasing(images, config.erase, generator)
-    mixes = [(mix, alpha) for mix, alpha in ((mixup, config.mixup), (cutmix, config.cutmix)) if alpha]
-    if mixes and done < config.strong_until:
-        mix, alpha = mixes[torch.randint(len(mixes), (), generator=generator)]
-        images, targets = mix(images, targets, alpha, generator)
-    return images, targets
-
-
 def _validate(state: TrainState, validation_set: Dataset) -> dict[str, float]:
     """Loss and accuracy if they are due and within their share of the run's time; at the end, always."""
     affordable = state.validating.seconds <= VALIDATION_SHARE * state.total.elapsed
@@ -236,7 +142,7 @@ def _validate(state: TrainState, validation_set: Dataset) -> dict[str, float]:
     state.validations = int(state.done * VALIDATIONS)
     state.validating.start()
     part = validation_set if state.done >= 1 else validation_set.take(slice(QUICK_VALIDATION))
-    evaluation = evaluate(state.best, part)
+    evaluation = evaluate(state.best, part, precision=state.validated_in)
     state.validating.stop()
     state.model.train()
     return {"validation_loss": evaluation.loss, "validation_accuracy": evaluation.accuracy}
@@ -263,10 +169,6 @@ def _extent(step: int, per_epoch: int, elapsed: float, config: TrainConfig) -> t
 def processes() -> int:
     """That train this model together: 1 where torch.distributed is not initialized."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
-
-
-def _rank() -> int:
-    return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def _agreed(seconds: float) -> float:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from vit.device import fast_dtype
 from vit.model import Classifier
 
 OPTIMIZERS = ("adamw", "muon")
@@ -17,14 +16,11 @@ MUON_RATE = 2.0  # as a multiple of AdamW's
 COOLDOWN = 0.3  # share of the run over which the trapezoid falls
 
 
-def optimizers(
-    model: nn.Module, name: str, lr: float, weight_decay: float, autocast: bool = True
-) -> list[torch.optim.Optimizer]:
+def optimizers(model: nn.Module, name: str, lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
     """AdamW for all parameters, or Muon for the matrices and kernels of patch embedding and blocks, AdamW for the rest.
 
     Only matrices and convolution kernels are decayed: not biases, norms, tokens or position embeddings. Every
-    parameter group has "rate", its learning rate as a multiple of the run's. autocast: whether Muon orthogonalises in
-    bfloat16 where that is fast.
+    parameter group has "rate", its learning rate as a multiple of the run's.
     """
     muon: list[nn.Parameter] = []
     fused: list[nn.Parameter] = []
@@ -39,24 +35,23 @@ def optimizers(
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
     adamw = torch.optim.AdamW([{**group, "rate": 1.0} for group in groups], lr=lr, betas=(0.9, 0.95), fused=True)
     matrices = [{"params": muon}, {"params": fused, "parts": 3}]
-    return [adamw, Muon(matrices, lr, weight_decay, autocast=autocast)] if muon else [adamw]
+    return [adamw, Muon(matrices, lr, weight_decay)] if muon else [adamw]
 
 
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalised before each step (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
 
     A step is scaled to the size that AdamW's typically has (Liu et al. 2025, arXiv:2502.16982), so that both share one
-    schedule and decay. Unlike torch.optim.Muon it works in bfloat16 only where that is fast, takes all matrices of a
-    shape in one product, and a convolution's kernel (out, in, h, w) as a matrix of out rows. A group's "parts", 1 by
-    default, says into how many matrices, each orthogonalised by itself, a weight's rows are divided: 3 for q, k and v.
+    schedule and decay. Unlike torch.optim.Muon it works in any dtype, which is float32 until another is set, takes all
+    matrices of a shape in one product, and a convolution's kernel (out, in, h, w) as a matrix of out rows. A group's
+    "parts", 1 by default, says into how many matrices, each orthogonalised by itself, a weight's rows are divided: 3
+    for q, k and v.
     """
 
-    def __init__(
-        self, weights: Iterable, lr: float, weight_decay: float, momentum: float = 0.95, autocast: bool = True
-    ):
+    def __init__(self, weights: Iterable, lr: float, weight_decay: float, momentum: float = 0.95):
         defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "rate": MUON_RATE, "parts": 1}
         super().__init__(weights, defaults)
-        self.autocast = autocast
+        self.dtype = torch.float32
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]  # without torch's closure
@@ -67,8 +62,7 @@ class Muon(torch.optim.Optimizer):
             for shape, weights in alike.items():
                 rows, columns = shape[0] // group["parts"], math.prod(shape[1:])
                 updates = torch.stack([self._momentum(weight, group["momentum"]) for weight in weights])
-                dtype = fast_dtype(updates.device) if self.autocast else updates.dtype
-                updates = orthogonalize(updates.view(-1, rows, columns).to(dtype)).view_as(updates)
+                updates = orthogonalize(updates.view(-1, rows, columns).to(self.dtype)).view_as(updates)
                 size = 0.2 * max(rows, columns) ** 0.5
                 for weight, update in zip(weights, updates, strict=True):
                     weight.mul_(1 - group["lr"] * group["weight_decay"])
@@ -82,17 +76,17 @@ class Muon(torch.optim.Optimizer):
         return weight.grad.lerp(average, keep)
 
 
-def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
+def orthogonalize(matrices: Tensor) -> Tensor:
     """About the nearest semi-orthogonal matrix of each: all singular values end between 0.7 and 1.2.
 
-    A quintic Newton-Schulz iteration with Jordan's coefficients, which trade exactness for speed.
+    Five steps of a quintic Newton-Schulz iteration with Jordan's coefficients, which trade exactness for speed.
     matrices: (..., rows, columns); smallest singular values, below about 1e-3 of the norm, stay small.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     wide = matrices.shape[-2] <= matrices.shape[-1]
     x = (matrices if wide else matrices.mT).reshape(-1, *sorted(matrices.shape[-2:]))
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(steps):
+    for _ in range(5):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)  # ax + (bG + cG^2)x
     return (x if wide else x.mT).reshape(matrices.shape)

@@ -11,10 +11,12 @@ import torch
 
 from vit.data import Splits
 from vit.device import is_first_process
-from vit.training.config import RunSpec
+from vit.precision import Precision
 from vit.training.loop import Progress, TrainingDiverged, finite, train
 from vit.training.record import draw_curve, record
+from vit.training.spec import RunSpec
 from vit.training.state import TrainState
+from vit.training.trial import settle
 from vit.weights.checkpoint import CONFIG, STATE, CheckpointError, load_state, save_state
 
 fcntl: ModuleType | None
@@ -53,6 +55,10 @@ class Run:
         """Goes back to where a saved state was."""
         self.state.restore(tensors, numbers)
         self.accuracy = numbers["accuracy"]
+
+    def settle(self) -> Precision:
+        """What it computes in, found by a trial where neither the settings nor a saved state say it."""
+        return settle(self.state, self.spec.config, len(self.splits.validation))
 
     def steps(self, save_every: float) -> Iterator[Progress]:
         """Trains; writes metrics on the way, and the state every so many seconds and when it is stopped."""
@@ -113,7 +119,9 @@ class Run:
         """Writes the checkpoint and the curve, and drops the state once the run is complete."""
         progress = self.reached
         self.model.load_state_dict(self.state.best.state_dict())
-        self.model.eval().trained = self.spec.trained(progress, self.device, self.accuracy)
+        assert self.state.precision is not None, "a step was computed in one"
+        spec = self.spec.computed_in(self.state.precision)
+        self.model.eval().trained = spec.trained(progress, self.device, self.accuracy, precision=self.state.precision)
         self.model.save_pretrained(self.folder, torch.float16 if self.spec.float16 else None)
         if progress.done >= 1:
             (self.folder / STATE).unlink(missing_ok=True)

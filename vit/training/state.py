@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from vit.model import Classifier
+from vit.precision import DTYPES, Precision, check
 from vit.training.config import TrainConfig
 from vit.training.optim import AveragedWeights, Muon, optimizers
 
@@ -36,19 +38,37 @@ class TrainState:
 
     Everything random in a step is drawn from (seed, step), so the step is all there is to remember of generators and
     of the position in the epoch. Save tensors() and numbers() between two steps; restore() takes them back.
-    forward is the model as a step calls it: for all processes together where torch.distributed is initialized, and
-    compiled where the settings say so.
+    forward is the model as a step calls it: for all processes together where torch.distributed is initialized, unless
+    it is alone, and compiled where the settings say so. precision: what it computes in; None while nobody has decided.
+    validated_in: what it is validated in, a name of precision.DTYPES.
     """
 
-    def __init__(self, model: Classifier, config: TrainConfig):
+    def __init__(self, model: Classifier, config: TrainConfig, alone: bool = False):
         self.model = model
-        self.forward: Callable[..., Tensor] = DistributedDataParallel(model) if distributed.is_initialized() else model
+        together = distributed.is_initialized() and not alone
+        self.processes, self.rank = (distributed.get_world_size(), distributed.get_rank()) if together else (1, 0)
+        self.forward: Callable[..., Tensor] = DistributedDataParallel(model) if together else model
         if config.compile:
             self.forward = torch.compile(self.forward)
         self.average = AveragedWeights(model, config.ema) if config.ema else None
-        self.optimizers = optimizers(model, config.optimizer, config.lr, config.weight_decay, config.autocast)
+        self.optimizers = optimizers(model, config.optimizer, config.lr, config.weight_decay)
         self.total, self.updating, self.validating = Stopwatch(), Stopwatch(), Stopwatch()
         self.step, self.validations, self.done = 0, 0, 0.0
+        self.precision: Precision | None = None
+        self.scaler = torch.amp.GradScaler(enabled=False)
+        self.validated_in = "fp32"
+        if config.precision != "auto":
+            self.compute_in(Precision(config.precision))
+
+    def compute_in(self, precision: Precision) -> None:
+        """Decides it. Raises ValueError for one that is none of this device's."""
+        device = next(self.model.parameters()).device
+        check(device, precision.name)
+        self.precision = precision
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision.name == "fp16")
+        for optimizer in self.optimizers:
+            if isinstance(optimizer, Muon):  # float16 has too few small numbers for it
+                optimizer.dtype = DTYPES["bf16" if precision.name == "bf16" else "fp32"]
 
     @property
     def best(self) -> Classifier:
@@ -86,11 +106,16 @@ class TrainState:
             "updating_seconds": self.updating.seconds,
             "validating_seconds": self.validating.seconds,
             "average_updates": self.average.updates if self.average else 0,
+            "precision": self.precision and asdict(self.precision),
+            "scaler": self.scaler.state_dict(),
         }
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        """Takes back what tensors() and numbers() gave. Raises ValueError where it is of another model or settings."""
+        """Takes back what tensors() and numbers() gave, the precision only where none was chosen for this state.
+
+        Raises ValueError where they are of another model or settings.
+        """
         parts = {"model": self.model} | ({"average": self.average.model} if self.average else {})
         mine = {
             f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()
@@ -110,3 +135,7 @@ class TrainState:
         self.validating.seconds = numbers["validating_seconds"]
         if self.average:
             self.average.updates = numbers["average_updates"]
+        if self.precision is None and numbers.get("precision"):
+            self.compute_in(Precision(**numbers["precision"]))
+        if self.scaler.is_enabled() and numbers.get("scaler"):
+            self.scaler.load_state_dict(numbers["scaler"])

@@ -1,75 +1,200 @@
-"""What a model makes of a picture, kept for a while: one analysis for the tabs, the page's questions and endpoints."""
+"""What a model makes of a picture of the page: analyzed once for all, kept for a while, packed for the script."""
 
+import base64
+import secrets
 import threading
+import zlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import asdict
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vit.data.pictures import read_picture
+from vit.interpret import describe
 from vit.interpret.analysis import Analysis
+from vit.interpret.statistics import TABLE, finite, listed
 from vit.live import models
 from vit.live.datasets import SOURCES
-from vit.model import ViT
-from vit.ui import pictures
+from vit.ui import pictures, theme
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Picture
 
+ENDPOINT = {"concurrency_id": "picture", "concurrency_limit": 2}  # all that ask of one picture: others wait their turn
 KEPT_BYTES = 64_000_000  # of maps: some 150 pictures through the shipped models, and always the last one
+KEPT_TOKENS = 1000
+ROBUST = 0.99  # quantile of the weights at which a shared scale ends: one lone peak must not darken every map
+MAX_BYTES = 1_600_000  # of maps before compression; above it the patch queries are pooled
 
-_kept: OrderedDict[tuple[str, Picture], "Look"] = OrderedDict()
+_analyses: OrderedDict[tuple[str | None, Picture], Analysis] = OrderedDict()
+_tokens: OrderedDict[str, tuple[str, Picture]] = OrderedDict()
 _lock = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Look:
-    """One picture through one model, on the CPU. pixels: (3, H, W) uint8. truth: the true class, None if not known."""
-
-    model: ViT
-    pixels: Tensor
-    analysis: Analysis
-    truth: str | None = None
-
-    @property
-    def probabilities(self) -> Tensor:
-        """(classes,)."""
-        return self.analysis.probabilities
-
-
-def see(model: ViT, pixels: Tensor, truth: str | None = None, mask: Tensor | None = None) -> Look:
-    """One forward pass. mask: (H, W) bool, True on the object. Raises ValueError where the numbers overflow."""
-    return Look(model, pixels, Analysis(model, model.normalize(pixels)[None], mask), truth)
-
-
-def look(key: str | None, picture: Picture) -> Look:
+def analyze(key: str | None, picture: Picture) -> Analysis:
     """What all that is asked of a picture is made from; the same object while it is kept.
 
-    Raises BadInput on a model or picture that can't be had.
+    key: of the model. Raises BadInput on a model or picture that can't be had.
     """
     try:
         model = models.find(key)
         with _lock:
-            seen = _kept.get((key, picture))
-        if seen is None or seen.model is not model:  # a run's model may have been loaded anew
-            seen = see(model, *_pixels(picture, model.config["img_size"]))
+            analysis = _analyses.get((key, picture))
+        if analysis is None or analysis.model is not model:  # a run's model may have been loaded anew
+            analysis = Analysis(model, *_pixels(picture, model.config["img_size"]))
     except ValueError as error:
         raise BadInput(error) from error
-    _keep((key, picture), seen)
-    return seen
-
-
-def _keep(key: tuple[str, Picture], seen: Look) -> None:
     with _lock:
-        _kept[key] = seen
-        _kept.move_to_end(key)
-        size = sum(other.analysis.maps.nbytes for other in _kept.values())
-        while size > KEPT_BYTES and len(_kept) > 1:
-            size -= _kept.popitem(last=False)[1].analysis.maps.nbytes
+        _analyses[key, picture] = analysis
+        _analyses.move_to_end((key, picture))
+        size = sum(other.maps.nbytes for other in _analyses.values())
+        while size > KEPT_BYTES and len(_analyses) > 1:
+            size -= _analyses.popitem(last=False)[1].maps.nbytes
+    return analysis
 
 
-def _pixels(picture: Picture, img_size: int) -> tuple[Tensor, str | None, Tensor | None]:
+def _pixels(picture: Picture, img_size: int) -> tuple[Tensor, Tensor | None, str | None]:
+    """(3, H, W) uint8, the object's mask and the true class, where they are known."""
     source, which = picture
     if source == "upload":
         return read_picture(which, img_size), None, None
-    one = pictures.fit(SOURCES[source].load().test.take(slice(which, which + 1)), img_size)
-    return one.images[0], one.classes[one.labels[0]], None if one.masks is None else one.masks[0]
+    test = (SOURCES[source].splits or SOURCES[source].load()).test
+    images, masks = pictures.fit(test.images[[which]], None if test.masks is None else test.masks[[which]], img_size)
+    return images[0], None if masks is None else masks[0], test.classes[test.labels[which]]
+
+
+def remember(key: str, picture: Picture) -> str:
+    """A token by which the page asks for more about a picture: it never names files of the server."""
+    token = secrets.token_urlsafe(12)
+    with _lock:
+        _tokens[token] = (key, picture)
+        while len(_tokens) > KEPT_TOKENS:
+            _tokens.popitem(last=False)
+    return token
+
+
+def recall(token: str) -> tuple[str, Picture]:
+    """What `remember` was told. Raises BadInput once it is forgotten."""
+    if token not in _tokens:
+        raise BadInput("The server has forgotten this picture, it was restarted perhaps; choose the picture again.")
+    return _tokens[token]
+
+
+def payload(analysis: Analysis, key: str, picture: Picture) -> dict:
+    """All that the page needs to draw any layer, head and query, and to say what is in it."""
+    model, depth = analysis.model, analysis.depth
+    (h, w), heads, has_readout = model.grid_size, model.num_heads, model.has_readout
+    rows, rolled = (read[..., model.num_prefix_tokens :] for read in analysis.read)
+    drawn, prefix = _drawn(analysis)
+    best = analysis.probabilities.topk(min(5, len(model.classes)))
+    maps = pack(drawn, (h, w), prefix, MAX_BYTES)
+    return {
+        "token": remember(key, picture),
+        "model": key,
+        "title": models.name(model),
+        "picture": None if picture[0] == "upload" else f"{picture[0]}-{picture[1]}",
+        "image": pictures.data_uri(analysis.pixels),
+        "shape": [depth, heads, h, w],
+        "layers": describe.layer_names(depth, has_readout),
+        "askers": describe.asker_names(depth, has_readout),
+        "readout": has_readout,
+        "tokens": analysis.statistics.tokens,
+        "prefix": prefix,
+        "maps": maps,
+        "tops": {
+            "heads": max(rows.quantile(ROBUST).item(), 2 / (h * w)),
+            "rollout": rolled.quantile(ROBUST).item(),
+        },
+        "statistics": _numbers(analysis),
+        "sentences": analysis.sentences,
+        "patches": _patches(analysis) if maps["pool"] == 1 else None,
+        "reach": [describe.LOCAL, describe.GLOBAL],
+        "unread": describe.nothing_reads(analysis.statistics),
+        "comparison": asdict(analysis.comparison),
+        "middle": analysis.mask is None,
+        "classes": list(model.classes),
+        "colors": theme.class_colors(len(model.classes)),
+        "best": [[i, p] for i, p in zip(best.indices.tolist(), best.values.tolist())],
+        "truth": analysis.truth,
+    }
+
+
+def _drawn(analysis: Analysis) -> tuple[Tensor, int]:
+    """All heads' maps and the rollout, (depth, heads + 1, N, N), and how many of their tokens are no patches.
+
+    Where no class token is, one is drawn in its place: it asks what is read (`read_rows`), and nothing asks it.
+    """
+    prefix = analysis.record.num_prefix_tokens
+    maps = torch.cat([analysis.maps, analysis.rollout[:, :, None]], dim=2)[0]
+    if analysis.record.readout is None:
+        return maps, prefix
+    L, channels, patches = len(maps), maps.shape[1], maps.shape[-1] - prefix
+    drawn = maps.new_zeros(analysis.depth, channels, 1 + patches, 1 + patches)
+    drawn[:L, :, 1:, 1:] = maps[..., prefix:, prefix:]
+    rows, rolled = analysis.read
+    drawn[:, :, 0, 1:] = torch.cat([rows, rolled[:, None]], dim=1)[..., prefix:]
+    return drawn, 1
+
+
+def pack(maps: Tensor, grid_size: tuple[int, int], prefix: int, limit: int) -> dict:
+    """Maps (L, C, N, N) as compressed bytes: each row a byte a patch, of its own largest weight.
+
+    Two blocks. rows: (L, C, Q, h*w), what each query gives to the patches; columns: (L, C, prefix, N), what each
+    token gives to the prefix tokens, and both in 255ths of peaks (L, C, Q) and (L, C, prefix), float32. The queries
+    are the prefix tokens, then the patches; where that makes more than `limit` bytes, the patch queries are pooled
+    over pool x pool patches, the least that fits, while the prefix tokens' rows and columns stay exact. So 12 layers
+    of 12 heads and a rollout on 14 x 14 patches are 156 * (50 * 196 + 197) bytes, pooled 2 x 2.
+    bytes: base64 of zlib of rows, columns, peaks of rows, peaks of columns.
+    """
+    (h, w), (L, C, *_) = grid_size, maps.shape
+    pool = 1
+    while L * C * (prefix + -(-h // pool) * -(-w // pool)) * h * w > limit and pool < max(h, w):
+        pool += 1
+    patches = maps[:, :, prefix:, prefix:]
+    if pool > 1:
+        by_key = patches.transpose(-1, -2).reshape(-1, 1, h, w)
+        patches = F.avg_pool2d(by_key, pool, ceil_mode=True, count_include_pad=False)
+        patches = patches.reshape(L, C, h * w, -1).transpose(-1, -2)
+    rows, row_peaks = quantize(torch.cat([maps[:, :, :prefix, prefix:], patches], dim=2))
+    columns, column_peaks = quantize(maps[..., :prefix].transpose(-1, -2))
+    raw = b"".join(part.contiguous().numpy().tobytes() for part in (rows, columns, row_peaks, column_peaks))
+    return {"channels": C, "pool": pool, "bytes": base64.b64encode(zlib.compress(raw, 6)).decode()}
+
+
+def quantize(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., n) -> uint8 255ths of the peak (...): at most half a 255th of it is lost."""
+    peaks = weights.amax(-1).clamp_min(1e-9).float()
+    return (weights / peaks[..., None] * 255).round().to(torch.uint8), peaks
+
+
+def _numbers(analysis: Analysis) -> list[dict]:
+    """The table's rows with their values: (L, heads + 2), what uniform attention has, and the end of the scale."""
+    statistics, rows = analysis.statistics, []
+    for row in TABLE:
+        uniform, values = statistics.uniform[row.name], statistics.values[row.name]
+        rows.append(
+            {
+                "name": row.name,
+                "title": describe.worded(row.title.replace("the object", statistics.region), statistics.has_readout),
+                "unit": row.unit,
+                "digits": row.digits,
+                "meaning": describe.worded(row.meaning, statistics.has_readout),
+                "reference": row.reference,
+                "values": listed(values),
+                "uniform": finite(uniform),
+                "top": finite(row.top(uniform, statistics.of_heads(row.name).nan_to_num(0).max().item())),
+            }
+        )
+    return rows
+
+
+def _patches(analysis: Analysis) -> str:
+    """Of each patch: distance, entropy, peak, place, each float32 (2, L, heads + 2, h*w); base64 of zlib of them.
+
+    L counts a read-out, of which all are 0.
+    """
+    numbers = analysis.patches
+    parts = torch.stack([numbers.distance, numbers.entropy, numbers.peak, numbers.place]).float()
+    parts = torch.cat([parts, parts.new_zeros(4, 2, analysis.depth - parts.shape[2], *parts.shape[3:])], dim=2)
+    return base64.b64encode(zlib.compress(parts.numpy().tobytes(), 6)).decode()

@@ -28,8 +28,11 @@ class Axis(NamedTuple):
     unit: str = ""
 
 
-def chart(title: str, series: Sequence[Series], x: Axis, y: Axis, levels: Sequence[tuple[str, float]] = ()) -> str:
-    """A chart with a legend of the latest values. levels: (label, value), drawn as dashed lines across."""
+def chart(
+    title: str, series: Sequence[Series], x: Axis, y: Axis, levels: Sequence[tuple[str, float]] = (), note: str = ""
+) -> str:
+    """A chart with a legend of the latest values. levels: (label, value), drawn as dashed lines across. note: a
+    sentence under the title."""
 
     def height(value: float) -> float:
         return 100 * (1 - min(value, y.end) / y.end) if math.isfinite(value) else math.nan
@@ -54,6 +57,8 @@ def chart(title: str, series: Sequence[Series], x: Axis, y: Axis, levels: Sequen
             continue
         latest = f" {y.text(line.y[-1]) if math.isfinite(line.y[-1]) else 'not a number'}" if line.y else ""
         legend += f'<span class="v-key {line.kind}" style="{color}">{escape(line.name)}<b>{latest}</b></span>'
+    if note:
+        legend += f'<small class="v-note">{escape(note)}</small>'
     labels = "".join(f"<span>{x.text(tick)}{x.unit if tick == x.ticks[-1] else ''}</span>" for tick in x.ticks)
     return (
         f'<figure class="v-chart"><figcaption><b>{escape(title)}</b>{legend}</figcaption><div class="v-plot">'

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, get_type_hints
 
 import gradio as gr
@@ -47,6 +47,13 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
             f"{name} must be a whole number from {low} to {high}, got {shortened(value)}; choose one of them."
         )
     return int(number)
+
+
+def one_of(name: str, value: Any, choices: Collection[str]) -> str:
+    """One of some texts. Raises BadInput."""
+    if not isinstance(value, str) or value not in choices:
+        raise BadInput(f"{name} must be one of {', '.join(choices)}, got {shortened(value)}; choose one of them.")
+    return value
 
 
 def checked(function: Callable) -> Callable:

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import gradio as gr
 
+from vit.interpret.analysis import Analysis
 from vit.live import models
-from vit.ui import analysis, pictures, theme
-from vit.ui.analysis import Look
+from vit.ui import pictures, theme
+from vit.ui.analysis import ENDPOINT, analyze
 from vit.ui.checks import checked
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Picker
@@ -25,8 +26,8 @@ def classify(image: str | None, model: str | None) -> dict[str, float]:
     """Names what is in a picture: the probability of each class, for a file and a model's name or a run's id."""
     if not image:
         raise BadInput("There is no picture; send one as the first argument.")
-    seen = analysis.look(model or models.default(), ("upload", image))
-    return dict(zip(seen.model.classes, seen.probabilities.tolist(), strict=True))
+    analysis = analyze(model or models.default(), ("upload", image))
+    return dict(zip(analysis.model.classes, analysis.probabilities.tolist(), strict=True))
 
 
 def build() -> Tab:
@@ -44,38 +45,39 @@ def build() -> Tab:
             inputs,
             label,
             api_name="classify",
+            **ENDPOINT,
             api_description="Classify a picture of any size. model: a checkpoint's name such as 'shapes', the id of a "
             "finished run, or '' for the default. Returns the label and the confidence of every class.",
         )
     return Tab(picker, result)
 
 
-def draw(seen: Look) -> str:
+def draw(analysis: Analysis) -> str:
     """The picture as the model sees it, the verdict, and the likeliest classes as bars."""
-    model = seen.model
-    best = seen.probabilities.topk(min(TOP, len(model.classes)))
+    model, colors = analysis.model, theme.class_colors(len(analysis.model.classes))
+    best = analysis.probabilities.topk(min(TOP, len(model.classes)))
     rows = "".join(
         f'<li><span class="v-name">{escape(model.classes[i])}</span>'
-        f'<span class="v-bar"><i style="width:{100 * p:.2f}%;background:{theme.class_colour(i)}"></i></span>'
+        f'<span class="v-bar"><i style="width:{100 * p:.2f}%;background:{colors[i]}"></i></span>'
         f'<span class="v-percent">{100 * p:.1f}%</span></li>'
         for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
     )
     size = model.config["img_size"]
     return f"""<div class="v-result">
-<figure class="v-seen"><img src="{pictures.data_uri(seen.pixels)}" alt="The picture as the model sees it">
+<figure class="v-seen"><img src="{pictures.data_uri(analysis.pixels)}" alt="The picture as the model sees it">
 <figcaption>What the model sees: {size} × {size} pixels</figcaption></figure>
-<div class="v-says">{_verdict(seen, model.classes[best.indices[0]])}<ol class="v-bars">{rows}</ol></div></div>"""
+<div class="v-says">{_verdict(analysis, model.classes[best.indices[0]])}<ol class="v-bars">{rows}</ol></div></div>"""
 
 
-def _verdict(seen: Look, said: str) -> str:
-    if seen.truth is None:
+def _verdict(analysis: Analysis, said: str) -> str:
+    if analysis.truth is None:
         told = '<span class="v-quiet">True class not known</span>'
-    elif seen.truth not in seen.model.classes:
-        told = f'<span class="v-quiet">It is a {escape(seen.truth)}, a class this model never saw</span>'
-    elif seen.truth == said:
+    elif analysis.truth not in analysis.model.classes:
+        told = f'<span class="v-quiet">It is a {escape(analysis.truth)}, a class this model never saw</span>'
+    elif analysis.truth == said:
         told = '<span class="v-right">✓ Right</span>'
     else:
-        told = f'<span class="v-wrong">✗ Wrong: it is <b>{escape(seen.truth)}</b></span>'
+        told = f'<span class="v-wrong">✗ Wrong: it is <b>{escape(analysis.truth)}</b></span>'
     return f'<p class="v-verdict"><b>{escape(said)}</b>{told}</p>'
 
 

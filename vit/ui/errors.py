@@ -4,6 +4,8 @@ from html import escape
 
 import gradio as gr
 
+LONGEST = 1000  # characters of a sentence
+
 
 class BadInput(gr.Error):
     """A sentence for the visitor that names the remedy; nothing of it goes to the server's log.
@@ -12,7 +14,7 @@ class BadInput(gr.Error):
     """
 
     def __init__(self, sentence: object):
-        self.sentence = str(sentence)
+        self.sentence = _readable(str(sentence))
         super().__init__(_as_text(sentence), title="That didn't work", print_exception=False)
 
 
@@ -28,4 +30,9 @@ def alert(sentence: object) -> str:
 
 def _as_text(sentence: object) -> str:
     """HTML that shows the sentence as it is; quotes stay, for it never stands in an attribute and programs read it."""
-    return escape(str(sentence), quote=False)
+    return escape(_readable(str(sentence)), quote=False)
+
+
+def _readable(sentence: str) -> str:
+    """What came may be of any length; the sentence around it is not, and ends with the remedy."""
+    return sentence if len(sentence) <= LONGEST else f"{sentence[: LONGEST // 2]} … {sentence[-LONGEST // 2 :]}"

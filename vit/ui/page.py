@@ -13,12 +13,12 @@ import torch
 
 from vit import data
 from vit.data.registry import fallback
-from vit.device import precision
 from vit.live import datasets, models, speed, worker
-from vit.live.models import Known
-from vit.ui import analysis, classify, pictures, scripts, theme
+from vit.live.models import RunNames
+from vit.precision import Precision
+from vit.ui import classify, pictures, scripts, theme
+from vit.ui.analysis import analyze, payload
 from vit.ui.attention import tab as attention
-from vit.ui.attention.view import payload
 from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput, warn
 from vit.ui.pictures import Picker, Picture
@@ -48,7 +48,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
 def build() -> gr.Blocks:
     """The whole page; starts loading the datasets, and names in the log what of the checkpoints can't be read."""
     models.shipped()
-    datasets.load_in_background(then=speed.find_width)
+    datasets.load_in_background(then=speed.find_out)
     with gr.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         page = lay_out()
         page.wire(demo)
@@ -59,7 +59,7 @@ def build() -> gr.Blocks:
 class Page(NamedTuple):
     """The components of the page, and one model and one picture for all tabs; handlers return {component: value}.
 
-    number: how often other pictures were asked for. known: what the page calls the runs whose models it offers.
+    number: how often other pictures were asked for. run_names: what the page calls the runs whose models it offers.
 
     Classify and Attention are always given all that they show: what is left out costs a tab that was never opened its
     properties.
@@ -73,43 +73,43 @@ class Page(NamedTuple):
     attending: attention.Tab
     picture: gr.State
     number: gr.State
-    known: gr.State
+    run_names: gr.State
 
     @property
     def pickers(self) -> list[Picker]:
         return [self.classifying.picker, self.attending.picker]
 
     @property
-    def drawn(self) -> list:
+    def picture_views(self) -> list:
         """What changes with the picture."""
         return [self.picture, self.classifying.result, self.attending.view]
 
     @property
-    def shown(self) -> list:
+    def model_views(self) -> list:
         """What changes with the model."""
         both = (component for picker in self.pickers for component in (picker.model, picker.gallery))
-        return [self.status, self.number, self.known, *both, *self.drawn]
+        return [self.status, self.number, self.run_names, *both, *self.picture_views]
 
     def wire(self, demo: gr.Blocks) -> None:
         """Opening the page sets the run's id, and so does Start; whatever set it, one chain follows the run."""
         training, latest = self.training, {**QUIET, "trigger_mode": "always_last"}
-        chosen = [self.number, self.picture, self.known]
+        chosen = [self.number, self.picture, self.run_names]
         gallery = scripts.load(HERE / "script" / "gallery.js")
         unmark = f"async (...inputs) => {{ (await {gallery}).mark(-1); return inputs; }}"
         for picker in self.pickers:
             # Not preprocessed: the list of models is empty for a session that was forgotten, and would refuse a choice.
-            picker.model.input(self.show, [picker.model, *chosen], self.shown, preprocess=False, **QUIET)
-            picker.gallery.pick(self.pick, picker.model, self.drawn, preprocess=False, **latest)
-            turned = [picker.model, self.number, self.known]
-            picker.other.click(self.turn_page, turned, self.shown, preprocess=False, **latest)
-            picker.upload.upload(self.upload, [picker.model, picker.upload], self.drawn, js=unmark, **QUIET)
+            picker.model.input(self.show, [picker.model, *chosen], self.model_views, preprocess=False, **QUIET)
+            picker.gallery.pick(self.pick, picker.model, self.picture_views, preprocess=False, **latest)
+            turned = [picker.model, self.number, self.run_names]
+            picker.other.click(self.turn_page, turned, self.model_views, preprocess=False, **latest)
+            picker.upload.upload(self.upload, [picker.model, picker.upload], self.picture_views, js=unmark, **QUIET)
 
         run, model = [training.run_id, training.owned], self.classifying.picker.model
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
-        followed.success(self.adopt, [*run, model, *chosen], self.shown, **QUIET)
+        followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
 
         demo.load(open_tab, None, self.tabs, **QUIET)
-        opened = demo.load(self.open, training.owned, [*self.shown, *training.opened], **QUIET)
+        opened = demo.load(self.open, training.owned, [*self.model_views, *training.opened], **QUIET)
         data = opened.success(watch_data, None, self.notice, **QUIET)
         data.success(training.settle, {*training.form.values(), training.run_id}, training.settled, **QUIET)
 
@@ -117,26 +117,27 @@ class Page(NamedTuple):
     def open(self, owned: dict[str, str], request: gr.Request) -> dict:
         """What a visitor meets: a model, a picture, both drawn, and the Train tab ready or on the address's run."""
         run_id = request.query_params.get("run") or train.own_run(owned)
-        known: Known = {}
+        run_names: RunNames = {}
         for owned_id in filter(models.ended, owned):
-            known = models.get_to_know(known, owned_id, own=True)
+            run_names = models.name_run(run_names, owned_id, own=True)
         key, picture = linked(request.query_params)
         if models.ended(run_id) and "model" not in request.query_params:
             key = run_id
         if key and models.ended(key):
-            known = models.get_to_know(known, key, own=False)
-        return {**self.show(key, 0, picture, known), **self.training.open(run_id)}
+            run_names = models.name_run(run_names, key, own=False)
+        return {**self.show(key, 0, picture, run_names), **self.training.open(run_id)}
 
-    def show(self, key: str | None, number: int, picture: Picture | None, known: Known) -> dict:
+    @checked
+    def show(self, key: str | None, number: int, picture: Picture | None, run_names: RunNames) -> dict:
         """Everything that depends on model and picture; without a picture, the gallery's first."""
         source = pictures.gallery_source(key)
         if picture is None or picture[0] not in ("upload", source):
             picture = (source, pictures.chosen(source, number)[0])
-        model, gallery = gr.Dropdown(models.choices(known), value=key), pictures.gallery(key, number, picture)
+        model, gallery = gr.Dropdown(models.choices(run_names), value=key), pictures.gallery(key, number, picture)
         return {
-            self.status: status_line(key, known),
+            self.status: status_line(key, run_names),
             self.number: number,
-            self.known: known,
+            self.run_names: run_names,
             **{picker.model: model for picker in self.pickers},
             **{picker.gallery: gallery for picker in self.pickers},
             **self.draw(key, picture),
@@ -147,21 +148,22 @@ class Page(NamedTuple):
         if key is None:
             result, view = classify.no_model(), attention.no_model()
         else:
-            seen = analysis.look(key, picture)
-            result, view = classify.draw(seen), payload(seen, key, picture)
+            analysis = analyze(key, picture)
+            result, view = classify.draw(analysis), payload(analysis, key, picture)
         return {self.picture: picture, self.classifying.result: result, self.attending.view: view}
 
     @checked
     def pick(self, key: str | None, event: gr.EventData) -> dict:
         """A click in a gallery."""
-        picture = pictures.named(check("picture", getattr(event, "picture", None), str))
+        picked = check("event", event._data, dict).get("picture")  # EventData's own look-up fails on what is no dict
+        picture = pictures.named(check("picture", picked, str))
         if picture is None or not pictures.exists(picture):
             raise BadInput("This picture is not here any more; choose another.")
         return self.draw(key, picture)
 
     @checked
-    def turn_page(self, key: str | None, number: int, known: Known) -> dict:
-        return self.show(key, number + 1, None, known)
+    def turn_page(self, key: str | None, number: int, run_names: RunNames) -> dict:
+        return self.show(key, number + 1, None, run_names)
 
     @checked
     def upload(self, key: str | None, path: str) -> dict:
@@ -169,12 +171,18 @@ class Page(NamedTuple):
 
     @checked
     def adopt(
-        self, run_id: str, owned: dict[str, str], key: str | None, number: int, picture: Picture | None, known: Known
+        self,
+        run_id: str,
+        owned: dict[str, str],
+        key: str | None,
+        number: int,
+        picture: Picture | None,
+        run_names: RunNames,
     ) -> dict:
         """Makes a run's model the chosen one everywhere, if it left one; else that stays the chosen one."""
         if models.ended(run_id):
-            key, known = run_id, models.get_to_know(known, run_id, run_id in owned)
-        return self.show(key, number, picture, known)
+            key, run_names = run_id, models.name_run(run_names, run_id, run_id in owned)
+        return self.show(key, number, picture, run_names)
 
 
 def lay_out() -> Page:
@@ -188,8 +196,8 @@ def lay_out() -> Page:
             classifying = classify.build()
         with gr.Tab("Attention", id="attention"):
             attending = attention.build()
-    picture, number, known = gr.State(None), gr.State(0), gr.State({})
-    return Page(tabs, status, notice, training, classifying, attending, picture, number, known)
+    picture, number, run_names = gr.State(None), gr.State(0), gr.State({})
+    return Page(tabs, status, notice, training, classifying, attending, picture, number, run_names)
 
 
 def open_tab(request: gr.Request) -> gr.Tabs:
@@ -226,20 +234,21 @@ async def watch_data() -> AsyncIterator[str]:
         await asyncio.sleep(0.5)
 
 
-def status_line(key: str | None, known: Known) -> str:
+def status_line(key: str | None, run_names: RunNames) -> str:
     """Where one is: model, data, device."""
-    where = models.title(key, known) if key else f"no model yet · {fallback().label}"
-    return f"<b>Vision Transformer, live</b><span>{escape(where)} · {device()}</span>"
+    where = models.title(key, run_names) if key else f"no model yet · {fallback().label}"
+    tried = "".join(f', <span title="{escape(str(found))}">{found.name} by trial</span>' for found in _tried())
+    return f"<b>Vision Transformer, live</b><span>{escape(where)} · {escape(_device())}{tried}</span>"
 
 
-def device() -> str:
-    chosen = worker.device()
-    with precision(chosen):
-        kind = "bf16" if torch.is_autocast_enabled(chosen.type) else "float32"
-    if chosen.type == "cpu":
-        cores = torch.get_num_threads()
-        return f"{cores} CPU core{'s' if cores > 1 else ''}, {kind}"
-    return f"{torch.cuda.get_device_name(chosen)}, {kind}"
+def _device() -> str:
+    chosen, cores = worker.device(), torch.get_num_threads()
+    return torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else f"{cores} CPU core{'s' * (cores > 1)}"
+
+
+def _tried() -> list[Precision]:
+    """What the live preset trains in here; nothing until that is known."""
+    return speed.precisions[-1:]
 
 
 def about() -> dict:
@@ -247,6 +256,6 @@ def about() -> dict:
     return {
         "models": models.shipped(),
         "data": {name: source.state for name, source in datasets.SOURCES.items()},
-        "device": device(),
+        "device": ", ".join([_device(), *map(str, _tried())]),
         **outcome.limits(),
     }

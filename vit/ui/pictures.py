@@ -2,7 +2,6 @@
 
 import base64
 import io
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +12,6 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from vit.data import Dataset
 from vit.data.registry import fallback, label
 from vit.live import models
 from vit.live.datasets import SOURCES
@@ -26,15 +24,14 @@ HERE = Path(__file__).parent
 Picture = tuple[str, int | str]  # (dataset, index in its test split) or ("upload", path): what a gr.State holds
 
 
-def fit(dataset: Dataset, img_size: int) -> Dataset:
-    """The same pictures and masks in the size that a model takes."""
-    if dataset.images.shape[-1] == img_size:
-        return dataset
-    images = F.interpolate(dataset.images.float(), (img_size, img_size), mode="bilinear", antialias=True)
-    masks = dataset.masks
+def fit(images: Tensor, masks: Tensor | None, img_size: int) -> tuple[Tensor, Tensor | None]:
+    """Pictures (n, C, H, W) uint8 and their masks (n, H, W) in the size that a model takes."""
+    if images.shape[-1] == img_size:
+        return images, masks
+    resized = F.interpolate(images.float(), (img_size, img_size), mode="bilinear", antialias=True)
     if masks is not None:
         masks = F.interpolate(masks[:, None].float(), (img_size, img_size))[:, 0] > 0
-    return replace(dataset, images=images.round().clamp(0, 255).byte(), masks=masks)
+    return resized.round().clamp(0, 255).byte(), masks
 
 
 def named(name: object) -> Picture | None:

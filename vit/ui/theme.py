@@ -1,10 +1,13 @@
-"""How the page looks: a Gradio theme with the system's own fonts, and the colours of the classes."""
+"""How the page looks: a Gradio theme with the system's own fonts, and the colors of the classes."""
+
+from functools import cache
+from itertools import cycle, islice
 
 import gradio as gr
 from gradio.themes import Color, sizes
 
-# Tableau 10, whose neighbours stay apart for colour-blind eyes; a name always stands beside the colour.
-CLASS_COLOURS = (
+# Tableau 10, whose neighbors stay apart for color-blind eyes; a name always stands beside the color.
+CLASS_COLORS = (
     "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#b07aa1", "#edc948", "#9c755f", "#ff9da7", "#8f9aa3",
 )  # fmt: skip
 
@@ -12,24 +15,26 @@ BLUE = Color(
     "#eff4ff", "#dbe6fe", "#bfd3fe", "#93b4fd", "#6090fa", "#3b6ef0",
     "#2554db", "#1d44b5", "#1e3a8f", "#1e3370", "#172044",
 )  # fmt: skip
-GREY = Color(
+GRAY = Color(
     "#f8f9fa", "#f1f3f5", "#e3e6ea", "#cdd2d8", "#9aa2ac", "#6b7480",
     "#4b535d", "#363d46", "#22272e", "#181c21", "#101317",
 )  # fmt: skip
 
 
-def class_colour(label: int) -> str:
-    return CLASS_COLOURS[label % len(CLASS_COLOURS)]
+@cache
+def class_colors(n: int) -> tuple[str, ...]:
+    """Of classes 0 to n - 1; they come again after the tenth."""
+    return tuple(islice(cycle(CLASS_COLORS), n))
 
 
 def theme() -> gr.themes.Base:
-    """Quiet greys, one blue, hairlines in place of shadows; light and dark from the same scale."""
+    """Quiet grays, one blue, hairlines in place of shadows; light and dark from the same scale."""
     fonts = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
     mono = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
     base = gr.themes.Base(
         primary_hue=BLUE,
         secondary_hue=BLUE,
-        neutral_hue=GREY,
+        neutral_hue=GRAY,
         spacing_size=sizes.spacing_md,
         radius_size=sizes.radius_md,
         text_size=sizes.text_md,

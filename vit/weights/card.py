@@ -60,7 +60,7 @@ It has seen nothing but such images: of any other picture it still names one of 
 ```python
 from vit import ViT
 model = ViT.from_pretrained("path/to/this/folder")
-logits, maps = model(images, return_attention=True)  # images normalised with model.mean and model.std
+logits, maps = model(images, return_attention=True)  # images normalized with model.mean and model.std
 ```
 """
 

@@ -102,11 +102,11 @@ def _check_finite(source: str | os.PathLike, model: ViT) -> None:
     """Finite weights can still overflow, so black and white go through the model, too. Raises CheckpointError."""
     wrong = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
     if not wrong:
-        size, mean, std = model.config["img_size"], torch.tensor(model.mean), torch.tensor(model.std)
-        images = (torch.tensor([0.0, 1.0])[:, None] - mean) / std  # (2, channels)
+        channels, size = model.config["in_chans"], model.config["img_size"]
+        pixels = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(-1, channels, size, size)
         with torch.inference_mode():
-            finite = model(images[:, :, None, None].expand(-1, -1, size, size)).isfinite().all()
-        wrong = [] if finite else [f"what comes out for a black and a white image, normalised by {CONFIG}"]
+            finite = model(model.normalize(pixels)).isfinite().all()
+        wrong = [] if finite else [f"what comes out for a black and a white image, normalized by {CONFIG}"]
     if wrong:
         raise CheckpointError(
             f"{source}/{WEIGHTS} is damaged or its training diverged: expected finite numbers, got others in "
@@ -156,8 +156,8 @@ def write_tensors(tensors: dict[str, Tensor], file: Path, metadata: dict[str, st
         new.chmod(mode)
     except SafetensorError as error:
         new.unlink(missing_ok=True)
-        known = re.search(r"os error (\d+)", str(error))
-        code = int(known[1]) if known else errno.EIO
+        match = re.search(r"os error (\d+)", str(error))
+        code = int(match[1]) if match else errno.EIO
         raise OSError(code, os.strerror(code), str(file)) from error
     os.replace(new, file)
 

@@ -9,13 +9,13 @@ from PIL import Image
 from vit.figures import attention_figure
 from vit.interpret import cover as covering
 from vit.interpret import describe, probing
+from vit.interpret.analysis import Analysis
 from vit.interpret.statistics import TABLE
 from vit.live import models
 from vit.model import ViT
-from vit.ui import analysis
-from vit.ui.analysis import Look
+from vit.ui.analysis import ENDPOINT, analyze
 from vit.ui.attention.probes import figure_bytes
-from vit.ui.checks import checked, shortened
+from vit.ui.checks import checked, one_of, shortened
 from vit.ui.errors import BadInput
 
 MODEL = "model: a checkpoint's name, the id of a finished run, or '' for the default."
@@ -32,32 +32,28 @@ def attention(
     figure: bool = False,
 ) -> tuple[dict, Image.Image | None]:
     """A token's attention to each patch, as numbers; and as the figure input / attention / overlay, if asked for."""
-    seen = _look(image, model)
-    depth, heads = seen.model.num_maps, seen.model.num_heads
+    analysis = _analysis(image, model)
+    depth, heads, has_readout = analysis.depth, analysis.model.num_heads, analysis.model.has_readout
     layer, head = _whole(layer, "layer", 1, depth), _whole(head, "head", 0, heads, "; 0 is their mean")
-    if mode not in ("heads", "rollout"):
-        raise BadInput(f"mode must be heads or rollout, got {mode!r}.")
-    if mode == "rollout" and head:
+    if one_of("mode", mode, ("heads", "rollout")) == "rollout" and head:
         raise BadInput(f"A rollout is of all heads, so head does nothing with it, got {head}; give 0.")
-    patch = _patch(query, seen.model)
+    patch = _patch(query, analysis.model)
     try:
-        grid = seen.analysis.grid(layer - 1, head - 1 if head else None, patch, mode == "rollout")
+        grid = analysis.grid(layer - 1, head - 1 if head else None, patch, mode == "rollout")
     except ValueError as error:
         raise BadInput(error) from error
     which = "rollout" if mode == "rollout" else f"head {head}" if head else "mean of heads"
-    place = "read-out" if seen.model.has_readout and layer == depth else f"layer {layer} of {depth}"
-    title = f"{models.name(seen.model)}, {place}, {which}"
-    asked = "attention of " + (
-        f"patch {query}" if query else describe.asker_names(depth, seen.model.has_readout)[layer - 1]
-    )
+    place = "read-out" if has_readout and layer == depth else f"layer {layer} of {depth}"
+    title = f"{models.name(analysis.model)}, {place}, {which}"
+    asked = "attention of " + (f"patch {query}" if query else describe.asker_names(depth, has_readout)[layer - 1])
     numbers = {"layer": layer, "head": head, "query": query, "mode": mode, "grid": grid.tolist()}
-    return numbers, _figure(seen, grid, title, asked) if figure else None
+    return numbers, _figure(analysis, grid, title, asked) if figure else None
 
 
 @checked
 def attention_statistics(image: str | None, model: str | None) -> dict:
     """Every head's numbers as rows of layers, what uniform attention has, and first against last third of layers."""
-    return _look(image, model).analysis.report()
+    return _analysis(image, model).report()
 
 
 @checked
@@ -65,35 +61,37 @@ def relevance(
     image: str | None, model: str | None, class_name: str, figure: bool = False
 ) -> tuple[dict, Image.Image | None]:
     """How much each patch speaks for a class (Chefer et al. 2021), as numbers; and as a figure, if asked for."""
-    seen = _look(image, model)
-    if class_name not in seen.model.classes:
-        raise BadInput(f"This model knows no class {class_name!r}; choose one of {', '.join(seen.model.classes)}.")
-    c = seen.model.classes.index(class_name)
-    grid = seen.analysis.relevance([c])[0]
-    said = {"total": grid.sum().item(), "sentence": seen.analysis.describe_relevance(c)}
-    title, name = f"{models.name(seen.model)}: why {class_name}", f"relevance for {class_name}"
-    return {"class": class_name, "grid": grid.tolist(), **said}, _figure(seen, grid, title, name) if figure else None
+    analysis = _analysis(image, model)
+    if class_name not in analysis.model.classes:
+        known = ", ".join(analysis.model.classes)
+        raise BadInput(f"This model knows no class {shortened(class_name)}; choose one of {known}.")
+    c = analysis.model.classes.index(class_name)
+    grid = analysis.relevance([c])[0]
+    said = {"total": grid.sum().item(), "sentence": analysis.describe_relevance(c)}
+    title, name = f"{models.name(analysis.model)}: why {class_name}", f"relevance for {class_name}"
+    drawn = _figure(analysis, grid, title, name) if figure else None
+    return {"class": class_name, "grid": grid.tolist(), **said}, drawn
 
 
 @checked
 def cover(image: str | None, model: str | None, grid: list[list[float]]) -> dict:
     """Points of the likeliest class's probability that covering the brightest fifth of a map's patches costs."""
-    seen = _look(image, model)
-    h, w = seen.model.grid_size
+    analysis = _analysis(image, model)
+    h, w = analysis.model.grid_size
     if [len(row) for row in grid] != [w] * h:
         raise BadInput(f"grid must be {h} rows of {w} numbers, got {shortened(grid)}; send one number for each patch.")
     weights = torch.tensor(grid, dtype=torch.float32).view(1, 1, h * w)
-    found = covering.points(seen.model, seen.analysis.images, weights, int(seen.probabilities.argmax()))
-    return {**found, "class": seen.model.classes[found["class"]]}
+    drop = covering.points(analysis.model, analysis.images, weights, int(analysis.probabilities.argmax()))
+    return {**drop, "class": analysis.model.classes[drop["class"]]}
 
 
 @checked
 def logit_lens(image: str | None, model: str | None) -> dict:
     """What the classifier would say after each layer, of the class token and of each patch."""
-    seen = _look(image, model)
-    cls, patches = seen.analysis.lens
-    names = seen.model.classes
-    best = patches.argmax(-1).unflatten(1, tuple(seen.model.grid_size)).tolist()
+    analysis = _analysis(image, model)
+    cls, patches = analysis.lens
+    names = analysis.model.classes
+    best = patches.argmax(-1).unflatten(1, tuple(analysis.model.grid_size)).tolist()
     return {
         "class_token": [dict(zip(names, row)) for row in cls.tolist()],
         "patches": [[[names[c] for c in row] for row in grid] for grid in best],
@@ -110,13 +108,13 @@ def position_similarity(model: str | None) -> list:
 @checked
 def without_heads(image: str | None, model: str | None, off: str) -> dict[str, float]:
     """The probability of each class with some heads switched off, given as layer.head pairs from 1: "1.2, 3.1"."""
-    seen = _look(image, model)
-    depth, heads = seen.model.num_maps, seen.model.num_heads
+    analysis = _analysis(image, model)
+    depth, heads = analysis.depth, analysis.model.num_heads
     pairs = []
     for pair in off.replace(",", " ").split():
         layer, _, head = pair.partition(".")
         pairs.append((_whole(layer, "layer", 1, depth) - 1, _whole(head, "head", 1, heads) - 1))
-    return dict(zip(seen.model.classes, seen.analysis.without_heads(pairs).tolist()))
+    return dict(zip(analysis.model.classes, analysis.without_heads(pairs).tolist()))
 
 
 def build() -> None:
@@ -170,7 +168,7 @@ def build() -> None:
             [image, model],
             gr.JSON(label="lens"),
             f"What the classifier would say after each layer: each class's probability for the "
-            f"class token (or by the read-out in its place), and the likeliest class for each patch. {MODEL}",
+            f"class token, and the likeliest class for each patch. {MODEL}",
         )
         name(
             position_similarity,
@@ -182,13 +180,14 @@ def build() -> None:
 
 def name(function, inputs, outputs, description: str) -> None:
     """An endpoint by the function's own name."""
-    gr.Button().click(function, inputs, outputs, api_name=function.__name__, api_description=description)
+    about = {"api_name": function.__name__, "api_description": description}
+    gr.Button().click(function, inputs, outputs, **about, **ENDPOINT)
 
 
-def _look(image: str | None, model: str | None) -> Look:
+def _analysis(image: str | None, model: str | None) -> Analysis:
     if not image:
         raise BadInput("There is no picture; send one as the first argument.")
-    return analysis.look(model or models.default(), ("upload", image))
+    return analyze(model or models.default(), ("upload", image))
 
 
 def _model(key: str | None) -> ViT:
@@ -204,7 +203,9 @@ def _whole(value: object, what: str, low: int, high: int, more: str = "") -> int
     except (TypeError, ValueError):
         number = float("nan")
     if not low <= number <= high or number != int(number):  # NaN and infinity are in no range
-        raise BadInput(f"This model has {what}s {max(low, 1)} to {high}, got {value}; choose one of them{more}.")
+        raise BadInput(
+            f"This model has {what}s {max(low, 1)} to {high}, got {shortened(value)}; choose one of them{more}."
+        )
     return int(number)
 
 
@@ -215,11 +216,12 @@ def _patch(query: str, model) -> int | None:
     h, w = model.grid_size
     parts = query.split(",")
     if len(parts) != 2:
-        raise BadInput(f"A query is 'row,column' such as '3,5', or '' for the class token or read-out, got {query!r}.")
+        expected = "'row,column' such as '3,5', or '' for the class token or read-out"
+        raise BadInput(f"A query is {expected}, got {shortened(query)}.")
     row, column = _whole(parts[0], "row", 1, h), _whole(parts[1], "column", 1, w)
     return (row - 1) * w + column - 1
 
 
-def _figure(seen: Look, grid: torch.Tensor, title: str, name: str) -> Image.Image:
-    figure = attention_figure(seen.pixels.permute(1, 2, 0).numpy(), grid.numpy(), title, name=name)
+def _figure(analysis: Analysis, grid: torch.Tensor, title: str, name: str) -> Image.Image:
+    figure = attention_figure(analysis.pixels.permute(1, 2, 0).numpy(), grid.numpy(), title, name=name)
     return Image.open(io.BytesIO(figure_bytes(figure, "png")))

@@ -14,24 +14,24 @@ import torch
 from vit.figures import attention_figure
 from vit.interpret import cover as covering
 from vit.interpret import probing
+from vit.interpret.analysis import Analysis
 from vit.live import models
-from vit.ui import analysis, pictures
-from vit.ui.analysis import Look
-from vit.ui.attention import view as explorer
-from vit.ui.checks import check, shortened, whole
+from vit.ui import pictures
+from vit.ui.analysis import analyze, recall
+from vit.ui.checks import check, one_of, shortened, whole
 from vit.ui.errors import BadInput
 
 FORMATS = ("png", "svg", "pdf")
 MAX_FILTERS = 96
 
 
-def answer(probe: Callable[[Look, dict], dict]) -> Callable[[dict], dict]:
+def answer(probe: Callable[[Analysis, dict], dict]) -> Callable[[dict], dict]:
     """A probe as the page calls it: the token stands for model and picture, mistakes come back as words."""
 
     def ask(question):
         try:
             return probe(
-                analysis.look(*explorer.recall(check("token", check("question", question, dict).get("token"), str))),
+                analyze(*recall(check("token", check("question", question, dict).get("token"), str))),
                 question,
             )
         except BadInput as error:
@@ -42,47 +42,47 @@ def answer(probe: Callable[[Look, dict], dict]) -> Callable[[dict], dict]:
 
 
 @answer
-def without_heads(seen: Look, question: dict) -> dict:
+def without_heads(analysis: Analysis, question: dict) -> dict:
     """Probabilities of all classes with heads off. off: [[layer, head], ...] from 0."""
-    pairs, shape = check("off", question.get("off"), list[list[int]]), (seen.model.num_maps, seen.model.num_heads)
+    pairs, shape = check("off", question.get("off"), list[list[int]]), (analysis.depth, analysis.model.num_heads)
     for pair in pairs:
         if len(pair) != 2:
             raise BadInput(
                 f"off must be pairs [layer, head] from 0, got {shortened(pair)}; send two numbers for each head."
             )
     off = [[whole(name, i, 0, n - 1) for name, i, n in zip(("layer", "head"), pair, shape)] for pair in pairs]
-    return {"probabilities": seen.analysis.without_heads(off).tolist()}
+    return {"probabilities": analysis.without_heads(off).tolist()}
 
 
 @answer
-def relevance(seen: Look, question: dict) -> dict:
+def relevance(analysis: Analysis, question: dict) -> dict:
     """How much each patch speaks for each of the classes: rows of (h*w), and a sentence. classes: indices."""
     asked = check("classes", question.get("classes"), list[int])[:20]
     if not asked:
         raise BadInput("classes must name at least one class, got []; send indices from 0.")
-    classes = [whole("class", c, 0, len(seen.model.classes) - 1) for c in asked]
-    grids = seen.analysis.relevance(classes)
+    classes = [whole("class", c, 0, len(analysis.model.classes) - 1) for c in asked]
+    grids = analysis.relevance(classes)
     return {
         "classes": classes,
         "grids": grids.flatten(1).tolist(),
-        "sentences": [seen.analysis.describe_relevance(c) for c in classes],
+        "sentences": [analysis.describe_relevance(c) for c in classes],
     }
 
 
 @answer
-def cover(seen: Look, question: dict) -> dict:
+def cover(analysis: Analysis, question: dict) -> dict:
     """Points of a class's probability that covering a map's brightest fifth of patches costs, and what random fifths
     cost. grid: the map's weights, (h*w). class: an index, the likeliest if not given."""
-    likeliest = int(seen.probabilities.argmax())
-    chosen = whole("class", question.get("class", likeliest), 0, len(seen.model.classes) - 1)
-    grid = torch.tensor(_grid(question.get("grid"), seen), dtype=torch.float32).view(1, 1, -1)
-    return covering.points(seen.model, seen.analysis.images, grid, chosen)
+    likeliest = int(analysis.probabilities.argmax())
+    chosen = whole("class", question.get("class", likeliest), 0, len(analysis.model.classes) - 1)
+    grid = torch.tensor(_grid(question.get("grid"), analysis), dtype=torch.float32).view(1, 1, -1)
+    return covering.points(analysis.model, analysis.images, grid, chosen)
 
 
 @answer
-def lens(seen: Look, question: dict) -> dict:
+def lens(analysis: Analysis, question: dict) -> dict:
     """After each layer: the likeliest classes by what is read, and each patch's likeliest."""
-    cls, patches = seen.analysis.lens
+    cls, patches = analysis.lens
     best = cls.topk(min(3, cls.shape[-1]))
     sure = patches.max(-1)  # (L, h*w)
     return {
@@ -93,10 +93,10 @@ def lens(seen: Look, question: dict) -> dict:
 
 
 @answer
-def weights(seen: Look, question: dict) -> dict:
+def weights(analysis: Analysis, question: dict) -> dict:
     """The model's own: cosine of position embeddings, (h*w, h*w) in bytes of -1 to 1, and the first filters."""
-    similarity = probing.position_similarity(seen.model).flatten(1)
-    filters = probing.patch_filters(seen.model)[:MAX_FILTERS]
+    similarity = probing.position_similarity(analysis.model).flatten(1)
+    filters = probing.patch_filters(analysis.model)[:MAX_FILTERS]
     low, high = (f(filters.flatten(1), 1)[:, None, None, None] for f in (torch.amin, torch.amax))
     drawn = ((filters - low) / (high - low).clamp_min(1e-9) * 255).round().byte()
     if drawn.shape[1] != 3:
@@ -104,24 +104,21 @@ def weights(seen: Look, question: dict) -> dict:
     return {
         "positions": base64.b64encode(((similarity + 1) * 127.5).round().byte().numpy().tobytes()).decode(),
         "filters": [pictures.data_uri(pixels.contiguous()) for pixels in drawn],
-        "stem": seen.model.config["stem"],
+        "stem": analysis.model.config["stem"],
     }
 
 
 @answer
-def export(seen: Look, question: dict) -> dict:
+def export(analysis: Analysis, question: dict) -> dict:
     """A file of the view: the figure as PNG, SVG or PDF, or all raw maps and numbers as .npz."""
-    _, picture = explorer.recall(question["token"])
-    stem = f"attention-{models.name(seen.model)}" + ("" if picture[0] == "upload" else f"-{picture[0]}-{picture[1]}")
-    format = check("format", question.get("format"), str)
+    _, picture = recall(question["token"])
+    of = "" if picture[0] == "upload" else f"-{picture[0]}-{picture[1]}"
+    stem = f"attention-{models.name(analysis.model)}{of}"
+    format = one_of("format", question.get("format"), (*FORMATS, "npz"))
     if format == "npz":
-        return _file(f"{stem}.npz", arrays(seen))
-    if format not in FORMATS:
-        raise BadInput(
-            f"format must be one of {', '.join(FORMATS)} or npz, got {shortened(format)}; choose one of them."
-        )
-    h, w = seen.model.grid_size
-    grid = np.asarray(_grid(question.get("grid"), seen), dtype=np.float32).reshape(h, w)
+        return _file(f"{stem}.npz", arrays(analysis))
+    h, w = analysis.model.grid_size
+    grid = np.asarray(_grid(question.get("grid"), analysis), dtype=np.float32).reshape(h, w)
     colormap = check("colormap", question.get("colormap"), str)
     if colormap not in matplotlib.colormaps:
         raise BadInput(f"There is no colormap {shortened(colormap)}; choose one of matplotlib's, such as 'viridis'.")
@@ -129,7 +126,7 @@ def export(seen: Look, question: dict) -> dict:
     if top <= 0:
         raise BadInput(f"top must be above 0, got {shortened(top)}; it is the weight at the top of the color scale.")
     figure = attention_figure(
-        seen.pixels.permute(1, 2, 0).numpy(),
+        analysis.pixels.permute(1, 2, 0).numpy(),
         grid,
         check("title", question.get("title"), str)[:200],
         float(top),
@@ -140,16 +137,16 @@ def export(seen: Look, question: dict) -> dict:
     return _file(f"{stem}.{format}", figure_bytes(figure, format))
 
 
-def arrays(seen: Look) -> bytes:
+def arrays(analysis: Analysis) -> bytes:
     """A .npz of `Analysis.arrays`, picture (H, W, 3), probabilities, classes, grid_size."""
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        **seen.analysis.arrays,
-        picture=seen.pixels.permute(1, 2, 0).numpy(),
-        probabilities=seen.probabilities.numpy(),
-        classes=np.array(seen.model.classes),
-        grid_size=np.array(seen.model.grid_size),
+        **analysis.arrays,
+        picture=analysis.pixels.permute(1, 2, 0).numpy(),
+        probabilities=analysis.probabilities.numpy(),
+        classes=np.array(analysis.model.classes),
+        grid_size=np.array(analysis.model.grid_size),
     )
     return buffer.getvalue()
 
@@ -164,11 +161,11 @@ def _file(name: str, content: bytes) -> dict:
     return {"name": name, "content": base64.b64encode(content).decode()}
 
 
-def _grid(rows: object, seen: Look) -> list[float]:
+def _grid(rows: object, analysis: Analysis) -> list[float]:
     """A number for each patch, sent as rows or all in one. Raises BadInput."""
     rows = check("grid", rows, list)
     rows = check("grid", rows if rows and isinstance(rows[0], list) else [rows], list[list[float]])
-    cells, (h, w) = [cell for row in rows for cell in row], seen.model.grid_size
+    cells, (h, w) = [cell for row in rows for cell in row], analysis.model.grid_size
     if len(cells) != h * w:
         raise BadInput(f"grid must have {h} x {w} numbers, got {len(cells)}; send one for each patch.")
     if min(cells) < 0:

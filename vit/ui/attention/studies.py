@@ -1,6 +1,7 @@
 """Heads over many pictures: which matter to the prediction, and which favor which region. Progress, then a table."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from html import escape
 
 import gradio as gr
@@ -25,35 +26,36 @@ BATCH = 20
 @checked
 def head_importance(model: str | None, pictures: float) -> Iterator[dict]:
     """What switching off each head alone costs the true class's probability, over that many test pictures."""
-    for found in _importance(model, pictures):
-        low, high = found.interval
-        numbers = {"drop": found.drop, "low": low, "high": high}
-        yield {"done": found.done, "n": found.n} | {name: _listed(values) for name, values in numbers.items()}
+    for importance in _importance(model, pictures):
+        low, high = importance.interval
+        numbers = {"drop": importance.drop, "low": low, "high": high}
+        yield {"done": importance.done, "n": importance.n} | {name: _listed(values) for name, values in numbers.items()}
 
 
 @checked
 def head_regions(model: str | None, pictures: float) -> Iterator[dict]:
     """Which head's class token favors which region, over that many test pictures; examples index the test set."""
-    vit, dataset, places = _material(model, pictures)
-    for found in heads.head_regions(vit, dataset, BATCH):
+    vit, dataset, places = model_and_pictures(model, pictures)
+    for regions in heads.head_regions(vit, dataset, BATCH):
         rows = []
-        for row in found.ranked(100):
+        for row in regions.ranked(100):
             seen_in = [places[i] for i in row["examples"]]
             rows.append({**row, "layer": row["layer"] + 1, "head": row["head"] + 1, "examples": seen_in})
-        yield {"done": found.done, "n": found.n, "ranked": rows}
+        yield {"done": regions.done, "n": regions.n, "ranked": rows}
 
 
 @checked
 def show_importance(model: str | None, pictures: float) -> Iterator[str]:
-    for found in _importance(model, pictures):
-        yield _progress(found.done, found.n, int(pictures)) + (importance_table(found) if found.n > 1 else "")
+    for importance in _importance(model, pictures):
+        table = importance_table(importance) if importance.n > 1 else ""
+        yield _progress(importance.done, importance.n, int(pictures)) + table
 
 
 @checked
 def show_regions(model: str | None, pictures: float) -> Iterator[str]:
-    vit, dataset, _ = _material(model, pictures)
-    for found in heads.head_regions(vit, dataset, BATCH):
-        yield _progress(found.done, found.n, int(pictures)) + regions_table(found, dataset)
+    vit, dataset, _ = model_and_pictures(model, pictures)
+    for regions in heads.head_regions(vit, dataset, BATCH):
+        yield _progress(regions.done, regions.n, int(pictures)) + regions_table(regions, dataset)
 
 
 def build(model: gr.Dropdown) -> None:
@@ -87,11 +89,11 @@ def build(model: gr.Dropdown) -> None:
 
 
 def _importance(key: str, count: float) -> Iterator[HeadImportance]:
-    model, dataset, _ = _material(key, count)
+    model, dataset, _ = model_and_pictures(key, count)
     return heads.head_importance(model, dataset, BATCH)
 
 
-def _material(key: str, count: float) -> tuple[ViT, Dataset, list[int]]:
+def model_and_pictures(key: str, count: float) -> tuple[ViT, Dataset, list[int]]:
     """The model, test pictures, the same at every call, and their places in the test set."""
     if not count or count != int(count) or not 2 <= count <= MAX_PICTURES:
         raise BadInput(f"The number of pictures must be 2 to {MAX_PICTURES}, got {count}.")
@@ -104,19 +106,21 @@ def _material(key: str, count: float) -> tuple[ViT, Dataset, list[int]]:
     if models.dataset(model) != source:
         raise BadInput(f"{label(models.dataset(model))}, whose classes this model knows, is not at hand yet.")
     splits = SOURCES[source].load()
-    known = [label for label, name in enumerate(splits.test.classes) if name in model.classes]
-    places = torch.isin(splits.test.labels, torch.tensor(known)).nonzero()[:, 0]
+    labels = [label for label, name in enumerate(splits.test.classes) if name in model.classes]
+    places = torch.isin(splits.test.labels, torch.tensor(labels)).nonzero()[:, 0]
     test = select_classes(splits, model.classes).test
     mixed = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[: int(count)]
-    return model, pictures.fit(test.take(mixed), model.config["img_size"]), places[mixed].tolist()
+    part = test.take(mixed)
+    images, masks = pictures.fit(part.images, part.masks, model.config["img_size"])
+    return model, replace(part, images=images, masks=masks), places[mixed].tolist()
 
 
-def importance_table(found: HeadImportance) -> str:
+def importance_table(importance: HeadImportance) -> str:
     """Heads by layers, in points of the true class's probability, and a sentence on what stands out."""
-    L, H = found.drop.shape
-    points, (low, high) = 100 * found.drop, (100 * end for end in found.interval)
+    L, H = importance.drop.shape
+    points, (low, high) = 100 * importance.drop, (100 * end for end in importance.interval)
     scale = max(1.0, points.abs().max().item())
-    names = layer_names(L, found.has_readout)
+    names = layer_names(L, importance.has_readout)
     head = "".join(f"<th>{name if L < 7 else name.removeprefix('Layer ')}</th>" for name in names)
     rows = ""
     for k in range(H):
@@ -124,23 +128,23 @@ def importance_table(found: HeadImportance) -> str:
         cells = "".join(_cell(*numbers, scale, L) for numbers in values)
         rows += f"<tr><th>Head {k + 1}</th>{cells}</tr>"
     return (
-        f'<p class="x-study-says">{importance_sentence(found)}</p>'
+        f'<p class="x-study-says">{importance_sentence(importance)}</p>'
         f'<div class="x-scroll"><table class="x-importance"><tr><th></th>{head}</tr>{rows}</table></div>'
-        f'<p class="v-note">Mean fall of the true class\'s probability with one head off, in points, over {found.n} '
-        "pictures; below it its 95% interval. Blue: the head surely helps; orange: it surely harms; no color: too few "
-        "pictures to tell.</p>"
+        f'<p class="v-note">Mean fall of the true class\'s probability with one head off, in points, over '
+        f"{importance.n} pictures; below it its 95% interval. Blue: the head surely helps; orange: it surely harms; no "
+        "color: too few pictures to tell.</p>"
     )
 
 
-def importance_sentence(found: HeadImportance) -> str:
+def importance_sentence(importance: HeadImportance) -> str:
     """The head that is worth most, if more pictures would hardly change that; else that none is known, and how far."""
-    (low, high), best = found.sure, found.best
+    (low, high), best = importance.sure, importance.best
     helping, harming = int((low > 0).sum()), int((high < 0).sum())
-    of = f"{found.drop.numel()} heads, {helping} surely help"
+    of = f"{importance.drop.numel()} heads, {helping} surely help"
     counted = f"Of {of} and {harming} surely harm, all of them judged at once."
     if best.clear:
-        place = layer_names(len(found.drop), found.has_readout)[best.layer]
-        drop, start, end = (100 * values[best.layer, best.head].item() for values in (found.drop, low, high))
+        place = layer_names(len(importance.drop), importance.has_readout)[best.layer]
+        drop, start, end = (100 * values[best.layer, best.head].item() for values in (importance.drop, low, high))
         return (
             f"{place}, head {best.head + 1} is worth most: without it the true class has {drop:.1f} "
             f"points of probability less, {start:.1f} to {end:.1f} with 95%. {counted}"
@@ -165,15 +169,15 @@ def _cell(points: float, low: float, high: float, scale: float, L: int) -> str:
     )
 
 
-def regions_table(found: HeadRegions, dataset: Dataset) -> str:
+def regions_table(regions: HeadRegions, dataset: Dataset) -> str:
     """The head that favors each region most, above chance first, with the pictures that show it best."""
     best_heads = {}
-    for row in found.ranked(found.ratios.numel()):
+    for row in regions.ranked(regions.ratios.numel()):
         best_heads.setdefault(row["region"], row)
     rows = list(best_heads.values())
     if not rows:
         return ""
-    whose = "the read-out's (in earlier layers, of the patches' mean)" if found.has_readout else "the class token's"
+    whose = "the read-out's (in earlier layers, of the patches' mean)" if regions.has_readout else "the class token's"
     body = "".join(
         f"<tr><td>{escape(row['region'])}</td><td>{row['layer_name'].removeprefix('Layer ')}</td>"
         f"<td>{row['head'] + 1}</td><td><b>{row['ratio']:.1f} ×</b></td>"

@@ -6,7 +6,7 @@ import gradio as gr
 
 from vit.live import runs, settings
 from vit.live.datasets import SOURCES
-from vit.live.run import Run
+from vit.live.run import LiveRun
 from vit.live.visitors import Visitor, address_of
 from vit.ui.checks import checked
 from vit.ui.errors import BadInput
@@ -46,10 +46,10 @@ def start_training(
     advanced: any of classes (list of names), patch_size, embed_dim, depth, num_heads, stem ('patch' or 'conv'),
     warmup (share of the run), crop (pixels), flip.
     """
-    given = {"dataset": dataset, "model": model, "minutes": minutes, "batch_size": batch_size}
-    given |= {"learning_rate": learning_rate, "weight_decay": weight_decay, "seed": seed}
+    chosen = {"dataset": dataset, "model": model, "minutes": minutes, "batch_size": batch_size}
+    chosen |= {"learning_rate": learning_rate, "weight_decay": weight_decay, "seed": seed}
     try:
-        run = runs.start(settings.read(given, advanced), visitor(request))
+        run = runs.start(settings.read(chosen, advanced), visitor(request))
     except ValueError as error:
         raise BadInput(error) from error
     return {"run_id": run.id, "owner_token": run.owner, "command": run.settings.command}
@@ -64,7 +64,7 @@ def visitor(request: gr.Request | None, owned: dict[str, str] | None = None) -> 
 @checked
 def training_status(run_id: str) -> dict:
     """Where a run stands, and its curve so far; the id also names its model once it has ended."""
-    run = found(run_id, watching=True)
+    run = find_run(run_id, watching=True)
     progress = run.progress
     return {
         "run_id": run.id,
@@ -114,7 +114,7 @@ def snapshot(run_id: str, step: float) -> dict:
 
     attention: picture, layer, head, row, column; in multiples of 1 in (rows * columns), up to 6.
     """
-    run = found(run_id, watching=True)
+    run = find_run(run_id, watching=True)
     moments = [moment for moment in run.album.moments if moment.figures["step"] <= step]
     if SOURCES[run.settings.dataset].splits is None:
         raise BadInput("The pictures of this run are not loaded yet; ask again in a minute.")
@@ -123,16 +123,16 @@ def snapshot(run_id: str, step: float) -> dict:
     return train_view.readable(run, moments[-1])
 
 
-def steered(act: Callable[..., Run], run_id: str, owner: str, *values) -> Run:
+def steered(act: Callable[..., LiveRun], run_id: str, owner: str, *values) -> LiveRun:
     """Raises BadInput where there is no such run, it isn't one's own, or the value can't work."""
-    found(run_id)
+    find_run(run_id)
     try:
         return act(run_id, owner, *values)
     except (PermissionError, ValueError) as error:
         raise BadInput(error) from error
 
 
-def found(run_id: str, watching: bool = False) -> Run:
+def find_run(run_id: str, watching: bool = False) -> LiveRun:
     """Raises BadInput where there is no such run."""
     try:
         return runs.watch(run_id) if watching else runs.find(run_id)

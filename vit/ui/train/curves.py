@@ -1,47 +1,94 @@
 """The curves of a run over its time, and those of several runs on top of each other."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vit.live.history import History, thin
-from vit.live.run import Run
+from vit.live.run import LiveRun
+from vit.training.config import TrainConfig
 from vit.ui.charts import Axis, Series, chart, clock
 
 POINTS = 300  # of a drawn line at most
 OVERLAID_POINTS = 100
+HIGHEST = 20  # losses so many times chance's end the axis
+PLAIN = "Of whole pictures as they are, with their labels."
 
 
-def draw(history: History, seconds: float, classes: int, lr: float, reference: tuple[str, float] | None = None) -> str:
-    """Loss, accuracy, learning rate.
+def draw(history: History, config: TrainConfig, classes: int, reference: tuple[str, float] | None = None) -> str:
+    """Both losses, accuracy, learning rate.
 
-    seconds, lr: what the run is given; classes: for the chance level; reference: name and accuracy of another model.
+    The losses have a chart each: the training loss is what is minimized, of pictures and labels made harder, and says
+    nothing beside the validation loss. config: bounded by minutes; classes: for the chance level; reference: name and
+    accuracy of another model.
     """
     drawn = History(**history.thinned(POINTS))
-    time = _minutes(max([seconds, *drawn.seconds[-1:]]))
+    time = _minutes(max([60 * config.minutes, *drawn.seconds[-1:]]))
+    training, validation = (drawn.seconds, "v-train"), (drawn.validation_seconds, "v-val")
 
-    def both(training: list[float], validation: list[float]) -> list[Series]:
-        return [
-            Series("training", drawn.seconds, training, "v-train"),
-            Series("validation", drawn.validation_seconds, validation, "v-val"),
-        ]
+    def line(of: tuple[list[float], str], values: list[float], name: str) -> Series:
+        return Series(name, of[0], values, of[1])
 
     chance = math.log(classes)
-    highest = max(loss for loss in (1.05 * chance, *drawn.loss, *drawn.validation_loss) if math.isfinite(loss))
-    loss = _axis(math.ceil(2 * highest) / 2, 2, "{:.2f}")
+    losses = [loss for loss in (*drawn.loss, *drawn.validation_loss) if math.isfinite(loss)]
+    highest = min(max([1.05 * chance, *losses]), HIGHEST * chance)
+    loss = _axis(math.ceil(2 * highest) / 2, 2, _loss_text)
     levels = [("chance", 1 / classes), *([reference] if reference and not drawn.seconds else [])]
-    lrs = [Series("now" if drawn.lr else "", drawn.seconds, drawn.lr, "v-train")]
-    return "".join(
-        [
-            f'<div class="v-charts" style="--end:{time.end:.3f}">',
-            chart("Loss, nats", both(drawn.loss, drawn.validation_loss), time, loss, [("chance", chance)]),
-            chart("Accuracy", both(drawn.accuracy, drawn.validation_accuracy), time, _axis(1, 4, "{:.0%}"), levels),
-            chart("Learning rate", lrs, time, _axis(max([lr, *drawn.lr]), 2, "{:.2g}")),
-            "</div>",
-        ]
-    )
+    accuracies = [
+        line(training, drawn.accuracy, "training batches"),
+        line(validation, drawn.validation_accuracy, "validation"),
+    ]
+    floor = [("least", least)] if (least := _least_loss(config, classes)) else []
+    charts = [
+        (
+            "Training loss, nats",
+            [line(training, drawn.loss, "now")],
+            loss,
+            [("chance", chance), *floor],
+            _harder(config),
+        ),
+        ("Validation loss, nats", [line(validation, drawn.validation_loss, "now")], loss, [("chance", chance)], PLAIN),
+        ("Accuracy", accuracies, _axis(1, 4, "{:.0%}".format), levels, ""),
+        (
+            "Learning rate",
+            [line(training, drawn.lr, "now" if drawn.lr else "")],
+            _axis(max([config.lr, *drawn.lr]), 2, "{:.2g}".format),
+            [],
+            "",
+        ),
+    ]
+    drawings = [chart(title, lines, time, y, dashed, note) for title, lines, y, dashed, note in charts]
+    return f'<div class="v-charts" style="--end:{time.end:.3f}">{"".join(drawings)}</div>'
 
 
-def overlaid(compared: Sequence[tuple[str, str, Run]]) -> str:
+def _harder(config: TrainConfig) -> str:
+    """What sets the training loss apart from the loss on whole pictures with plain labels."""
+    done = []
+    if config.label_smoothing:
+        done.append(f"labels smoothed by {config.label_smoothing:g}")
+    if config.patch_dropout:
+        until = f" until {config.strong_until:.0%} of the time" if config.strong_until < 1 else ""
+        done.append(f"{config.patch_dropout:.0%} of the patches left out{until}")
+    if config.mixup or config.cutmix:
+        done.append("pictures mixed")
+    if config.crop or config.flip or config.erase or config.color:
+        done.append("pictures changed at random")
+    return f"What it minimizes: {', '.join(done)}." if done else "Of the batches it learns from."
+
+
+def _least_loss(config: TrainConfig, classes: int) -> float:
+    """Entropy of a smoothed label, which no prediction's loss is below; 0 without smoothing, or where labels mix."""
+    if not config.label_smoothing or config.mixup or config.cutmix:
+        return 0.0
+    other = config.label_smoothing / classes
+    true = 1 - (classes - 1) * other
+    return -true * math.log(true) - (classes - 1) * other * math.log(other)
+
+
+def _loss_text(loss: float) -> str:
+    return f"{loss:.2f}" if loss < 1e4 else f"{loss:.0e}"
+
+
+def overlaid(compared: Sequence[tuple[str, str, LiveRun]]) -> str:
     """Validation accuracy of several runs; compared: a name, a color and the run."""
     end = max(run.history.seconds[-1] for _, _, run in compared)
     lines = []
@@ -52,12 +99,12 @@ def overlaid(compared: Sequence[tuple[str, str, Run]]) -> str:
             for values in (history.validation_seconds, history.validation_accuracy)
         )
         lines.append(Series(name, x, y, color=color))
-    return chart("Validation accuracy", lines, _minutes(end), _axis(1, 2, "{:.0%}"))
+    return chart("Validation accuracy", lines, _minutes(end), _axis(1, 2, "{:.0%}".format))
 
 
 def _minutes(end: float) -> Axis:
     return Axis(end, [0, end / 2, end], clock, " min")
 
 
-def _axis(end: float, parts: int, text: str) -> Axis:
-    return Axis(end, [end * part / parts for part in range(parts + 1)], text.format)
+def _axis(end: float, parts: int, text: Callable[[float], str]) -> Axis:
+    return Axis(end, [end * part / parts for part in range(parts + 1)], text)

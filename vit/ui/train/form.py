@@ -10,9 +10,10 @@ from vit.live import runs, settings, speed
 from vit.live.datasets import SOURCES
 from vit.live.run import UNWATCHED_MINUTES
 from vit.live.settings import DEFAULTS, LEARNING, SHAPE
-from vit.training.config import RunSpec
 from vit.training.setting import WrongSetting
+from vit.training.spec import RunSpec
 from vit.ui import pictures
+from vit.ui.checks import checked, one_of
 from vit.ui.errors import alert
 
 NAMES = {"vit_live": "Live", "vit_live_patch": "Live patch", "vit_tiny": "Tiny", "vit_small": "Small"}
@@ -114,8 +115,10 @@ def values(form: Form, entered: dict) -> dict:
     return {name: entered[component] for name, component in form.items()}
 
 
-def fill_shape(variant: str) -> tuple:
+@checked
+def fill_shape(variant: str | None) -> tuple:
     """A variant's own patch, width, depth, heads and stem; of the live preset the width that suits this machine."""
+    variant = one_of("model", variant, settings.VARIANTS)
     shape = {**settings.variant_shape(variant), "model": variant}
     shape["embed_dim"] = fitting_width(shape)
     return tuple(shape[name] for name in SHAPE)
@@ -128,9 +131,10 @@ def fitting_width(entered: dict) -> int:
     return speed.widths[-1] if as_it_is and speed.widths else entered["embed_dim"]
 
 
-def fill_classes(dataset: str, chosen: list[str] | None = None) -> gr.CheckboxGroup:
+@checked
+def fill_classes(dataset: str | None, chosen: list[str] | None = None) -> gr.CheckboxGroup:
     """The dataset's classes, of which all are chosen where nothing is said."""
-    there = list(DATASETS[dataset].classes)
+    there = list(DATASETS[one_of("dataset", dataset, DATASETS)].classes)
     return gr.CheckboxGroup(there, value=there if chosen is None else chosen)
 
 

@@ -9,11 +9,12 @@ import gradio as gr
 from vit.data.registry import label
 from vit.evaluation import Evaluation
 from vit.live import runs, settings, storage
-from vit.live.run import UNWATCHED_MINUTES, Run
+from vit.live.run import UNWATCHED_MINUTES, LiveRun
 from vit.ui import pictures
 from vit.ui.charts import clock
+from vit.ui.checks import checked
 from vit.ui.errors import BadInput, alert
-from vit.ui.theme import class_colour
+from vit.ui.theme import class_colors
 from vit.ui.train import curves
 from vit.weights import hub
 
@@ -29,7 +30,7 @@ class Outcome(NamedTuple):
     download: gr.DownloadButton
     table: gr.HTML
 
-    def show(self, run: Run, owned: list[str]) -> dict:
+    def show(self, run: LiveRun, owned: list[str]) -> dict:
         """What there is of the run by now; owned: ids of this browser's runs, for the comparison."""
         compared = {self.table: comparison(owned)}
         if run.live or not run.usable:
@@ -61,8 +62,8 @@ def build(run_id: gr.State) -> Outcome:
             pushed = pictures.html("pushed")
     table = pictures.html("runs")
 
-    def push_it(given: dict) -> dict:
-        return {pushed: push_run(*(given[field] for field in (run_id, name, token, private))), token: ""}
+    def push_it(entered: dict) -> dict:
+        return {pushed: push_run(*(entered[field] for field in (run_id, name, token, private))), token: ""}
 
     push.click(push_it, {run_id, name, token, private}, {pushed, token}, trigger_mode="once", **QUIET)
     with gr.Column(visible=False):
@@ -77,13 +78,14 @@ def build(run_id: gr.State) -> Outcome:
     return Outcome(column, confusion, command, download, table)
 
 
-def _download(run: Run) -> gr.DownloadButton:
+def _download(run: LiveRun) -> gr.DownloadButton:
     archived = None
     with contextlib.suppress(OSError, ValueError):  # a full disk, which the run's own warning speaks of
         archived = _zip(run)
     return gr.DownloadButton(value=archived)
 
 
+@checked
 def archive(run_id: str) -> str:
     """The zip's path."""
     try:
@@ -94,11 +96,12 @@ def archive(run_id: str) -> str:
         raise BadInput(f"The zip can't be written on the server ({error.strerror}); try again later.") from error
 
 
-def _zip(run: Run) -> str:
+def _zip(run: LiveRun) -> str:
     with run.checkpoint() as folder:
         return str(storage.archive(run.id, folder, _file_name(run)))
 
 
+@checked
 def push_run(run_id: str, name: str, token: str, private: bool) -> str:
     """What came of it."""
     try:
@@ -111,7 +114,7 @@ def push_run(run_id: str, name: str, token: str, private: bool) -> str:
     return f'<p class="v-right">Pushed: <a href="{escape(address)}" target="_blank">{escape(address)}</a></p>'
 
 
-def _file_name(run: Run) -> str:
+def _file_name(run: LiveRun) -> str:
     return f"{run.settings.model.replace('_', '-')}-{run.settings.dataset}"
 
 
@@ -140,7 +143,7 @@ def comparison(owned: list[str]) -> str:
     kept = [run for run_id in owned if (run := runs.RUNS.get(run_id)) and run.history.validation_accuracy]
     if len(kept) < 2:
         return ""
-    compared = [(f"Run {i + 1}", class_colour(i), run) for i, run in enumerate(kept)]
+    compared = [(f"Run {i + 1}", color, run) for i, (color, run) in enumerate(zip(class_colors(len(kept)), kept))]
     names = ("Run", "Data", "Model", "Rate", "Batch", "Decay", "Time, min", "Validation", "Test")
     header = "".join(f"<th>{name}</th>" for name in names)
     return (
@@ -149,7 +152,7 @@ def comparison(owned: list[str]) -> str:
     )
 
 
-def _compared(name: str, color: str, run: Run) -> str:
+def _compared(name: str, color: str, run: LiveRun) -> str:
     """A row of the comparison."""
     config, history = run.settings.config, run.history
     cells = [

@@ -1,5 +1,6 @@
 """What the owner of a run steers it with: pause, stop, the learning rate; and what is being trained."""
 
+from collections.abc import Callable
 from html import escape
 from typing import NamedTuple
 
@@ -7,11 +8,11 @@ import gradio as gr
 
 from vit.data.registry import label
 from vit.live import runs, settings
-from vit.live.run import Run
+from vit.live.run import LiveRun
 from vit.ui import pictures
 from vit.ui.checks import checked
 from vit.ui.errors import BadInput, alert
-from vit.ui.train.api import found, steered
+from vit.ui.train.api import find_run, steered
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 COPY = "Copy the run's link"
@@ -36,7 +37,7 @@ class Steering(NamedTuple):
     lr_note: gr.HTML
     settings: gr.HTML
 
-    def show(self, run: Run, own: bool, first: bool) -> dict:
+    def show(self, run: LiveRun, own: bool, first: bool) -> dict:
         """first: whether the page has just turned to this run; only then the learning rate is filled in, for it may
         be typed in later."""
         steerable = run.live and run.status != "testing" and not run.stopping
@@ -72,16 +73,24 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Steering:
     stop.click(stop_run, [run_id, owned], None, **QUIET)
     gr.on([change.click, lr.submit], change_lr, [run_id, owned, lr], lr_note, **QUIET)
     for button, factor in ((slower, 1 / 3), (faster, 3)):
-        button.click(lambda now, factor=factor: float(f"{(now or 0) * factor:.3g}"), lr, lr, **QUIET).then(
-            change_lr, [run_id, owned, lr], lr_note, **QUIET
-        )
+        button.click(scaled(factor), lr, lr, **QUIET).then(change_lr, [run_id, owned, lr], lr_note, **QUIET)
     link.click(None, None, link, js=COPY_LINK).then(None, None, link, js=COPY_AGAIN)
     return Steering(column, pause, stop, lr, lr_note, what)
 
 
+def scaled(factor: float) -> Callable[[float | None], float]:
+    """What multiplies the number in a field, which may be empty."""
+
+    @checked
+    def scale(now: float | None) -> float:
+        return float(f"{(now or 0) * factor:.3g}")
+
+    return scale
+
+
 @checked
 def toggle_pause(run_id: str, owned: Owned) -> None:
-    run = found(run_id)
+    run = find_run(run_id)
     steered(runs.resume if run.pausing else runs.pause, run_id, owned.get(run_id, ""))
 
 
@@ -100,7 +109,7 @@ def change_lr(run_id: str, owned: Owned, lr: float) -> str:
     return f'<p class="v-note">The peak is {lr:g} from here on.</p>'
 
 
-def settings_of(run: Run) -> str:
+def settings_of(run: LiveRun) -> str:
     """What is being trained, in a few lines."""
     config = run.settings.config
     rows = {
@@ -111,6 +120,7 @@ def settings_of(run: Run) -> str:
         "Weight decay": f"{config.weight_decay:g}",
         "Warm-up": f"{config.warmup:.0%} of the run",
         "Seed": f"{config.seed}",
+        **({"Precision": str(run.precision)} if run.precision else {}),
     }
     cells = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in rows.items())
     return f'<dl class="t-settings">{cells}</dl>'

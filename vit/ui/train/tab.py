@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from vit.data.registry import fallback
+from vit.data.registry import DATASETS, fallback
 from vit.figures import color_table
 from vit.live import datasets, runs, settings, storage
 from vit.live.datasets import SOURCES
-from vit.live.run import Run
-from vit.training.config import RunSpec
+from vit.live.run import LiveRun
 from vit.training.setting import WrongSetting
+from vit.training.spec import RunSpec
 from vit.ui import pictures
-from vit.ui.checks import check, checked
+from vit.ui.checks import check, checked, one_of
 from vit.ui.errors import BadInput
 from vit.ui.train import api as train_api
 from vit.ui.train import form as train_form
@@ -80,33 +80,33 @@ class Tab(NamedTuple):
             **({} if run_id else self._ready(proposed(dataset))),
         }
 
-    def begin(self, given: dict, request: gr.Request) -> dict:
+    def begin(self, entered: dict, request: gr.Request) -> dict:
         """Start: the run's id for this page, its owner's token for this browser. Raises BadInput."""
         try:
-            kept = check("owned", given[self.owned], Owned)
-            run = runs.start(settings.read(train_form.values(self.form, given)), visitor(request, kept))
+            kept = check("owned", entered[self.owned], Owned)
+            run = runs.start(settings.read(train_form.values(self.form, entered)), visitor(request, kept))
         except (ValueError, OverflowError) as error:
             raise BadInput(error) from error
         owned = {**kept, run.id: run.owner}
         return {self.run_id: run.id, self.owned: dict(list(owned.items())[-runs.KEEP_RUNS :])}
 
-    def settle(self, given: dict) -> dict:
+    def settle(self, entered: dict) -> dict:
         """Once the data are there or out of reach: their pictures, or the built-in ones; and the width that suits."""
-        values = train_form.values(self.form, given)
-        if SOURCES[values["dataset"]].error:
+        values = train_form.values(self.form, entered)
+        if SOURCES[one_of("dataset", values["dataset"], DATASETS)].error:
             values |= {"dataset": fallback().name, "classes": list(fallback().classes)}
         values["embed_dim"] = train_form.fitting_width(values)
         return {
             self.form["dataset"]: values["dataset"],
             self.form["classes"]: train_form.fill_classes(values["dataset"], values["classes"]),
             self.form["embed_dim"]: values["embed_dim"],
-            **({} if given[self.run_id] else self._of_form(values)),
+            **({} if entered[self.run_id] else self._of_form(values)),
         }
 
-    def changed(self, given: dict) -> dict:
+    def changed(self, entered: dict) -> dict:
         """Figures for the form as it is now, unless a run is on show."""
-        run = runs.RUNS.get(check("run_id", given[self.run_id], str))
-        return gr.skip() if run and run.live else self._of_form(train_form.values(self.form, given))
+        run = runs.RUNS.get(check("run_id", entered[self.run_id], str))
+        return gr.skip() if run and run.live else self._of_form(train_form.values(self.form, entered))
 
     def _of_form(self, values: dict) -> dict:
         try:
@@ -153,7 +153,7 @@ class Tab(NamedTuple):
                 return
             await asyncio.sleep(0.4)
 
-    def _around(self, run: Run, own: bool, owned: list[str], first: bool) -> dict:
+    def _around(self, run: LiveRun, own: bool, owned: list[str], first: bool) -> dict:
         """Which column there is on the left, and below the figures what came of a run that has ended."""
         return {
             self.form_column: gr.Column(visible=not run.live),
@@ -216,8 +216,8 @@ def build() -> Tab:
 def _wire_form(tab: Tab, size_note: gr.HTML, learning_note: gr.HTML) -> None:
     form = tab.form
 
-    def notes(given):
-        yield from train_form.notes(train_form.values(form, given))
+    def notes(entered):
+        yield from train_form.notes(train_form.values(form, entered))
 
     fields, notices = set(form.values()), [size_note, learning_note]
     quiet = {**QUIET, "trigger_mode": "always_last"}

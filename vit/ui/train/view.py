@@ -12,10 +12,10 @@ from vit.data.registry import DATASETS, fallback, label
 from vit.live import models, runs
 from vit.live.datasets import SOURCES
 from vit.live.history import History
-from vit.live.run import Run
+from vit.live.run import LiveRun
 from vit.live.settings import DEFAULTS, size
 from vit.live.snapshots import TOP, Moment, Snapshot, probe, take
-from vit.training.config import RunSpec
+from vit.training.spec import RunSpec
 from vit.ui import pictures, theme
 from vit.ui.charts import clock
 from vit.ui.checks import check
@@ -23,12 +23,11 @@ from vit.ui.errors import BadInput, alert
 from vit.ui.train import curves
 
 
-def charts(run: Run) -> str:
-    config = run.settings.config
-    return curves.draw(run.history, 60 * config.minutes, len(run.settings.classes), config.lr)
+def charts(run: LiveRun) -> str:
+    return curves.draw(run.history, run.settings.config, len(run.settings.classes))
 
 
-def forming(run: Run) -> dict:
+def forming(run: LiveRun) -> dict:
     """What the page draws the moments with; it asks for the moments themselves by their ids."""
     moments = run.album.moments
     if not moments or SOURCES[run.settings.dataset].splits is None:  # after a restart the pictures may still be missing
@@ -72,18 +71,22 @@ def _fixed_pictures(dataset: str, classes: tuple[str, ...]) -> Dataset:
 
 def _frame(settings: RunSpec) -> dict:
     counted = size(settings)
-    model = {"readout": counted.has_readout, "tokens": counted.tokens}
-    return {**_pictures(settings.dataset, settings.classes), **model}
+    return {
+        **_pictures(settings.dataset, settings.classes),
+        "readout": counted.has_readout,
+        "tokens": counted.tokens,
+    }
 
 
 @lru_cache(maxsize=16)
 def _pictures(dataset: str, classes: tuple[str, ...]) -> dict:
-    fixed = _fixed_pictures(dataset, classes)
+    fixed, entry = _fixed_pictures(dataset, classes), DATASETS[dataset]
+    colors = dict(zip(entry.classes, theme.class_colors(len(entry.classes))))
     return {
         "pictures": [pictures.data_uri(picture) for picture in fixed.images],
         "labels": fixed.labels.tolist(),
         "classes": list(classes),
-        "colours": [theme.class_colour(DATASETS[dataset].classes.index(name)) for name in classes],
+        "colors": [colors[name] for name in classes],
         "top": TOP,
     }
 
@@ -109,11 +112,10 @@ def empty_charts(settings: RunSpec) -> str:
     shipped = [model for key in models.shipped() if models.dataset(model := models.find(key)) == settings.dataset]
     accuracies = [accuracy for model in shipped if (accuracy := models.accuracy(model)) is not None]
     reference = (f"shipped model, {accuracies[0][1]}", accuracies[0][0]) if accuracies else None
-    config = settings.config
-    return curves.draw(History(), 60 * config.minutes, len(settings.classes), config.lr, reference)
+    return curves.draw(History(), settings.config, len(settings.classes), reference)
 
 
-def panel(run: Run) -> str:
+def panel(run: LiveRun) -> str:
     """Headline, bar and figures of a run."""
     what = f"{run.settings.title} on {label(run.settings.dataset)}"
     progress, source = run.progress, SOURCES[run.settings.dataset]
@@ -161,7 +163,7 @@ def head(title: str, text: str, done: float | None = None, kind: str = "") -> st
     return f'<div class="v-head {kind}"><h2>{escape(title)}</h2>{words}{bar}</div>'
 
 
-def figures(run: Run) -> str:
+def figures(run: LiveRun) -> str:
     progress = run.progress
     accuracy = ("Validation accuracy", "–" if run.accuracy is None else f"{run.accuracy:.1%}")
     if run.evaluation:
@@ -178,7 +180,7 @@ def figures(run: Run) -> str:
     return '<dl class="v-figures">' + "".join(f"<div><dt>{n}</dt><dd>{v}</dd></div>" for n, v in shown) + "</dl>"
 
 
-def readable(run: Run, moment: Moment) -> dict:
+def readable(run: LiveRun, moment: Moment) -> dict:
     """A moment as numbers: its figures, the pictures' classes, probabilities and attention."""
     shapes, start, parts = moment.snapshot.shapes, 0, {}
     for name, shape in shapes.items():

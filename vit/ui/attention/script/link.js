@@ -6,7 +6,7 @@ function linkOf({ $, $$, answers, state, view }) {
     tab: "attention", model: view.model, picture: view.picture, layer: layer + 1, head: head + 1, mode: source,
     query: query < 0 ? "" : `${Math.floor(query / view.w) + 1},${query % view.w + 1}`,
     direction: direction === "by" ? "by" : "", off: [...off].map((name) => name.split(".").map((i) => +i + 1).join(".")).join(","),
-    colours: $(".colormap").value === "inferno" ? "" : $(".colormap").value, scale: $(".own").checked ? "own" : "",
+    colors: $(".colormap").value === "inferno" ? "" : $(".colormap").value, scale: $(".own").checked ? "own" : "",
     open: $$("details[data-opens][open]").map((details) => details.dataset.opens).join(","),
     why: answers.relevance && $(".x-relevance").open ? state.why.map((c) => view.classes[c]).join(",") : "",
   };
@@ -31,7 +31,8 @@ export function followLink({ $, $$, state, tables, view }) {
     const [layer, head] = name.split(".").map((n) => n - 1);
     if (layer >= 0 && layer < view.L && head >= 0 && head < view.heads) state.off.add(`${layer}.${head}`);
   }
-  if (said.get("colours") in tables) $(".colormap").value = said.get("colours");
+  const colors = said.get("colors") ?? said.get("colours"); // as links spelled it before
+  if (colors in tables) $(".colormap").value = colors;
   $(".own").checked = said.get("scale") === "own";
   const why = (said.get("why") || "").split(",").map((name) => view.classes.indexOf(name));
   if (why.length === 2 && !why.includes(-1)) state.why = why;

@@ -34,7 +34,7 @@ export function drawPrediction({ $, view, state }, now) {
   $(".x-all-on").hidden = !now;
   const share = (i) => now ? now[i] : before.get(i);
   $(".x-bars").replaceChildren(...ids.sort((a, b) => share(b) - share(a)).map((i) =>
-    bar(view.classes[i], view.colours[i], share(i), now ? before.get(i) : undefined)));
+    bar(view.classes[i], view.colors[i], share(i), now ? before.get(i) : undefined)));
 }
 
 // was: the share with all heads, if that is another and known.

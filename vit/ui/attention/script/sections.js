@@ -62,13 +62,13 @@ const byClass = ({ classes, grids, sentences }) =>
 
 function buildLens(tab) {
   const { $, view, answers: { lens: { cls, patches, probabilities } } } = tab;
-  const packed = view.colours.map(fromHex);
+  const packed = view.colors.map(fromHex);
   $(".x-layers").replaceChildren(...cls.map((best, layer) => {
     const figure = document.createElement("figure"), canvas = document.createElement("canvas");
     const [[first, share]] = best;
     figure.innerHTML = `<figcaption><span>Layer ${layer + 1}</span><b></b><span></span></figcaption>`;
     figure.querySelector("b").textContent = view.classes[first];
-    figure.querySelector("b").style.borderColor = view.colours[first];
+    figure.querySelector("b").style.borderColor = view.colors[first];
     figure.querySelectorAll("span")[1].textContent = percent(share);
     figure.title = best.map(([i, p]) => `${view.classes[i]} ${percent(p)}`).join(", ");
     paintOver(tab, canvas, (patch) => packed[patches[layer][patch] % packed.length], (patch) => 0.85 * probabilities[layer][patch]);

@@ -18,7 +18,7 @@ export function buildStrip(forming) {
   cells.push(make("span", { className: "t-row", textContent: "Says" }));
   view.pictures.forEach((_, p) => {
     const bars = view.classes.map((name, c) => make("i", {
-      title: name, className: c === view.labels[p] ? "true" : "", style: `--color:${view.colours[c]}`,
+      title: name, className: c === view.labels[p] ? "true" : "", style: `--color:${view.colors[c]}`,
     }));
     cells.push(make("div", { className: "t-says" }, make("div", { className: "t-bars" }, ...bars), make("small", {})));
   });

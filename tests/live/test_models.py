@@ -1,0 +1,22 @@
+"""What is said of a model that can be chosen."""
+
+import pytest
+
+from vit.live import models
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [
+        ({"test_accuracy": 0.9, "validation_accuracy": 0.999}, " · 3 × 3 heads · 90.0% test"),
+        ({"validation_accuracy": 0.999}, " · 3 × 3 heads · 99.9% validation"),
+        ({}, " · 3 × 3 heads"),
+    ],
+)
+def test_an_accuracy_comes_with_the_pictures_that_it_was_measured_on_and_test_before_validation(
+    measured, said, small_vit, monkeypatch
+):
+    small_vit.trained = {"model": "vit_live_patch", "dataset": "shapes", **measured}
+    monkeypatch.setattr(models, "find", lambda key: small_vit)
+    monkeypatch.setattr(models, "shipped", lambda: ["any"])
+    assert models.choices({}) == [(f"vit-live-patch · Shapes{said}", "any")]

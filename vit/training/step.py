@@ -1,0 +1,120 @@
+"""One step of training: augmentation, the gradients of a batch, and what the optimizers make of them."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from vit.data.augment import color_jitter, cutmix, mixup, random_erasing
+from vit.model import Classifier, Dropout, ViT
+from vit.precision import autocast
+from vit.training.config import TrainConfig
+from vit.training.state import TrainState
+
+
+def step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor, lr: float) -> tuple[float, float]:
+    """One update of the weights; loss and accuracy of the batch.
+
+    Every process augments the whole batch and then takes its part, so that two processes do what one does with twice
+    the batch. The model's batch norms, which only a conv stem has, see their own process's part alone.
+    """
+    model = state.model
+    # (0, 1) and (1, 0) have nothing in common, nor have a step's augmentation and its dropout.
+    augmenting, dropping = np.random.SeedSequence((config.seed, state.step)).generate_state(2).tolist()
+    images = model.normalize(images)
+    targets = F.one_hot(labels, len(model.classes)).float()
+    generator = torch.Generator().manual_seed(augmenting)
+    images, targets = _augment(images, targets, config, state.done, generator)
+    keep = _kept_patches(model, len(images), config, state.done, generator)
+    mine = slice(state.rank, None, state.processes)
+    with _dropping(model, torch.Generator(images.device).manual_seed(dropping)):
+        kept = None if keep is None else keep[mine]
+        sums = _gradients(state, config, images[mine], targets[mine], labels[mine], kept)
+    _move(state, config, lr)
+    if state.average:
+        state.average.update(model)
+    state.step += 1
+    if state.processes > 1:
+        distributed.all_reduce(sums)
+    loss, accuracy = (sums / len(images)).tolist()
+    return loss, accuracy
+
+
+def _move(state: TrainState, config: TrainConfig, lr: float) -> None:
+    """Clips the gradients and has the optimizers step, but where one overflowed float16: then the scale is halved."""
+    for optimizer in state.optimizers:
+        state.scaler.unscale_(optimizer)
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.clip_norm)
+    if not state.scaler.is_enabled() or norm.isfinite():
+        for optimizer in state.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr * group["rate"]
+            optimizer.step()
+    if state.scaler.is_enabled():
+        state.scaler.update()
+
+
+@contextlib.contextmanager
+def _dropping(model: nn.Module, generator: torch.Generator) -> Iterator[None]:
+    """Has the model's dropout and drop-path draw from a generator: torch's global one is other threads', too."""
+    layers = [module for module in model.modules() if isinstance(module, Dropout)]
+    for layer in layers:
+        layer.generator = generator
+    try:
+        yield
+    finally:  # a model with a generator in it could not be saved or copied
+        for layer in layers:
+            layer.generator = None
+
+
+def _gradients(
+    state: TrainState, config: TrainConfig, images: Tensor, targets: Tensor, labels: Tensor, keep: Tensor | None
+) -> Tensor:
+    """Leaves the batch's gradients in the model, scaled; returns the sums of losses and of right answers, (2,)."""
+    assert state.precision is not None, "settle decides before the first step"
+    state.model.zero_grad(set_to_none=True)
+    sums = torch.zeros(2, device=images.device)
+    parts = list(zip(*(tensor.chunk(config.accumulate) for tensor in (images, targets, labels)), strict=True))
+    kept = [{}] * len(parts) if keep is None else [{"keep": part} for part in keep.chunk(config.accumulate)]
+    for i, ((part, target, label), chosen) in enumerate(zip(parts, kept, strict=True), start=1):
+        exchange: contextlib.AbstractContextManager = contextlib.nullcontext()
+        if i < len(parts) and isinstance(state.forward, DistributedDataParallel):
+            exchange = state.forward.no_sync()  # the last part sends the sum of all
+        with exchange:
+            with autocast(part.device, state.precision.name):
+                logits = state.forward(part, **chosen)
+                loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
+            state.scaler.scale(loss * len(part) / len(images)).backward()
+        sums += torch.stack([loss.detach() * len(part), (logits.argmax(1) == label).sum()])
+    return sums
+
+
+def _kept_patches(
+    model: Classifier, count: int, config: TrainConfig, done: float, generator: torch.Generator
+) -> Tensor | None:
+    """Which patches of each image are learned from, (count, K), drawn anew each step; None for all."""
+    if not config.patch_dropout or done >= config.strong_until or not isinstance(model, ViT):
+        return None
+    patches = math.prod(model.grid_size)
+    kept = max(1, round(patches * (1 - config.patch_dropout)))
+    draws = torch.rand(count, patches, generator=generator)
+    return draws.topk(kept).indices.to(next(model.parameters()).device)
+
+
+def _augment(
+    images: Tensor, targets: Tensor, config: TrainConfig, done: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    if config.color:
+        images = color_jitter(images, config.color, generator)
+    if config.erase:
+        images = random_erasing(images, config.erase, generator)
+    mixes = [(mix, alpha) for mix, alpha in ((mixup, config.mixup), (cutmix, config.cutmix)) if alpha]
+    if mixes and done < config.strong_until:
+        mix, alpha = mixes[torch.randint(len(mixes), (), generator=generator)]
+        images, targets = mix(images, targets, alpha, generator)
+    return images, targets
