@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { middleOf, nameOf, patchAt, patchBeside } from "../../vit/ui/attention/script/patches.js";
 
-const view = { h: 3, w: 5, P: 15 };
+const view = { h: 3, w: 5, P: 15, L: 2, askers: ["all patches, on average", "the read-out"] };
 const canvas = { getBoundingClientRect: () => ({ left: 10, top: 20, width: 100, height: 30 }) };
 
 test("the patch under a point is the one whose part of the canvas it lies in, and the nearest outside", () => {
@@ -28,9 +28,9 @@ test("an arrow key leads to the patch beside, and back; no further than the edge
   assert.equal(moved, 2 * (3 * 4 + 2 * 5)); // each edge between two patches, both ways
 });
 
-test("from the class token a key leads to the middle; other keys lead nowhere", () => {
+test("from no patch a key leads to the middle; other keys lead nowhere", () => {
   assert.equal(patchBeside(view, -1, "ArrowUp"), middleOf(view));
   assert.equal(nameOf(view, middleOf(view)), "row 2, column 3");
-  assert.equal(nameOf(view, -1), "the class token");
+  assert.deepEqual([nameOf(view, -1, 0), nameOf(view, -1, 1), nameOf(view, -1)], [...view.askers, "the read-out"]);
   assert.equal(patchBeside(view, 3, "Enter"), undefined);
 });

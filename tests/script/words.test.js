@@ -4,7 +4,7 @@ import { column, evenDistance, numbersOf, sentence } from "../../vit/ui/attentio
 
 const [L, heads, h, w] = [2, 3, 4, 4], P = h * w, size = 2 * L * (heads + 2) * P;
 const view = {
-  L, heads, h, w, P, N: P + 1, pool: 1, size: { width: 32, height: 32 }, reach: [0.5, 0.9], unread: "Nothing reads this.",
+  L, heads, h, w, P, tokens: P + 1, layers: ["Layer 1", "Layer 2"], readout: false, pool: 1, size: { width: 32, height: 32 }, reach: [0.5, 0.9], unread: "Nothing reads this.",
   patches: Float32Array.from({ length: 4 * size }, (_, i) => i < 3 * size ? i : i % P), // each number says where it stands
   sentences: { to: [["a"], ["b"]], by: [["c"], ["d"]] },
 };
@@ -34,5 +34,9 @@ test("the sentence follows the direction, and says where nothing reads the map",
   assert.match(say({ query: 3 }), /^Layer 1, head 1\. The patch in row 1, column 4 looks .* of 17 tokens; .* itself, /);
   assert.match(say({ query: 3, direction: "by" }), /What attends to the patch in row 1, column 4 lies .* of 16 patches;/);
   assert.match(say({ query: 3, layer: 1 }), /^Layer 2, head 1\. Nothing reads this\. The patch/);
+  const readout = { layers: ["Layer 1", "Read-out"], readout: true, unread: "No patch asks here." };
+  assert.equal(say({ query: 3, layer: 1 }, readout), "Read-out, head 1. No patch asks here.");
+  assert.match(say({ layer: 1, source: "rollout" }, readout), /^Rollout to the read-out\. /);
+  assert.match(say({ query: 3 }, readout), /^Layer 1, head 1\. The patch in/);
   assert.match(say({ query: 3 }, { patches: null, pool: 2 }), /too many patches/);
 });

@@ -17,11 +17,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Names the flags."""
     parser.add_argument("folder", help=CHECKPOINT)
     parser.add_argument("image", type=Path, metavar="IMAGE", help="cut to a square and resized")
-    parser.add_argument("--layer", type=int, help="1 is the first; the last if not given")
+    parser.add_argument("--layer", type=int, help="1 is the first; the last if not given, which may be a read-out")
     parser.add_argument("--head", type=int, help="1 is the first; the mean of all heads if not given")
-    parser.add_argument(
-        "--query", metavar="ROW,COL", help="the patch that attends, from 1,1; the class token if not given"
-    )
+    asker = "the patch that attends, from 1,1; the class token or the read-out if not given"
+    parser.add_argument("--query", metavar="ROW,COL", help=asker)
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--rollout", action="store_true", help="attention through all layers up to this one")
     kind.add_argument("--relevance", metavar="CLASS", help="what speaks for a class (Chefer et al. 2021)")
@@ -32,7 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     _check_idle_flags(arguments)
     model = ViT.from_pretrained(arguments.folder)
-    depth, heads = len(model.blocks), model.num_heads
+    depth, heads = model.num_maps, model.num_heads
     layer = depth if arguments.layer is None else arguments.layer
     if not 1 <= layer <= depth:
         raise ValueError(f"--layer must be 1 to {depth} for this model, got {layer}.")
@@ -41,7 +40,9 @@ def run(arguments: argparse.Namespace) -> None:
     analysis = Analysis(model, read_picture(arguments.image, model.config["img_size"]))
     grid, which = _attention_grid(arguments, analysis, layer)
     said = model.classes[analysis.probabilities.argmax()]
-    title = f"{said} · {which}" if arguments.relevance else f"{said} · layer {layer} of {depth}, {which}"
+    last = layer == depth and model.has_readout
+    place = "" if arguments.relevance else "read-out, " if last else f"layer {layer} of {depth}, "
+    title = f"{said} · {place}{which}"
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         _save_attention(arguments.out, analysis, grid, title)
@@ -76,26 +77,25 @@ def _attention_grid(arguments, analysis: Analysis, layer: int) -> tuple[torch.Te
             classes = ", ".join(model.classes)
             raise ValueError(f"--relevance must be one of {classes}, got {arguments.relevance!r}.")
         return analysis.relevance([model.classes.index(arguments.relevance)])[0], f"why {arguments.relevance}"
-    (h, w), token, asker = model.grid_size, 0, ""
+    (h, w), patch, asker = model.grid_size, None, ""
     if arguments.query:
         row, _, column = arguments.query.partition(",")
         if not (row.isdecimal() and column.isdecimal() and 1 <= int(row) <= h and 1 <= int(column) <= w):
             raise ValueError(f"--query must be ROW,COL from 1,1 to {h},{w}, got {arguments.query!r}.")
-        token = model.num_prefix_tokens + (int(row) - 1) * w + int(column) - 1
+        patch = (int(row) - 1) * w + int(column) - 1
         asker = f", query {arguments.query}"
     head = None if arguments.head is None else arguments.head - 1
     which = "rollout" if arguments.rollout else "mean of heads" if head is None else f"head {head + 1}"
-    return analysis.grid(layer - 1, head, token, arguments.rollout), which + asker
+    return analysis.grid(layer - 1, head, patch, arguments.rollout), which + asker
 
 
 def _save_attention(out: Path, analysis: Analysis, grid, title: str) -> None:
-    """A figure; or with .npz raw maps (L, heads, N, N), rollout (L, N, N), the grid asked for, position similarity."""
+    """A figure; or with .npz `Analysis.arrays`, the grid asked for and position similarity."""
     model = analysis.model
     picture = analysis.pixels.permute(1, 2, 0).numpy()
     if out.suffix == ".npz":
-        arrays = {"maps": analysis.maps[0].numpy(), "rollout": analysis.rollout[0].numpy(), "grid": grid.numpy()}
-        arrays["position_similarity"] = position_similarity(model).numpy()
-        np.savez_compressed(out, **arrays, picture=picture, num_prefix_tokens=model.num_prefix_tokens)
+        more = {"grid": grid.numpy(), "position_similarity": position_similarity(model).numpy()}
+        np.savez_compressed(out, **analysis.arrays, **more, picture=picture)
         return
     from vit.figures import attention_figure
 

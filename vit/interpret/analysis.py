@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vit.interpret import describe, probing
-from vit.interpret.attention import rollout
+from vit.interpret.attention import read_rollout, rollout
 from vit.interpret.statistics import TABLE, HeadStatistics, finite, head_statistics, listed
 from vit.interpret.trace import Trace, trace
 from vit.interpret.views import RESIDUAL, View, distance, entropy, layer_views, middle_of_picture
@@ -41,7 +41,8 @@ class Analysis:
         self.model, self.pixels, self.mask, self.truth = model, pixels, mask, truth
         self.images = model.normalize(pixels)[None]  # (1, 3, H, W)
         self.record = trace(model, self.images)
-        self.maps = self.record.maps  # (1, L, heads, N, N)
+        self.maps = self.record.maps  # (1, L, heads, N, N), without a read-out's
+        self.depth = self.record.num_maps  # with the read-out
         if not (self.record.logits.isfinite().all() and self.maps.isfinite().all()):
             raise ValueError("This model's numbers overflow on this picture, so it says nothing; choose another model.")
         self.probabilities = model.probabilities(self.record.logits[0])  # (classes,)
@@ -49,8 +50,15 @@ class Analysis:
 
     @cached_property
     def rollout(self) -> Tensor:
-        """(1, L, N, N)."""
+        """(1, L, N, N), without a read-out's."""
         return rollout(self.maps, RESIDUAL)
+
+    @cached_property
+    def read(self) -> tuple[Tensor, Tensor]:
+        """What the class token, or the read-out, asks: (depth, heads, N) of `read_rows`, (depth, N) of the rollout."""
+        record = self.record
+        readout = None if record.readout is None else record.readout.map
+        return record.rows[0], read_rollout(self.rollout, readout, record.num_prefix_tokens)[0]
 
     @property
     def region(self) -> str:
@@ -78,14 +86,14 @@ class Analysis:
 
     @cached_property
     def sentences(self) -> dict[str, list[list[str]]]:
-        """Of the class token, (L, heads + 2) of what it attends to ("to") and of what attends to it ("by")."""
+        """Of what is read, (depth, heads + 2) of what it attends to ("to") and of what attends to it ("by")."""
         layers, views = range(self.statistics.depth), range(self.statistics.heads + 2)
         words = {"to": describe.describe_view, "by": describe.describe_received}
         return {k: [[say(self.statistics, layer, v) for v in views] for layer in layers] for k, say in words.items()}
 
     @cached_property
     def lens(self) -> tuple[Tensor, Tensor]:
-        """Probabilities after each layer: of the class token, (L, classes), and of each patch, (L, h*w, classes)."""
+        """Probabilities after each layer: of what is read, (L, classes), and of each patch, (L, h*w, classes)."""
         cls, patches = probing.logit_lens(self.model, self.record)
         return self.model.probabilities(cls[0]), self.model.probabilities(patches[0])
 
@@ -102,17 +110,36 @@ class Analysis:
 
     def without_heads(self, off: Iterable[tuple[int, int]]) -> Tensor:
         """Probabilities, (classes,), with some heads off: (layer, head) from 0. Raises IndexError."""
-        mask = torch.ones(self.maps.shape[1:3])
+        mask = torch.ones(self.depth, self.model.num_heads)
         for layer, head in off:
             mask[layer, head] = 0
         with torch.inference_mode(), probing.evaluating(self.model):
             return self.model.probabilities(self.model(self.images, head_mask=mask)[0])
 
-    def grid(self, layer: int, head: int | None = None, token: int = 0, rolled: bool = False) -> Tensor:
-        """What a token gives each patch, (h, w): in a head, in the mean of heads, or rolled out to the layer."""
-        maps = self.maps[0, layer]
-        chosen = self.rollout[0, layer] if rolled else maps.mean(0) if head is None else maps[head]
-        return chosen[token, self.record.num_prefix_tokens :].unflatten(0, self.record.grid_size)
+    def grid(self, layer: int, head: int | None = None, patch: int | None = None, rolled: bool = False) -> Tensor:
+        """What a patch gives each patch, (h, w): in a head, in the mean of heads, or rolled out to the layer.
+
+        patch: row by row, from 0; None for what is read: the class token, or the read-out and before it the mean of
+        patches. Raises ValueError on a patch in the read-out, where none asks.
+        """
+        if patch is None:
+            maps, rolls = (rows[layer] for rows in self.read)
+        elif layer >= len(self.record.layers):
+            raise ValueError(
+                f"In the read-out no patch asks; leave out the query, or choose a layer from 1 to {self.depth - 1}."
+            )
+        else:
+            token = self.record.num_prefix_tokens + patch
+            maps, rolls = self.maps[0, layer, :, token], self.rollout[0, layer, token]
+        chosen = rolls if rolled else maps.mean(0) if head is None else maps[head]
+        return chosen[self.record.num_prefix_tokens :].unflatten(0, self.record.grid_size)
+
+    @property
+    def arrays(self) -> dict:
+        """As numpy: maps (L, heads, N, N), rollout (L, N, N), num_prefix_tokens, and a read-out's map (heads, N)."""
+        read = {} if self.record.readout is None else {"readout": self.record.readout.map[0, :, 0].numpy()}
+        maps = {"maps": self.maps[0].numpy(), "rollout": self.rollout[0].numpy(), **read}
+        return {**maps, "num_prefix_tokens": self.record.num_prefix_tokens}
 
     def report(self) -> dict:
         """Every number of every head as rows of layers, what uniform attention has, early against late: for JSON."""
@@ -135,12 +162,15 @@ class Analysis:
 
 
 def patch_numbers(record: Trace) -> PatchNumbers:
-    """Numbers of each patch of one picture, in every view. Raises ValueError on a batch of several."""
+    """Numbers of each patch of one picture, in every view of the layers, in which patches ask: without a read-out.
+
+    Raises ValueError on a batch of several.
+    """
     if len(record.logits) != 1:
         raise ValueError(f"Numbers of patches are those of one picture, got {len(record.logits)}.")
     prefix, rolled = record.num_prefix_tokens, rollout(record.maps, RESIDUAL)[0]
     layers = []
-    for i, views in enumerate(layer_views(record)):
+    for i, views in zip(range(len(record.layers)), layer_views(record)):
         maps = torch.cat([view.map for view in views], dim=1)  # (1, C, N, N)
         drawn = torch.cat([maps[0, :-1], rolled[None, i]])[:, prefix:, prefix:]  # with skip connections
         asked = _of_rows(*_columns(maps, drawn, prefix), record, 0)

@@ -1,5 +1,8 @@
 """Attention maps as numbers. Maps are (B, L, heads, N, N) after softmax, rows are queries.
 
+What is said of the class token holds for a read-out, which takes its place in some models: functions that look at its
+row alone take (B, L, heads, 1, N), too, as `read_rows` gives them.
+
 Nothing but torch is imported. What has to run a model on purpose is in probing.py, and over a set in heads.py; which
 numbers of a head are told, and of which rows, is in statistics.py.
 """
@@ -7,20 +10,46 @@ numbers of a head are told, and of which rows, is in statistics.py.
 import torch
 from torch import Tensor, nn
 
-from vit.interpret.trace import evaluating
+from vit.interpret.trace import evaluating, read_rows
 from vit.model import ViT
 
 
-@torch.no_grad()
 def attention_maps(model: ViT, images: Tensor) -> tuple[Tensor, Tensor]:
     """Logits and the attention of all layers, from one forward pass in eval mode.
 
     images: normalized, (B, C, H, W), on the model's device. Returns logits (B, classes) and maps (B, L, heads, N, N);
-    every row sums to 1. The model, with the mode of each of its modules, stays as it was.
+    every row sums to 1; of a model with a read-out, all but that one. The model, with the mode of each of its modules,
+    stays as it was.
     """
+    logits, maps, _ = _run(model, images)
+    return logits, maps
+
+
+def read_attention(model: ViT, images: Tensor, residual: float = 0.5) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, `read_rows` of all maps (B, num_maps, heads, N), and those of the rollout (B, num_maps, N).
+
+    images and model as in `attention_maps`, residual as in `rollout`. So this is the same for every kind of model.
+    """
+    logits, maps, readout = _run(model, images)
+    prefix = model.num_prefix_tokens
+    return logits, read_rows(maps, readout, prefix), read_rollout(rollout(maps, residual), readout, prefix)
+
+
+@torch.no_grad()
+def _run(model: ViT, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Logits, the layers' maps (B, L, heads, N, N), and the read-out's (B, heads, 1, N), where there is one."""
     with evaluating(model):
         logits, maps = model(images, return_attention=True)
-    return logits, torch.stack(maps, dim=1)
+    readout = maps.pop() if model.has_readout else None
+    return logits, torch.stack(maps, dim=1), readout
+
+
+def read_rollout(rolled: Tensor, readout: Tensor | None, num_prefix_tokens: int) -> Tensor:
+    """`read_rows` of a rollout (B, L, N, N): (B, L, N), or (B, L + 1, N) with a read-out, which no skip passes by."""
+    if readout is None:
+        return rolled[:, :, 0]
+    last = readout.mean(1) @ rolled[:, -1]  # (B, 1, N)
+    return torch.cat([rolled[:, :, num_prefix_tokens:].mean(2), last], dim=1)
 
 
 def cls_attention(
@@ -32,7 +61,7 @@ def cls_attention(
     head: 0 to heads - 1, or None for the mean of heads. Returns (B, h, w), values in [0, 1]; they sum to 1 less what
     goes to the prefix tokens. Raises ValueError on a layer, head or grid that is not there.
     """
-    _check_tokens(maps, grid_size, num_prefix_tokens)
+    _check_tokens(maps, grid_size, num_prefix_tokens, square=False)
     _, L, heads, _, _ = maps.shape
     if not -L <= layer < L:
         raise ValueError(f"The maps have {L} layers, 0 to {L - 1}, got layer {layer}.")
@@ -88,7 +117,7 @@ def attention_entropy(maps: Tensor) -> Tensor:
     maps: (B, L, heads, N, N). Returns (B, L, heads, N); [..., 0] is the class token's. exp of it is the number of
     tokens attended to, had they equal weights. Raises ValueError on maps of another shape.
     """
-    _check_maps(maps)
+    _check_maps(maps, square=False)
     return -torch.xlogy(maps, maps).sum(dim=-1)
 
 
@@ -113,11 +142,11 @@ def region_shares(maps: Tensor, regions: Tensor, num_prefix_tokens: int) -> Tens
     one-hot labels of parts. Attention to prefix tokens is left out. Returns (B, L, heads, R);
     regions.mean((-2, -1)) are the shares of a head that doesn't look. Raises ValueError where shapes do not fit.
     """
-    _check_maps(maps)
+    _check_maps(maps, square=False)
     if regions.ndim != 4 or len(regions) != len(maps):
         raise ValueError(f"regions must be (B, R, h, w) with B = {len(maps)}, got {tuple(regions.shape)}.")
     h, w = regions.shape[-2:]
-    _check_tokens(maps, (h, w), num_prefix_tokens)
+    _check_tokens(maps, (h, w), num_prefix_tokens, square=False)
     patches = maps[:, :, :, 0, num_prefix_tokens:]  # (B, L, heads, h*w)
     patches = patches / patches.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny)
     return torch.einsum("blhp,brp->blhr", patches, regions.flatten(2).to(maps))
@@ -129,7 +158,7 @@ def head_similarity(maps: Tensor, num_prefix_tokens: int) -> Tensor:
     Returns (B, L*heads, L*heads), head h of layer l at l * heads + h. Attention has no negative values: two uniform
     heads already have 1, and unrelated ones are well above 0. Raises ValueError on maps of another shape.
     """
-    _check_maps(maps)
+    _check_maps(maps, square=False)
     patches = maps[:, :, :, 0, num_prefix_tokens:].flatten(1, 2)  # (B, L*heads, h*w)
     patches = nn.functional.normalize(patches, dim=-1)
     return patches @ patches.transpose(1, 2)
@@ -142,15 +171,16 @@ def patch_distances(grid_size: tuple[int, int], patch_size: int) -> Tensor:
     return (centers[:, None] - centers).norm(dim=-1)
 
 
-def _check_maps(maps: Tensor) -> None:
-    if maps.ndim != 5 or maps.shape[-1] != maps.shape[-2]:
+def _check_maps(maps: Tensor, square: bool = True) -> None:
+    """square: whether all rows are needed; else the first alone will do."""
+    if maps.ndim != 5 or maps.shape[-2] not in ((maps.shape[-1],) if square else (maps.shape[-1], 1)):
         raise ValueError(
             f"Expected maps of shape (B, L, heads, N, N), got {tuple(maps.shape)}; attention_maps makes them so."
         )
 
 
-def _check_tokens(maps: Tensor, grid_size: tuple[int, int], num_prefix_tokens: int) -> None:
-    _check_maps(maps)
+def _check_tokens(maps: Tensor, grid_size: tuple[int, int], num_prefix_tokens: int, square: bool = True) -> None:
+    _check_maps(maps, square)
     (h, w), N = grid_size, maps.shape[-1]
     if num_prefix_tokens + h * w != N:
         raise ValueError(

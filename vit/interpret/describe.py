@@ -27,8 +27,35 @@ def percent(share: float) -> str:
     return f"{100 * share:.{1 if share < 0.0995 else 0}f}%"
 
 
-def prefix_name(num_prefix_tokens: int) -> str:
-    return "the class token" if num_prefix_tokens == 1 else "the class and distillation tokens"
+def prefix_name(num_prefix_tokens: int, num_class_tokens: int) -> str:
+    """All tokens that are no patches."""
+    registers = num_prefix_tokens - num_class_tokens
+    names = [read_name(num_class_tokens)] if num_class_tokens else []
+    names += [f"the {registers} registers" if registers > 1 else "the register"] if registers else []
+    return " and ".join(names) or "no other token"
+
+
+def read_name(num_class_tokens: int) -> str:
+    """What is read in the end."""
+    return ("the read-out", "the class token", "the class and distillation tokens")[num_class_tokens]
+
+
+def worded(text: str, has_readout: bool) -> str:
+    """A text that says class token, as it has to be for a model that may have a read-out in its place."""
+    return text.replace("class token", "read-out").replace("Class token", "Read-out") if has_readout else text
+
+
+def layer_names(depth: int, has_readout: bool) -> list[str]:
+    """Of as many maps, of which the last may be a read-out's."""
+    names = [f"Layer {i + 1}" for i in range(depth)]
+    return [*names[:-1], "Read-out"] if has_readout else names
+
+
+def asker_names(depth: int, has_readout: bool) -> list[str]:
+    """What asks for the picture as a whole in as many maps."""
+    if not has_readout:
+        return ["the class token"] * depth
+    return ["all patches, on average"] * (depth - 1) + ["the read-out"]
 
 
 def describe_view(statistics: HeadStatistics, layer: int, view: int) -> str:
@@ -43,13 +70,17 @@ def describe_view(statistics: HeadStatistics, layer: int, view: int) -> str:
     sentences = []
     if view == statistics.heads + 1:
         sentences.append("What skip connections alone carried is left out here.")
-    if layer == L - 1:
-        rows = "its row alone counts" if statistics.num_prefix_tokens == 1 else "their two rows alone count"
-        sentences.append(f"After this layer only {_prefix_are(statistics)} read, so {rows}.")
-    if statistics.number("prefix_share", layer, view) > SINK:
+    if statistics.has_readout:
+        whole = layer == L - 1
+        sentences.append("This is all that the classifier reads." if whole else "Drawn is the mean over all patches.")
+    elif layer == L - 1:
+        rows = "its row alone counts" if statistics.num_class_tokens == 1 else "their two rows alone count"
+        sentences.append(f"After this layer only {_read_are(statistics)} read, so {rows}.")
+    if (statistics.get("prefix_share", layer, view) or 0) > SINK:
         sentences += _sink(statistics, layer, view)
-        if statistics.number("cls_to_itself", layer, view) <= SINK:  # the patches are what makes it one
-            kept = percent(statistics.number("cls_to_itself", layer, view))
+        itself = statistics.get("cls_to_itself", layer, view)
+        if itself is not None and itself <= SINK:  # the patches are what makes it one
+            kept = percent(itself)
             sentences += [f"The class token gives itself only {kept}.", _region(statistics, layer, view)]
     else:
         parts = [_reach(statistics, layer, view), _spread(statistics, layer, view), _region(statistics, layer, view)]
@@ -59,6 +90,8 @@ def describe_view(statistics: HeadStatistics, layer: int, view: int) -> str:
 
 def describe_received(statistics: HeadStatistics, layer: int, view: int) -> str:
     """What the class token gets, which is what "Attended by" draws of it. layer, view: as `describe_view`."""
+    if statistics.has_readout:
+        return "Nothing attends to the read-out: it asks, and is no token that could be asked."
     share = statistics.get("attention_to_cls", layer, view)
     if share is None:
         return nothing_reads(statistics)
@@ -73,15 +106,21 @@ def describe_received(statistics: HeadStatistics, layer: int, view: int) -> str:
 
 def nothing_reads(statistics: HeadStatistics) -> str:
     """Of what patches ask in the last layer."""
-    return f"Nothing reads this: after the last layer only {_prefix_are(statistics)} read, no patch."
+    if statistics.has_readout:
+        return "No patch asks here: only the read-out does."
+    return f"Nothing reads this: after the last layer only {_read_are(statistics)} read, no patch."
 
 
-def _prefix_are(statistics: HeadStatistics) -> str:
-    return prefix_name(statistics.num_prefix_tokens) + (" is" if statistics.num_prefix_tokens == 1 else " are")
+def _read_are(statistics: HeadStatistics) -> str:
+    return read_name(statistics.num_class_tokens) + (" are" if statistics.num_class_tokens > 1 else " is")
+
+
+def _prefix_of(statistics: HeadStatistics) -> str:
+    return prefix_name(statistics.num_prefix_tokens, statistics.num_class_tokens)
 
 
 def _sink(statistics: HeadStatistics, layer: int, view: int) -> list[str]:
-    share, name = statistics.get("prefix_share", layer, view), prefix_name(statistics.num_prefix_tokens)
+    share, name = statistics.get("prefix_share", layer, view), _prefix_of(statistics)
     norm, rank = statistics.get("value_norm", layer, view), statistics.get("output_rank", layer, view)
     if norm is None:  # the mean of heads and the rollout have no values of their own
         return [f"It hardly looks at the picture: it gives {share:.0%} to {name}."]
@@ -113,7 +152,7 @@ def _reach(statistics: HeadStatistics, layer: int, view: int) -> str:
         if distance > GLOBAL * uniform
         else "neither local nor global"
     )
-    share, name = statistics.number("prefix_share", layer, view), prefix_name(statistics.num_prefix_tokens)
+    share, name = statistics.get("prefix_share", layer, view) or 0, _prefix_of(statistics)
     aside = f"It gives {percent(share)} to {name}; what it gives patches lies" if share > ASIDE else "It looks"
     return f"{aside} {distance:.1f} px away on average, uniform attention would {uniform:.1f} px: {reach}."
 
@@ -128,14 +167,16 @@ def _spread(statistics: HeadStatistics, layer: int, view: int) -> str:
 
 def _region(statistics: HeadStatistics, layer: int, view: int) -> str:
     share, area, region = statistics.get("object_share", layer, view), statistics.area, statistics.region
-    itself = statistics.number("cls_to_itself", layer, view)
+    itself = statistics.get("cls_to_itself", layer, view)
     if share is None or area is None or region is None:
+        if itself is None:  # nothing asks for the picture as a whole, or nothing that is a token
+            return ""
         return f"The class token gives itself {percent(itself)}; an even share is {percent(1 / statistics.tokens)}."
     if area <= 0:
         return f"This picture has none of {region}, so there is no share on it."
     if area >= 1:
         return f"This picture is all {region.removeprefix('the ')}, so the share on it says nothing."
-    if itself > SINK:
+    if itself is not None and itself > SINK:
         return f"The class token gives itself {itself:.0%}, so where the rest falls says little."
     # Odds, since an object that covers 80% could never get 1.5 times its area.
     seen, chance = share * (1 - area), area * (1 - share)
@@ -143,7 +184,8 @@ def _region(statistics: HeadStatistics, layer: int, view: int) -> str:
         "more than chance" if seen > 1.5 * chance else "less than chance" if chance > 1.5 * seen else "about chance"
     )
     return (
-        f"The class token puts {percent(share)} of what it gives patches on {region}, "
+        f"{'The read-out' if statistics.has_readout else 'The class token'} puts {percent(share)} of what it gives "
+        f"patches on {region}, "
         f"which covers {percent(area)} of the picture: {verdict}."
     )
 
@@ -182,6 +224,10 @@ def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
         return same if not notable else more if difference > 0 else less
 
     first, last = ("first layer", "last layer") if layers == 1 else (f"first {layers} layers", f"last {layers} layers")
+    if statistics.has_readout:
+        last = ("read-out", "last layer and the read-out", f"last {layers - 1} layers and the read-out")[
+            min(layers, 3) - 1
+        ]
     numbers, reading = [], []
     if early["distance"] is not None and late["distance"] is not None:
         counted = f"layer {depth - 1}" if layers == 2 else f"layers {depth - layers + 1} to {depth - 1}"
@@ -190,13 +236,19 @@ def early_against_late(statistics: HeadStatistics) -> EarlyAgainstLate:
         )
         scale = statistics.uniform["distance"]
         reading.append(change("distance", scale, "look farther", "look less far", "look about as far"))
-    numbers.append(f"layer {depth} has no distance, since only {_prefix_are(statistics)} read after it")
+    if statistics.has_readout:
+        numbers.append("the read-out has no distance, since no patch asks")
+        name, of = "entropy", "entropy of what counts"
+    else:
+        numbers.append(f"layer {depth} has no distance, since only {_read_are(statistics)} read after it")
+        # The one token whose row counts in all layers, so the same thing is compared.
+        name, of = "cls_entropy", "entropy of the class token"
     highest = statistics.uniform["entropy"]
     numbers.append(
-        f"from the {first} to the {last} the entropy of the class token goes {early['cls_entropy']:.2f} → "
-        f"{late['cls_entropy']:.2f} nats of at most {highest:.2f}"
-    )  # the one token whose row counts in all layers, so the same thing is compared
-    reading.append(change("cls_entropy", highest, "spread more", "focus more", "are about as focused"))
+        f"from the {first} to the {last} the {of} goes {early[name]:.2f} → {late[name]:.2f} nats of at most "
+        f"{highest:.2f}"
+    )
+    reading.append(change(name, highest, "spread more", "focus more", "are about as focused"))
     seen = None not in (early.get("object_share"), late.get("object_share"))
     if seen and statistics.area is not None and 0 < statistics.area < 1:
         region = statistics.region

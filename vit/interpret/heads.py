@@ -5,7 +5,7 @@ Each study is a generator that yields its estimate so far; whoever iterates show
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vit.interpret.describe import layer_names
 from vit.interpret.intervals import mean_interval, samples_needed
 from vit.interpret.probing import evaluating
 from vit.interpret.views import fixed_regions
@@ -28,11 +29,12 @@ class HeadImportance:
     """What switching off each head alone does to the true class's probability, over the pictures so far.
 
     done: share of the work, in [0, 1]. drops: (n, L, heads), of each picture, probability with all heads less
-    probability without this one, in [-1, 1]; positive where the head helps.
+    probability without this one, in [-1, 1]; positive where the head helps. has_readout: whether the last layer is one.
     """
 
     done: float
     drops: Tensor
+    has_readout: bool = False
 
     @property
     def n(self) -> int:
@@ -88,7 +90,7 @@ def head_importance(model: ViT, dataset, batch_size: int = 32) -> Iterator[HeadI
     ValueError on an empty dataset, or labels the model has no output for.
     """
     _check_dataset(model, dataset)
-    L, heads, n = len(model.blocks), model.num_heads, len(dataset.images)
+    L, heads, n = model.num_maps, model.num_heads, len(dataset.images)
     drops = torch.empty(0, L, heads)
     starts = range(0, n, batch_size)
     for i, start in enumerate(starts):
@@ -98,32 +100,36 @@ def head_importance(model: ViT, dataset, batch_size: int = 32) -> Iterator[HeadI
             x, probabilities = _switch_off_each(model, x, layer, labels)
             without.append(probabilities)
             if layer < L - 1:
-                yield HeadImportance((i + (layer + 1) / L) / len(starts), drops)
+                yield HeadImportance((i + (layer + 1) / L) / len(starts), drops, model.has_readout)
         with_all = _true_probability(model, x, labels)
         drops = torch.cat([drops, (with_all[:, None, None] - torch.stack(without, dim=1)).cpu()])
-        yield HeadImportance((i + 1) / len(starts), drops)
+        yield HeadImportance((i + 1) / len(starts), drops, model.has_readout)
 
 
 @torch.no_grad()
 def _switch_off_each(model: ViT, x: Tensor, layer: int, labels: Tensor) -> tuple[Tensor, Tensor]:
     """A layer's output, (B, N, D), and the true class's probability with each of its heads off, (B, heads).
 
-    x: the layer's input; before layer 0, the images.
+    x: the layer's input; before layer 0, the images. A read-out, the last layer then, hands on what it gets.
     """
     with evaluating(model):
         x = model.embed(x) if layer == 0 else x
-        without = []
+        without, trunk = [], model.trunk
         for mask in 1 - torch.eye(model.num_heads, device=x.device):
-            tokens = model.blocks[layer](x, head_mask=mask)
-            for block in model.blocks[layer + 1 :]:
+            if layer == len(trunk):
+                without.append(_true_probability(model, x, labels, mask))
+                continue
+            tokens = trunk[layer](x, head_mask=mask)
+            for block in trunk[layer + 1 :]:
                 tokens = block(tokens)
             without.append(_true_probability(model, tokens, labels))
-        return model.blocks[layer](x), torch.stack(without, dim=1)
+        return x if layer == len(trunk) else trunk[layer](x), torch.stack(without, dim=1)
 
 
 @torch.no_grad()
-def _true_probability(model: ViT, tokens: Tensor, labels: Tensor) -> Tensor:
-    return model.probabilities(model.classify(tokens)).gather(1, labels[:, None])[:, 0]
+def _true_probability(model: ViT, tokens: Tensor, labels: Tensor, head_mask: Tensor | None = None) -> Tensor:
+    """head_mask: (heads,), of the read-out."""
+    return model.probabilities(model.classify(tokens, head_mask)).gather(1, labels[:, None])[:, 0]
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,7 @@ class HeadRegions:
     regions of all pictures by intervals that hold at once, for a class's by shuffling the labels, since the best of
     many classes and heads is far above 1 anyhow. examples: (R, L, heads, top), indices into the dataset of the
     pictures where the share exceeds the area most, best first; -1 where there are not as many. Rows of regions
-    without a picture yet are NaN.
+    without a picture yet are NaN. has_readout: whether the last layer is one; before it are the patches' mean rows.
     """
 
     done: float
@@ -150,6 +156,7 @@ class HeadRegions:
     high: Tensor
     clear: Tensor
     examples: Tensor
+    has_readout: bool = False
 
     @property
     def ratios(self) -> Tensor:
@@ -173,6 +180,7 @@ class HeadRegions:
                 {
                     "region": self.names[region],
                     "layer": layer,
+                    "layer_name": layer_names(self.shares.shape[1], self.has_readout)[layer],
                     "head": head,
                     "share": self.shares[at].item(),
                     "low": self.low[at].item(),
@@ -209,7 +217,8 @@ def head_regions(model: ViT, dataset, batch_size: int = 32, top: int = 6) -> Ite
         shares.append(torch.einsum("blhp,brp->brlh", attended, regions.flatten(2)))
         areas.append(regions.mean(dim=(-2, -1)))
         done = min(1.0, (start + batch_size) / n)
-        yield _regions(done, base, dataset, torch.cat(shares), torch.cat(areas), top)
+        found = _regions(done, base, dataset, torch.cat(shares), torch.cat(areas), top)
+        yield replace(found, has_readout=model.has_readout)
 
 
 def _regions(done: float, base: list[str], dataset, shares: Tensor, areas: Tensor, top: int) -> HeadRegions:
@@ -268,13 +277,20 @@ def _above_shuffled(shares: Tensor, areas: Tensor, labels: Tensor, classes: int)
 
 @torch.no_grad()
 def _cls_to_patches(model: ViT, images: Tensor) -> Tensor:
-    """The class token's attention to patches, summing to 1: (B, L, heads, h*w). Keeps one layer's maps at a time."""
+    """The class token's attention to patches, summing to 1: (B, L, heads, h*w). Keeps one layer's maps at a time.
+
+    Where a read-out takes its place: the patches' mean attention in each layer, then the read-out's, as `read_rows`.
+    """
     with evaluating(model):
-        x, rows = model.embed(images), []
-        for block in model.blocks:
+        x, rows, prefix = model.embed(images), [], model.num_prefix_tokens
+        for block in model.trunk:
             x, attn = block(x, return_attention=True)
-            rows.append(attn[:, :, 0, model.num_prefix_tokens :])
-        weights = torch.stack(rows, dim=1)
+            rows.append(attn[:, :, prefix:].mean(2) if model.has_readout else attn[:, :, 0])
+        if model.has_readout:
+            _, attn = model.read_out(x)
+            assert attn is not None
+            rows.append(attn[:, :, 0])
+        weights = torch.stack(rows, dim=1)[..., prefix:]
         return weights / weights.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
 
 

@@ -18,8 +18,8 @@ def relevance(model: ViT, images: Tensor, classes: Sequence[int]) -> Tensor:
     """How much each patch speaks for each class, by the gradient of the class's logit through all attention maps.
 
     Chefer et al. 2021 (arXiv:2103.15679), Eq. 5 and 6: R <- R + mean_heads((dlogit/dA * A)^+) R from the first layer
-    to the last, starting from the identity; here is the class token's row of R. In a distilled model both prefix
-    tokens are read, and the mean of their rows is taken.
+    to the last, starting from the identity; here is the class token's row of R, or the read-out's, where it starts from
+    nothing. In a distilled model both class and distillation token are read, and the mean of their rows is taken.
 
     images: normalized, (B, C, H, W). classes: K of the model's, the same for all images; one forward pass, K
     backward. Returns (B, K, h, w), not negative and without unit: compare patches, or classes through the logit's
@@ -41,11 +41,16 @@ def relevance(model: ViT, images: Tensor, classes: Sequence[int]) -> Tensor:
 
 @torch.no_grad()
 def _relevance_rows(maps: Sequence[Tensor], gradients: Sequence[Tensor], model: ViT) -> Tensor:
-    """The prefix tokens' mean row of R: (I + A_L) ... (I + A_1), multiplied from the left so that it stays a row."""
+    """Of what is read, the mean row of R: (I + A_L) ... (I + A_1), multiplied from the left so that it stays a row."""
     prefix = model.num_prefix_tokens
-    row = torch.eye(maps[0].shape[-1])[:prefix].mean(0).to(maps[0]).expand(len(maps[0]), 1, -1)  # (B, 1, N)
-    for attn, gradient in zip(reversed(maps), reversed(gradients)):
-        row = row + row @ (gradient * attn).clamp_min(0).mean(dim=1)
+    weighted = [(gradient * attn).clamp_min(0).mean(dim=1) for attn, gradient in zip(maps, gradients)]
+    if model.has_readout:
+        row = weighted.pop()  # (B, 1, N)
+    else:
+        first = torch.eye(maps[0].shape[-1])[: model.num_class_tokens]
+        row = first.mean(0).to(maps[0]).expand(len(maps[0]), 1, -1)
+    for attn in reversed(weighted):
+        row = row + row @ attn
     return row[:, 0, prefix:].unflatten(1, tuple(model.grid_size))
 
 
@@ -55,7 +60,8 @@ def logit_lens(model: ViT, record: Trace) -> tuple[Tensor, Tensor]:
 
     nostalgebraist 2020; for Vision Transformers Vilas et al. 2023 (arXiv:2310.18969). The final norm and head are
     applied as they are. record: `trace` of the same model. Returns logits of the class token, (B, L, classes), whose
-    last are the model's, and of each patch, (B, L, h*w, classes). It begins after the first layer, since the class
+    last are the model's, and of each patch, (B, L, h*w, classes). Where a read-out takes the class token's place, it
+    reads each layer's tokens as it would the last's. It begins after the first layer, since the class
     token's embedding is the same for every picture. In a distilled model the first are the mean of both heads, as the
     model predicts, and patches are read by the class token's head.
     """

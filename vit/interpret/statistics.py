@@ -1,8 +1,9 @@
 """The one table of head statistics: what each is called and means, its function, and which tokens count.
 
 Tables, endpoints, the command line and the page's script all read TABLE. Another statistic is a function of a View and
-a row here. Only what follows reads counts: after the last layer the prefix tokens alone are read, so its patches' rows
-change nothing and no statistic has them.
+a row here. Only what follows reads counts: after the last layer the class token alone is read, with the distillation
+token where there is one, so its patches' and registers' rows change nothing and no statistic has them. A read-out that
+takes the class token's place is a layer of its own, of one row, and reads the patches of the layer before.
 """
 
 import math
@@ -31,13 +32,22 @@ from vit.interpret.views import (
 
 
 @dataclass(frozen=True)
+class Rows:
+    """The rows of a layer's maps that count. asked: the class token's, or the read-out's. Slices, empty for none."""
+
+    asked: slice
+    patches: slice
+    all: slice
+
+
+@dataclass(frozen=True)
 class HeadStatistic:
     """A row of the table.
 
     name: in JSON and CSV. title: on the page. unit: "px", "nats", "%", or "" for a plain number. digits: after the
     point (of the percentage, for a share). meaning: a sentence. reference: what `uniform attention` is to be called
-    here. queries: whose rows count, "class token", "patches" or "all"; in the last layer only those of them that are
-    prefix tokens. top: where a chart's scale ends, a function of the reference and the largest value.
+    here. queries: whose rows count, "class token" (or the read-out in its place), "patches" or "all". top: where a
+    chart's scale ends, a function of the reference and the largest value.
     function: of a View and the (slice of) rows that count; numbers (B, C, rows), whose mean is the statistic, or
     (B, C, 1) where it is a number of all rows together. None where the view has no such number.
     """
@@ -52,11 +62,8 @@ class HeadStatistic:
     top: Callable[[float, float], float]
     function: Callable[[View, slice], Tensor | None]
 
-    def rows(self, last: bool, num_prefix_tokens: int, tokens: int) -> slice:
-        """The rows that count in a layer, which is the model's last or not; an empty slice where none does."""
-        first = num_prefix_tokens if self.queries == "patches" else 0
-        end = 1 if self.queries == "class token" else num_prefix_tokens if last else tokens
-        return slice(first, max(first, end))
+    def rows(self, counted: Rows) -> slice:
+        return {"class token": counted.asked, "patches": counted.patches, "all": counted.all}[self.queries]
 
 
 def _share_top(reference: float, largest: float) -> float:
@@ -87,7 +94,7 @@ TABLE: tuple[HeadStatistic, ...] = (
     ),
     HeadStatistic(
         "prefix_share", "To the prefix tokens", "%", 1,
-        "What goes to the class token, and the distillation token where there is one, and not to the picture",
+        "What goes to tokens that are no patches, such as the class token, and so not to the picture",
         "even", "all", _share_top, prefix_share,
     ),
     HeadStatistic(
@@ -137,6 +144,7 @@ class HeadStatistics:
     head_dim: int
     region: str | None
     area: float | None
+    num_class_tokens: int = 1
 
     @property
     def depth(self) -> int:
@@ -145,6 +153,11 @@ class HeadStatistics:
     @property
     def tokens(self) -> int:
         return self.num_prefix_tokens + self.grid_size[0] * self.grid_size[1]
+
+    @property
+    def has_readout(self) -> bool:
+        """Whether the last layer here is a read-out, which takes the class token's place."""
+        return not self.num_class_tokens
 
     def of_heads(self, name: str) -> Tensor:
         """(L, heads), without the mean and the rollout."""
@@ -175,23 +188,23 @@ def head_statistics(
             f"objects must be (B, h, w) = {(B, h, w)}, got {tuple(objects.shape)}; "
             f"patch_coverage turns a mask of pixels into patches."
         )
-    last = len(record.layers) - 1
     rows = [  # (L, statistics, heads + 2)
-        torch.stack([torch.cat([_mean(statistic, view, layer == last) for view in views]) for statistic in table])
-        for layer, views in enumerate(layer_views(record, objects))
+        torch.stack([torch.cat([_mean(statistic, view, counted) for view in views]) for statistic in table])
+        for counted, views in zip(_counted(record), layer_views(record, objects), strict=True)
     ]
     values = {statistic.name: torch.stack([row[i] for row in rows]) for i, statistic in enumerate(table)}
     heads, head_dim = record.layers[0].v.shape[1::2]
     return HeadStatistics(
         values=values,
         uniform={statistic.name: _uniform(statistic, record, objects) for statistic in table},
-        similarity=head_similarity(record.maps, record.num_prefix_tokens).mean(0),
+        similarity=head_similarity(record.rows[..., None, :], record.num_prefix_tokens).mean(0),
         heads=heads,
         grid_size=record.grid_size,
         num_prefix_tokens=record.num_prefix_tokens,
         head_dim=head_dim,
         region=None if objects is None else region,
         area=None if objects is None else objects.float().mean().item(),
+        num_class_tokens=record.num_class_tokens,
     )
 
 
@@ -205,10 +218,19 @@ def listed(values: Tensor) -> list | float | None:
     return [listed(part) for part in values] if values.ndim else finite(values.item())
 
 
-def _mean(statistic: HeadStatistic, view: View, last: bool) -> Tensor:
+def _counted(record: Trace) -> list[Rows]:
+    """Of each layer, and of the read-out: what is read of it afterwards."""
+    N, prefix, tokens = record.layers[0].map.shape[-1], record.num_prefix_tokens, record.num_class_tokens
+    nothing, one = slice(0, 0), slice(0, 1)
+    before = [Rows(one if tokens else nothing, slice(prefix, N), slice(0, N))] * (len(record.layers) - 1)
+    if tokens:
+        return [*before, Rows(one, nothing, slice(0, tokens))]
+    return [*before, Rows(nothing, slice(prefix, N), slice(prefix, N)), Rows(one, nothing, one)]
+
+
+def _mean(statistic: HeadStatistic, view: View, counted: Rows) -> Tensor:
     """(C,), NaN where there is no such number."""
-    _, C, N, _ = view.map.shape
-    rows = statistic.rows(last, view.num_prefix_tokens, N)
+    C, rows = view.map.shape[1], statistic.rows(counted)
     numbers = statistic.function(view, rows) if rows.stop > rows.start else None
     return torch.full((C,), torch.nan).to(view.map) if numbers is None else numbers.mean((0, -1))
 
@@ -218,4 +240,5 @@ def _uniform(statistic: HeadStatistic, record: Trace, objects: Tensor | None) ->
     B, _, N, _ = record.layers[0].map.shape
     even = torch.full((B, 2, N, N), 1 / N).to(record.layers[0].map)
     v = torch.ones(B, 2, N, 1).to(even)
-    return _mean(statistic, View(even, v, even @ v, *geometry_of(record, objects)), last=False)[0].item()
+    every = Rows(slice(0, 1), slice(record.num_prefix_tokens, N), slice(0, N))
+    return _mean(statistic, View(even, v, even @ v, *geometry_of(record, objects)), every)[0].item()

@@ -18,8 +18,8 @@ class Layer:
     """One block: x + heads' outputs projected, then x + MLP (Dosovitskiy et al. 2021, Eq. 2, 3 and 5 to 8).
 
     input, mlp, output: (B, N, D); mlp is the MLP's output, before it is added. q, k, v: (B, heads, N, D/heads).
-    map: (B, heads, N, N) after softmax, rows are queries and sum to 1. heads: (B, heads, N, D/heads), map @ v, what
-    each head hands to the projection.
+    map: (B, heads, N, N) after softmax, rows are queries and sum to 1. heads: (B, heads, N, D/heads), map @ v, gated
+    where the model has gates: what each head hands to the projection.
     """
 
     input: Tensor
@@ -33,11 +33,25 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class ReadOut:
+    """What takes the class token's place: one query that asks the last layer's tokens.
+
+    map: (B, heads, 1, N), the row sums to 1. v: (B, heads, N, D/heads). heads: (B, heads, 1, D/heads), as in Layer.
+    """
+
+    map: Tensor
+    v: Tensor
+    heads: Tensor
+
+
+@dataclass(frozen=True)
 class Trace:
     """One forward pass in eval mode.
 
-    embeddings: (B, N, D), prefix tokens first, then h*w patches row by row. layers: L of them, in order. logits:
-    (B, classes), equal to model(images). grid_size: (h, w); patch_size in pixels.
+    embeddings: (B, N, D), prefix tokens first, then h*w patches row by row. layers: those whose tokens attend to each
+    other, in order. logits: (B, classes), equal to model(images). grid_size: (h, w); patch_size in pixels.
+    num_class_tokens: how many tokens, from the first, are read after the last layer; 0 where a read-out is, the last
+    of the maps then.
     """
 
     embeddings: Tensor
@@ -46,11 +60,34 @@ class Trace:
     grid_size: tuple[int, int]
     num_prefix_tokens: int
     patch_size: int
+    num_class_tokens: int = 1
+    readout: ReadOut | None = None
 
     @property
     def maps(self) -> Tensor:
-        """All layers' maps, (B, L, heads, N, N)."""
+        """All layers' maps, (B, L, heads, N, N), without the read-out's."""
         return torch.stack([layer.map for layer in self.layers], dim=1)
+
+    @property
+    def num_maps(self) -> int:
+        """Layers, and the read-out."""
+        return len(self.layers) + (self.readout is not None)
+
+    @property
+    def rows(self) -> Tensor:
+        """`read_rows` of all maps: (B, num_maps, heads, N)."""
+        return read_rows(self.maps, None if self.readout is None else self.readout.map, self.num_prefix_tokens)
+
+
+def read_rows(maps: Tensor, readout: Tensor | None, num_prefix_tokens: int) -> Tensor:
+    """What is asked of the picture as a whole: the class token's row in each layer, (B, L, heads, N).
+
+    Where a read-out takes the class token's place: the mean of the patches' rows in each layer, then the read-out's,
+    (B, L + 1, heads, N). maps: (B, L, heads, N, N). readout: (B, heads, 1, N) or None.
+    """
+    if readout is None:
+        return maps[:, :, :, 0]
+    return torch.cat([maps[:, :, :, num_prefix_tokens:].mean(3), readout[:, None, :, 0]], dim=1)
 
 
 @torch.no_grad()
@@ -62,23 +99,42 @@ def trace(model: ViT, images: Tensor) -> Trace:
     with evaluating(model):
         embeddings = model.embed(images)
         layers, x = [], embeddings
-        for block in model.blocks:
+        for block in model.trunk:
             layers.append(_trace_block(block, x))
             x = layers[-1].output
-        logits = model.classify(x)
-    patch_size = model.config["patch_size"]
-    return Trace(embeddings, tuple(layers), logits, model.grid_size, model.num_prefix_tokens, patch_size)
+        logits, readout = model.classify(x), _trace_readout(model, x)
+    shape = (model.grid_size, model.num_prefix_tokens, model.config["patch_size"], model.num_class_tokens)
+    return Trace(embeddings, tuple(layers), logits, *shape, readout)
+
+
+def _trace_readout(model: ViT, x: Tensor) -> ReadOut | None:
+    _, attn = model.read_out(x)
+    if attn is None:
+        return None
+    if model.attn_pool is not None:
+        v = model.norm(x).unflatten(2, (model.num_heads, -1)).transpose(1, 2)
+        return ReadOut(attn, v, attn @ v)
+    block = model.blocks[-1]
+    _, _, v = _queries_keys_values(block, x)
+    assert model.cls_token is not None
+    asking = block.norm1(model.cls_token.expand(len(x), -1, -1))
+    return ReadOut(attn, v, block.attn.gated(attn @ v, asking))
 
 
 def _trace_block(block: TransformerBlock, x: Tensor) -> Layer:
     attention, (B, N, D) = block.attn, x.shape
-    qkv = attention.qkv(block.norm1(x)).reshape(B, N, 3, attention.num_heads, attention.head_dim)
-    q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, D/heads)
+    q, k, v = _queries_keys_values(block, x)
     attn = (q @ k.transpose(-2, -1) * attention.head_dim**-0.5).softmax(dim=-1)  # (B, heads, N, N)
-    heads = attn @ v  # (B, heads, N, D/heads)
+    heads = attention.gated(attn @ v, block.norm1(x))  # (B, heads, N, D/heads)
     attended = x + attention.proj(heads.transpose(1, 2).reshape(B, N, D))
     mlp = block.mlp(block.norm2(attended))
     return Layer(x, q, k, v, attn, heads, mlp, attended + mlp)
+
+
+def _queries_keys_values(block: TransformerBlock, x: Tensor) -> tuple[Tensor, ...]:
+    """Each (B, heads, N, D/heads)."""
+    qkv = block.attn.qkv(block.norm1(x)).unflatten(2, (3, block.attn.num_heads, block.attn.head_dim))
+    return qkv.permute(2, 0, 3, 1, 4).unbind(0)
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ class View:
 
     map: (B, C, N, N), rows sum to 1. v: (B, C, N, D/heads), and heads, map @ v; None for the mean of heads and the
     rollout, which no head computed. objects: (B, h, w), how much of each patch is on the object or another region, in
-    [0, 1]; None where there is no region.
+    [0, 1]; None where there is no region. A read-out's maps have one row. num_class_tokens: as a Trace's.
     """
 
     map: Tensor
@@ -32,10 +32,11 @@ class View:
     num_prefix_tokens: int
     patch_size: int
     objects: Tensor | None = None
+    num_class_tokens: int = 1
 
 
 def layer_views(record: Trace, objects: Tensor | None = None) -> Iterator[tuple[View, View, View]]:
-    """For each layer its heads, the mean of its heads, and the rollout up to it.
+    """For each layer, the read-out among them, its heads, the mean of its heads, and the rollout up to it.
 
     Of the rollout, the share RESIDUAL^l that skip connections alone carried is left out and the rest made to sum to 1.
     So the first layer's is exactly the mean of its heads, and one measure says local or global of all three.
@@ -49,6 +50,13 @@ def layer_views(record: Trace, objects: Tensor | None = None) -> Iterator[tuple[
             View(layer.map, layer.v, layer.heads, *geometry),
             View(layer.map.mean(1, keepdim=True), None, None, *geometry),
             View(moved[:, None], None, None, *geometry),
+        )
+    if record.readout is not None:
+        mean = record.readout.map.mean(1, keepdim=True)
+        yield (
+            View(record.readout.map, record.readout.v, record.readout.heads, *geometry),
+            View(mean, None, None, *geometry),
+            View(mean @ moved[:, None], None, None, *geometry),
         )
 
 
@@ -71,7 +79,7 @@ def fixed_regions(grid_size: tuple[int, int]) -> Tensor:
 
 
 def geometry_of(record: Trace, objects: Tensor | None) -> tuple:
-    return record.grid_size, record.num_prefix_tokens, record.patch_size, objects
+    return record.grid_size, record.num_prefix_tokens, record.patch_size, objects, record.num_class_tokens
 
 
 def distance(view: View, rows: slice) -> Tensor:
@@ -89,13 +97,15 @@ def entropy(view: View, rows: slice) -> Tensor:
     return -torch.xlogy(weights, weights).sum(-1)
 
 
-def attention_to_cls(view: View, rows: slice) -> Tensor:
+def attention_to_cls(view: View, rows: slice) -> Tensor | None:
     """What the rows give the class token."""
-    return view.map[:, :, rows, 0]
+    return view.map[:, :, rows, 0] if view.num_class_tokens else None
 
 
-def prefix_share(view: View, rows: slice) -> Tensor:
+def prefix_share(view: View, rows: slice) -> Tensor | None:
     """What the rows give all prefix tokens: a head that gives them nearly all is a sink."""
+    if not view.num_prefix_tokens:
+        return None
     return view.map[:, :, rows, : view.num_prefix_tokens].sum(-1)
 
 

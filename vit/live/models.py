@@ -116,4 +116,4 @@ def _shipped(key: str) -> bool:
 
 def _facts(model: ViT) -> str:
     measured = "" if (measurement := accuracy(model)) is None else f" · {measurement[0]:.1%} {measurement[1]}"
-    return f" · {len(model.blocks)} × {model.num_heads} heads{measured}"
+    return f" · {model.num_maps} × {model.num_heads} heads{measured}"

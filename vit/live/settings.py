@@ -49,11 +49,15 @@ LEARNING = tuple(name for name in LIMITS if CONFIG_NAMES.get(name, name) in SETT
 
 @dataclass(frozen=True)
 class Size:
-    """What a model costs. flops: multiplications and additions of one image's way through it."""
+    """What a model costs. flops: multiplications and additions of one image's way through it.
+
+    has_readout: whether one takes the class token's place.
+    """
 
     parameters: int
     tokens: int
     flops: int
+    has_readout: bool
 
 
 def size(spec: RunSpec) -> Size:
@@ -69,7 +73,7 @@ def _count(variant: str, architecture: tuple[tuple[str, object], ...]) -> Size:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(images)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Size(parameters, model.pos_embed.shape[1], counter.get_total_flops())
+    return Size(parameters, model.pos_embed.shape[1], counter.get_total_flops(), model.has_readout)
 
 
 def read(values: Mapping[str, object], advanced: object = None) -> RunSpec:

@@ -1,7 +1,8 @@
 """What a model makes of a few fixed pictures while it learns: small snapshots, few enough to keep and to send.
 
 A snapshot is bytes, each array quantised on a scale that stays the same over the run, so that moments can be compared:
-attention maps of the class token, probabilities, similarity of the position embeddings, first filters.
+attention maps of the class token (or of the read-out in its place), probabilities, similarity of the position
+embeddings, first filters.
 """
 
 import json
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vit.data import Dataset
-from vit.interpret.attention import attention_maps
+from vit.interpret.attention import read_attention
 from vit.interpret.probing import patch_filters, position_similarity
 from vit.model import ViT
 from vit.training import Progress
@@ -60,9 +61,9 @@ def take(model: ViT, pictures: Dataset, step: int = 0) -> Snapshot:
     """Looks at the model as it is; the model and the random numbers stay as they were."""
     device = next(model.parameters()).device
     images = model.normalize(pictures.images.to(device))
-    logits, maps = attention_maps(model, images)
+    logits, rows, _ = read_attention(model, images)
     h, w = model.grid_size
-    own = maps[:, :, :, 0, model.num_prefix_tokens :].unflatten(-1, (h, w))
+    own = rows[..., model.num_prefix_tokens :].unflatten(-1, (h, w))
     stride = -(-h // POSITIONS)
     positions = position_similarity(model).unflatten(0, (h, w))[stride // 2 :: stride, stride // 2 :: stride]
     filters = patch_filters(model).float()

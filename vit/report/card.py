@@ -8,7 +8,7 @@ import torch
 
 from vit.figures import confusion_figure
 from vit.interpret.cover import FILLS
-from vit.interpret.describe import SINK, percent, prefix_name
+from vit.interpret.describe import SINK, layer_names, percent, prefix_name, worded
 from vit.interpret.statistics import TABLE, HeadStatistic
 from vit.model import ViT
 from vit.report.calibration import wilson
@@ -51,8 +51,8 @@ def _sections(model: ViT, parts: dict[str, dict], folder: Path, pictures: int) -
     load = "" if speed["load"] is None else f", load {speed['load']:.1f} on {speed['cores']} cores"
     told = {
         "corruptions": lambda: _corruptions(parts["corruptions"]),
-        "covering": lambda: _covering(parts["covering"]),
-        "areas": lambda: _areas(parts["areas"]),
+        "covering": lambda: _covering(model, parts["covering"]),
+        "areas": lambda: _areas(model, parts["areas"]),
         "heads": lambda: _heads(model, parts["heads"]),
     }
     sections = "".join(f"{tell()}\n\n" for name, tell in told.items() if name in parts)
@@ -131,13 +131,17 @@ def _missing(parts: dict[str, dict]) -> str:
     return f"\nNot measured yet: {', '.join(missing)}. The same command goes on where it was stopped.\n"
 
 
+def _named(model: ViT, name: str) -> str:
+    return "read-out" if model.has_readout and name == MAPS[0] else name
+
+
 def _between(found: list, scale: float, digits: int) -> str:
     """A mean with the ends of its interval, of which each may be unknown."""
     mean, low, high = (None if number is None else f"{scale * number:.{digits}f}" for number in found)
     return "no number" if mean is None else f"{mean} ({low} to {'any' if high is None else high})"
 
 
-def _covering(found: dict) -> str:
+def _covering(model: ViT, found: dict) -> str:
     if not found["n"]:
         return "It gets none of the test images right, so covering patches tells nothing."
 
@@ -146,7 +150,7 @@ def _covering(found: dict) -> str:
         for fill in found["fills"].values():
             cells.append(_between(fill["drop"].get(name, fill["random"]), 100, 1))
             cells.append(_between(fill["ratio"][name], 1, 1) if name in MAPS else "1")
-        return f"| {name} | " + " | ".join(cells) + " |"
+        return f"| {_named(model, name)} | " + " | ".join(cells) + " |"
 
     heads = " | ".join(f"{fill}: a fifth costs, points | times a random fifth" for fill in FILLS)
     rows = "\n".join(row(name) for name in (*MAPS, "random"))
@@ -161,10 +165,10 @@ color or with the picture blurred; over {found["n"]:,} test images that the mode
 of 5 draws, in the same places for each image."""
 
 
-def _areas(found: dict) -> str:
+def _areas(model: ViT, found: dict) -> str:
     def row(name: str) -> str:
         ways = [found["fills"][fill][way][name] for fill in FILLS for way in ("deletion", "insertion")]
-        return f"| {name} | " + " | ".join(_between(of, 1, 3) for of in ways) + " |"
+        return f"| {_named(model, name)} | " + " | ".join(_between(of, 1, 3) for of in ways) + " |"
 
     heads = " | ".join(f"{fill}: deletion | insertion" for fill in FILLS)
     rows = "\n".join(row(name) for name in (*MAPS, "random"))
@@ -180,7 +184,7 @@ brightest first; over {found["n"]:,} test images."""
 
 def _heads(model: ViT, found: dict) -> str:
     """A row for each statistic of the table that has a number, a column for each layer."""
-    layers = range(len(found["sinks"]))
+    layers = [name.lower() for name in layer_names(len(found["sinks"]), model.has_readout)]
 
     def told(row: HeadStatistic, value: float | None) -> str:
         return "–" if value is None else percent(value) if row.unit == "%" else f"{value:.{row.digits}f}"
@@ -190,18 +194,18 @@ def _heads(model: ViT, found: dict) -> str:
         values = found["values"][row.name]
         if any(value is not None for layer in values for value in layer):
             means = [None if None in layer else sum(layer) / len(layer) for layer in values]
-            title = row.title.replace("the object", found["region"])
+            title = worded(row.title.replace("the object", found["region"]), model.has_readout)
             title += "" if row.unit in ("", "%") else f", {row.unit}"
             even = told(row, found["uniform"][row.name])
-            cells = [title, even, *(told(row, mean) for mean in means), row.meaning]
+            cells = [title, even, *(told(row, mean) for mean in means), worded(row.meaning, model.has_readout)]
             rows.append(f"| {' | '.join(cells)} |")
     shares = " | ".join(f"{share:.0%}" for share in found["entropy_share"])
     sinks = " | ".join(", ".join(str(head + 1) for head in heads) or "none" for heads in found["sinks"])
-    prefix = prefix_name(model.num_prefix_tokens)
+    prefix = prefix_name(model.num_prefix_tokens, model.num_class_tokens)
     count, of = sum(map(len, found["sinks"])), len(layers) * model.num_heads
     return f"""### Where its heads look
 
-| mean of heads | even attention | {" | ".join(f"layer {layer + 1}" for layer in layers)} | what it is |
+| mean of heads | even attention | {" | ".join(layers)} | what it is |
 | --- | --- |{" --- |" * len(layers)} --- |
 {chr(10).join(rows)}
 | Entropy, as a share | 100% | {shares} | Of even attention's |

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vit.data import Dataset
 from vit.interpret import probing
-from vit.interpret.attention import attention_maps, patch_coverage, rollout
+from vit.interpret.attention import patch_coverage, read_attention
 from vit.interpret.cover import FILLS, cover, deletion_insertion
 from vit.interpret.describe import SINK
 from vit.interpret.intervals import mean_interval, ratio_interval
@@ -101,15 +101,14 @@ def heads(model: ViT, pictures: Dataset, tell: Tell) -> dict:
 
 
 def _maps_of(model: ViT, images: Tensor, classes: Tensor) -> Tensor:
-    """(B, 3, h*w), in the order of MAPS; relevance is for the classes, (B,)."""
-    _, maps = attention_maps(model, images)
+    """(B, 3, h*w), in the order of MAPS, a read-out in the class token's place; relevance is for the classes, (B,)."""
+    _, rows, rolled = read_attention(model, images)
     prefix = model.num_prefix_tokens
-    relevance = torch.empty(len(images), maps.shape[-1] - prefix, device=images.device)
+    relevance = torch.empty(len(images), rows.shape[-1] - prefix, device=images.device)
     for c in classes.unique().tolist():
         those = classes == c
         relevance[those] = probing.relevance(model, images[those], [c])[:, 0].flatten(1)
-    last, rolled = maps[:, -1].mean(1)[:, 0, prefix:], rollout(maps)[:, -1, 0, prefix:]
-    return torch.stack([last, rolled, relevance], dim=1)
+    return torch.stack([rows[:, -1].mean(1)[:, prefix:], rolled[:, -1, prefix:], relevance], dim=1)
 
 
 def _batches(model: ViT, pictures: Dataset, tell: Tell) -> Iterator[tuple[Tensor, Dataset]]:

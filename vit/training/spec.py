@@ -9,7 +9,7 @@ import torch
 
 from vit.data.registry import DATASETS
 from vit.device import device_name
-from vit.model import ViT
+from vit.model import GLOBAL_POOLS, WEIGHT_INITS, ViT
 from vit.precision import Precision
 from vit.training.config import LENGTHS, SETTINGS, TrainConfig, current_names, defaults, option, settings_of
 from vit.training.setting import Setting, WrongSetting
@@ -25,6 +25,15 @@ SHAPE = {  # the arguments of ViT that a run may choose; the model's own where i
     "depth": Setting(int, "layers", low=1),
     "num_heads": Setting(int, "heads a layer; divides the width", low=1),
     "stem": Setting(str, "patch, the paper's, or conv", choices=("patch", "conv")),
+    "global_pool": Setting(
+        str,
+        "what the head reads: token, the paper's class token; class_attn, one that enters before the last layer alone; "
+        "attn, attention over the patches asked by a class token and their mean; attn_mean, by their mean",
+        choices=GLOBAL_POOLS,
+    ),
+    "reg_tokens": Setting(int, "registers: tokens that nothing reads in the end", low=0),
+    "attn_gate": Setting(bool, "a gate on each head's output"),
+    "weight_init": Setting(str, "trunc_normal, or mimetic, the look of trained attention", choices=WEIGHT_INITS),
     "drop_rate": Setting(float, "dropout", 0, 1, below=True, flag="--drop", former=("--drop-rate",)),
     "drop_path_rate": Setting(
         float,

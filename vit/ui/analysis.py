@@ -83,23 +83,28 @@ def recall(token: str) -> tuple[str, Picture]:
 
 def payload(analysis: Analysis, key: str, picture: Picture) -> dict:
     """All that the page needs to draw any layer, head and query, and to say what is in it."""
-    model, rollout = analysis.model, analysis.rollout
-    (h, w), (_, L, heads, *_), prefix = model.grid_size, analysis.maps.shape, model.num_prefix_tokens
-    cls = analysis.maps[0, :, :, 0, prefix:]
+    model, depth = analysis.model, analysis.depth
+    (h, w), heads, has_readout = model.grid_size, model.num_heads, model.has_readout
+    rows, rolled = (read[..., model.num_prefix_tokens :] for read in analysis.read)
+    drawn, prefix = _drawn(analysis)
     best = analysis.probabilities.topk(min(5, len(model.classes)))
-    maps = pack(torch.cat([analysis.maps, rollout[:, :, None]], dim=2)[0], (h, w), prefix, MAX_BYTES)
+    maps = pack(drawn, (h, w), prefix, MAX_BYTES)
     return {
         "token": remember(key, picture),
         "model": key,
         "title": models.name(model),
         "picture": None if picture[0] == "upload" else f"{picture[0]}-{picture[1]}",
         "image": pictures.data_uri(analysis.pixels),
-        "shape": [L, heads, h, w],
+        "shape": [depth, heads, h, w],
+        "layers": describe.layer_names(depth, has_readout),
+        "askers": describe.asker_names(depth, has_readout),
+        "readout": has_readout,
+        "tokens": analysis.statistics.tokens,
         "prefix": prefix,
         "maps": maps,
         "tops": {
-            "heads": max(cls.quantile(ROBUST).item(), 2 / (h * w)),
-            "rollout": rollout[0, :, 0, prefix:].quantile(ROBUST).item(),
+            "heads": max(rows.quantile(ROBUST).item(), 2 / (h * w)),
+            "rollout": rolled.quantile(ROBUST).item(),
         },
         "statistics": _numbers(analysis),
         "sentences": analysis.sentences,
@@ -113,6 +118,23 @@ def payload(analysis: Analysis, key: str, picture: Picture) -> dict:
         "best": [[i, p] for i, p in zip(best.indices.tolist(), best.values.tolist())],
         "truth": analysis.truth,
     }
+
+
+def _drawn(analysis: Analysis) -> tuple[Tensor, int]:
+    """All heads' maps and the rollout, (depth, heads + 1, N, N), and how many of their tokens are no patches.
+
+    Where no class token is, one is drawn in its place: it asks what is read (`read_rows`), and nothing asks it.
+    """
+    prefix = analysis.record.num_prefix_tokens
+    maps = torch.cat([analysis.maps, analysis.rollout[:, :, None]], dim=2)[0]
+    if analysis.record.readout is None:
+        return maps, prefix
+    L, channels, patches = len(maps), maps.shape[1], maps.shape[-1] - prefix
+    drawn = maps.new_zeros(analysis.depth, channels, 1 + patches, 1 + patches)
+    drawn[:L, :, 1:, 1:] = maps[..., prefix:, prefix:]
+    rows, rolled = analysis.read
+    drawn[:, :, 0, 1:] = torch.cat([rows, rolled[:, None]], dim=1)[..., prefix:]
+    return drawn, 1
 
 
 def pack(maps: Tensor, grid_size: tuple[int, int], prefix: int, limit: int) -> dict:
@@ -154,21 +176,25 @@ def _numbers(analysis: Analysis) -> list[dict]:
         rows.append(
             {
                 "name": row.name,
-                "title": row.title.replace("the object", statistics.region),
+                "title": describe.worded(row.title.replace("the object", statistics.region), statistics.has_readout),
                 "unit": row.unit,
                 "digits": row.digits,
-                "meaning": row.meaning,
+                "meaning": describe.worded(row.meaning, statistics.has_readout),
                 "reference": row.reference,
                 "values": listed(values),
                 "uniform": finite(uniform),
-                "top": row.top(uniform, statistics.of_heads(row.name).nan_to_num(0).max().item()),
+                "top": finite(row.top(uniform, statistics.of_heads(row.name).nan_to_num(0).max().item())),
             }
         )
     return rows
 
 
 def _patches(analysis: Analysis) -> str:
-    """Of each patch: distance, entropy, peak, place, each float32 (2, L, heads + 2, h*w); base64 of zlib of them."""
+    """Of each patch: distance, entropy, peak, place, each float32 (2, L, heads + 2, h*w); base64 of zlib of them.
+
+    L counts a read-out, of which all are 0.
+    """
     numbers = analysis.patches
-    parts = (numbers.distance, numbers.entropy, numbers.peak, numbers.place)
-    return base64.b64encode(zlib.compress(torch.stack(parts).float().numpy().tobytes(), 6)).decode()
+    parts = torch.stack([numbers.distance, numbers.entropy, numbers.peak, numbers.place]).float()
+    parts = torch.cat([parts, parts.new_zeros(4, 2, analysis.depth - parts.shape[2], *parts.shape[3:])], dim=2)
+    return base64.b64encode(zlib.compress(parts.numpy().tobytes(), 6)).decode()

@@ -11,6 +11,7 @@ from vit.model import ViT
 
 KEYS = ("architecture", "classes", "mean", "std", "trained")
 SMALLEST_TEMPERATURE = 0.01
+LATER = ("global_pool", "reg_tokens", "attn_gate", "weight_init")  # arguments that older files do not have
 LARGEST = 1e300  # far beyond any sensible figure; NaN and infinity fail the comparison with it
 
 
@@ -56,6 +57,7 @@ def read(file: Path) -> Description:
 def _architecture(given: Any) -> dict:
     _demand(isinstance(given, dict), "'architecture'", "an object of the constructor's arguments", given)
     arguments = inspect.signature(ViT).parameters
+    given = {**{name: arguments[name].default for name in LATER}, **given}
     unknown, missing = [repr(k) for k in given if k not in arguments], [repr(k) for k in arguments if k not in given]
     if unknown or missing:
         wrong = f"it has {short(unknown)}, which ViT doesn't know" if unknown else f"it lacks {short(missing)}"

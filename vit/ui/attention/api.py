@@ -8,7 +8,7 @@ from PIL import Image
 
 from vit.figures import attention_figure
 from vit.interpret import cover as covering
-from vit.interpret import probing
+from vit.interpret import describe, probing
 from vit.interpret.analysis import Analysis
 from vit.interpret.statistics import TABLE
 from vit.live import models
@@ -33,14 +33,19 @@ def attention(
 ) -> tuple[dict, Image.Image | None]:
     """A token's attention to each patch, as numbers; and as the figure input / attention / overlay, if asked for."""
     analysis = _analysis(image, model)
-    depth, heads = analysis.maps.shape[1:3]
+    depth, heads, has_readout = analysis.depth, analysis.model.num_heads, analysis.model.has_readout
     layer, head = _whole(layer, "layer", 1, depth), _whole(head, "head", 0, heads, "; 0 is their mean")
     if one_of("mode", mode, ("heads", "rollout")) == "rollout" and head:
         raise BadInput(f"A rollout is of all heads, so head does nothing with it, got {head}; give 0.")
-    grid = analysis.grid(layer - 1, head - 1 if head else None, _token(query, analysis.model), mode == "rollout")
+    patch = _patch(query, analysis.model)
+    try:
+        grid = analysis.grid(layer - 1, head - 1 if head else None, patch, mode == "rollout")
+    except ValueError as error:
+        raise BadInput(error) from error
     which = "rollout" if mode == "rollout" else f"head {head}" if head else "mean of heads"
-    title = f"{models.name(analysis.model)}, layer {layer} of {depth}, {which}"
-    asked = "attention of " + (f"patch {query}" if query else "the class token")
+    place = "read-out" if has_readout and layer == depth else f"layer {layer} of {depth}"
+    title = f"{models.name(analysis.model)}, {place}, {which}"
+    asked = "attention of " + (f"patch {query}" if query else describe.asker_names(depth, has_readout)[layer - 1])
     numbers = {"layer": layer, "head": head, "query": query, "mode": mode, "grid": grid.tolist()}
     return numbers, _figure(analysis, grid, title, asked) if figure else None
 
@@ -104,7 +109,7 @@ def position_similarity(model: str | None) -> list:
 def without_heads(image: str | None, model: str | None, off: str) -> dict[str, float]:
     """The probability of each class with some heads switched off, given as layer.head pairs from 1: "1.2, 3.1"."""
     analysis = _analysis(image, model)
-    depth, heads = analysis.maps.shape[1:3]
+    depth, heads = analysis.depth, analysis.model.num_heads
     pairs = []
     for pair in off.replace(",", " ").split():
         layer, _, head = pair.partition(".")
@@ -125,7 +130,8 @@ def build() -> None:
             [image, model, layer, head, query, mode, figure],
             [grid, drawn],
             f"Where a token looks. {MODEL} layer: from 1; head: from 1, or 0 for the mean of heads; query: '' for the "
-            "class token, or a patch as 'row,column' from 1; mode: heads or rollout. Returns the weights as a grid of "
+            "class token (a model without one has a read-out, its last layer, and before it the mean of patches), or a "
+            "patch as 'row,column' from 1; mode: heads or rollout. Returns the weights as a grid of "
             "rows, and with figure=true a picture of input, attention and overlay.",
         )
         name(
@@ -203,16 +209,17 @@ def _whole(value: object, what: str, low: int, high: int, more: str = "") -> int
     return int(number)
 
 
-def _token(query: str, model) -> int:
-    """The token of a query: '' is the class token, 'row,column' from 1 a patch."""
+def _patch(query: str, model) -> int | None:
+    """The patch of a query 'row,column' from 1, row by row from 0; None of '', which is what is read."""
     if query in ("", None):
-        return 0
+        return None
     h, w = model.grid_size
     parts = query.split(",")
     if len(parts) != 2:
-        raise BadInput(f"A query is 'row,column' such as '3,5', or '' for the class token, got {shortened(query)}.")
+        expected = "'row,column' such as '3,5', or '' for the class token or read-out"
+        raise BadInput(f"A query is {expected}, got {shortened(query)}.")
     row, column = _whole(parts[0], "row", 1, h), _whole(parts[1], "column", 1, w)
-    return model.num_prefix_tokens + (row - 1) * w + column - 1
+    return (row - 1) * w + column - 1
 
 
 def _figure(analysis: Analysis, grid: torch.Tensor, title: str, name: str) -> Image.Image:

@@ -44,7 +44,7 @@ def answer(probe: Callable[[Analysis, dict], dict]) -> Callable[[dict], dict]:
 @answer
 def without_heads(analysis: Analysis, question: dict) -> dict:
     """Probabilities of all classes with heads off. off: [[layer, head], ...] from 0."""
-    pairs, shape = check("off", question.get("off"), list[list[int]]), analysis.maps.shape[1:3]
+    pairs, shape = check("off", question.get("off"), list[list[int]]), (analysis.depth, analysis.model.num_heads)
     for pair in pairs:
         if len(pair) != 2:
             raise BadInput(
@@ -81,7 +81,7 @@ def cover(analysis: Analysis, question: dict) -> dict:
 
 @answer
 def lens(analysis: Analysis, question: dict) -> dict:
-    """After each layer: the class token's likeliest classes, and each patch's likeliest."""
+    """After each layer: the likeliest classes by what is read, and each patch's likeliest."""
     cls, patches = analysis.lens
     best = cls.topk(min(3, cls.shape[-1]))
     sure = patches.max(-1)  # (L, h*w)
@@ -138,17 +138,15 @@ def export(analysis: Analysis, question: dict) -> dict:
 
 
 def arrays(analysis: Analysis) -> bytes:
-    """A .npz of maps (L, heads, N, N), rollout (L, N, N), picture (H, W, 3), grid_size, num_prefix_tokens."""
+    """A .npz of `Analysis.arrays`, picture (H, W, 3), probabilities, classes, grid_size."""
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        maps=analysis.maps[0].numpy(),
-        rollout=analysis.rollout[0].numpy(),
+        **analysis.arrays,
         picture=analysis.pixels.permute(1, 2, 0).numpy(),
         probabilities=analysis.probabilities.numpy(),
         classes=np.array(analysis.model.classes),
         grid_size=np.array(analysis.model.grid_size),
-        num_prefix_tokens=analysis.model.num_prefix_tokens,
     )
     return buffer.getvalue()
 

@@ -10,6 +10,7 @@ import torch
 from vit.data import Dataset, select_classes
 from vit.data.registry import label
 from vit.interpret import heads
+from vit.interpret.describe import layer_names
 from vit.interpret.heads import HeadImportance, HeadRegions
 from vit.live import models
 from vit.live.datasets import SOURCES
@@ -119,7 +120,8 @@ def importance_table(importance: HeadImportance) -> str:
     L, H = importance.drop.shape
     points, (low, high) = 100 * importance.drop, (100 * end for end in importance.interval)
     scale = max(1.0, points.abs().max().item())
-    head = "".join(f"<th>Layer {layer + 1}</th>" if L < 7 else f"<th>{layer + 1}</th>" for layer in range(L))
+    names = layer_names(L, importance.has_readout)
+    head = "".join(f"<th>{name if L < 7 else name.removeprefix('Layer ')}</th>" for name in names)
     rows = ""
     for k in range(H):
         values = zip(points[:, k].tolist(), low[:, k].tolist(), high[:, k].tolist())
@@ -141,9 +143,10 @@ def importance_sentence(importance: HeadImportance) -> str:
     of = f"{importance.drop.numel()} heads, {helping} surely help"
     counted = f"Of {of} and {harming} surely harm, all of them judged at once."
     if best.clear:
+        place = layer_names(len(importance.drop), importance.has_readout)[best.layer]
         drop, start, end = (100 * values[best.layer, best.head].item() for values in (importance.drop, low, high))
         return (
-            f"Layer {best.layer + 1}, head {best.head + 1} is worth most: without it the true class has {drop:.1f} "
+            f"{place}, head {best.head + 1} is worth most: without it the true class has {drop:.1f} "
             f"points of probability less, {start:.1f} to {end:.1f} with 95%. {counted}"
         )
     needed = "more pictures than there are" if best.pictures > 10_000 else f"about {_rounded(best.pictures)} pictures"
@@ -174,10 +177,12 @@ def regions_table(regions: HeadRegions, dataset: Dataset) -> str:
     rows = list(best_heads.values())
     if not rows:
         return ""
+    whose = "the read-out's (in earlier layers, of the patches' mean)" if regions.has_readout else "the class token's"
     body = "".join(
-        f"<tr><td>{escape(row['region'])}</td><td>{row['layer'] + 1}</td><td>{row['head'] + 1}</td>"
-        f"<td><b>{row['ratio']:.1f} ×</b></td><td>{row['share']:.0%} <small>{row['low']:.0%} to "
-        f"{row['high']:.0%}</small></td><td>{'yes' if row['clear'] else 'no'}</td><td>{row['area']:.0%}</td>"
+        f"<tr><td>{escape(row['region'])}</td><td>{row['layer_name'].removeprefix('Layer ')}</td>"
+        f"<td>{row['head'] + 1}</td><td><b>{row['ratio']:.1f} ×</b></td>"
+        f"<td>{row['share']:.0%} <small>{row['low']:.0%} to {row['high']:.0%}</small></td>"
+        f"<td>{'yes' if row['clear'] else 'no'}</td><td>{row['area']:.0%}</td>"
         f"<td>{row['n']}</td><td class='x-shown'>{_shown(row['examples'], dataset)}</td></tr>"
         for row in rows
     )
@@ -186,7 +191,7 @@ def regions_table(regions: HeadRegions, dataset: Dataset) -> str:
         '<div class="x-scroll"><table class="x-regions"><tr><th>Region</th><th>Layer</th><th>Head</th>'
         "<th>Over chance</th><th>Share</th><th>Clear</th><th>Area</th><th>Pictures</th><th>Best seen in</th></tr>"
         f"{body}</table></div>"
-        '<p class="v-note">Share of the class token\'s attention to patches that falls on the region, with its 95% '
+        f'<p class="v-note">Share of {whose} attention to patches that falls on the region, with its 95% '
         "interval; over chance is share by area. Clear: above what the best of all heads reaches by luck in 1 of 20 "
         "studies; for a class's pictures, luck is what shuffled labels give.</p>"
     )
@@ -199,8 +204,8 @@ def regions_sentence(rows: list[dict]) -> str:
         return "No head favors any region by more than the best of so many would by luck; more pictures may tell."
     best = clear[0]
     return (
-        f"Layer {best['layer'] + 1}, head {best['head'] + 1} favors the {escape(best['region'])} most: "
-        f"{best['share']:.0%} of what its class token gives patches falls there, {best['ratio']:.1f} times its "
+        f"{best['layer_name']}, head {best['head'] + 1} favors the {escape(best['region'])} most: "
+        f"{best['share']:.0%} of what it gives patches falls there, {best['ratio']:.1f} times its "
         f"{best['area']:.0%} of the picture."
     )
 

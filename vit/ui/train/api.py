@@ -110,7 +110,7 @@ def set_learning_rate(run_id: str, owner_token: str, learning_rate: float) -> di
 
 @checked
 def snapshot(run_id: str, step: float) -> dict:
-    """The fixed pictures at the last snapshot up to a step: probabilities and the class token's attention.
+    """The fixed pictures at the last snapshot up to a step: probabilities, and the class token's or read-out's map.
 
     attention: picture, layer, head, row, column; in multiples of 1 in (rows * columns), up to 6.
     """

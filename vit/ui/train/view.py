@@ -33,7 +33,7 @@ def forming(run: LiveRun) -> dict:
     if not moments or SOURCES[run.settings.dataset].splits is None:  # after a restart the pictures may still be missing
         return {"run": run.id, "moments": []}
     seen = [{"id": moment.id, **moment.figures} for moment in moments]
-    return {**_frame(run.settings.dataset, run.settings.classes), "run": run.id, "moments": seen, "live": run.live}
+    return {**_frame(run.settings), "run": run.id, "moments": seen, "live": run.live}
 
 
 def fetch(wanted: list) -> list[dict]:
@@ -55,7 +55,7 @@ def untrained(settings: RunSpec) -> dict | None:
     start = _start(settings.dataset, settings.model, settings.classes, tuple(settings.shape.items()))
     moments = [{"id": 0, "step": 0, "seconds": 0.0, "epoch": 0.0, "lr": 0.0}]
     own = {"run": "", "moments": moments, "live": False, "inline": [{"id": 0, **_packed(start)}]}
-    return {**_frame(settings.dataset, settings.classes), **own}
+    return {**_frame(settings), **own}
 
 
 @lru_cache(maxsize=16)
@@ -69,8 +69,17 @@ def _fixed_pictures(dataset: str, classes: tuple[str, ...]) -> Dataset:
     return probe(select_classes(SOURCES[dataset].splits, classes).validation)
 
 
+def _frame(settings: RunSpec) -> dict:
+    counted = size(settings)
+    return {
+        **_pictures(settings.dataset, settings.classes),
+        "readout": counted.has_readout,
+        "tokens": counted.tokens,
+    }
+
+
 @lru_cache(maxsize=16)
-def _frame(dataset: str, classes: tuple[str, ...]) -> dict:
+def _pictures(dataset: str, classes: tuple[str, ...]) -> dict:
     fixed, entry = _fixed_pictures(dataset, classes), DATASETS[dataset]
     colors = dict(zip(entry.classes, theme.class_colors(len(entry.classes))))
     return {

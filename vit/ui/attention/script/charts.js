@@ -36,7 +36,7 @@ export function buildCharts({ $, view }) {
 }
 
 // What is drawn in a chart: axis, chosen layer, level of uniform attention, names of layers, a dot a head, the chosen dot.
-function marks({ L, heads }, row) {
+function marks({ L, heads, layers }, row) {
   const drawn = [svg("path", { class: "x-axis", d: `M${PAD} ${HIGH - PAD}H${WIDE - PAD}` }), svg("path", { class: "x-now" })];
   const label = (at, anchor, words) => svg("text", { class: "x-level-name", x: at, y: HIGH + 8, "text-anchor": anchor }, words);
   if (row.uniform !== null) {
@@ -44,7 +44,7 @@ function marks({ L, heads }, row) {
     drawn.push(label(WIDE / 2, "middle", `– – ${row.reference} ${tell(row, row.uniform)}`));
   }
   for (const [layer, anchor] of [[0, "start"], [L - 1, "end"]].slice(0, L)) {
-    drawn.push(label(x(layer, L), L > 1 ? anchor : "middle", `L${layer + 1}`));
+    drawn.push(label(x(layer, L), L > 1 ? anchor : "middle", layers[layer].replace("Layer ", "L").replace("Read-out", "out")));
   }
   for (let l = 0; l < L; l++) for (const value of row.values[l].slice(0, heads)) {
     if (value !== null) drawn.push(svg("circle", { class: "x-dot", cx: x(l, L), cy: y(value, row.top), r: 2.6 }));

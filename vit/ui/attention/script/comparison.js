@@ -3,7 +3,9 @@ import { tell } from "./charts.js";
 
 export function buildComparison({ $, view }) {
   const { layers: n, early, late, sentence } = view.comparison;
-  const [first, last] = n > 1 ? [`Layers 1 to ${n}`, `Layers ${view.L - n + 1} to ${view.L}`] : ["Layer 1", `Layer ${view.L}`];
+  const named = (from, to) => from === to ? view.layers[to]
+    : `${view.layers[from].replace("Layer", "Layers")} to ${view.layers[to].replace("Layer ", "").toLowerCase()}`;
+  const [first, last] = [named(0, n - 1), named(view.L - n, view.L - 1)];
   $("canvas.early").nextElementSibling.textContent = `${first}, all heads`;
   $("canvas.late").nextElementSibling.textContent = `${last}, all heads`;
   const rows = view.statistics.filter(({ name }) => early[name] !== null || late[name] !== null).map((row) =>

@@ -7,20 +7,21 @@ export function buildGrid({ $, view }) {
   const rows = Array.from({ length: heads }, (_, head) => {
     const row = document.createElement("div");
     row.setAttribute("role", "row");
-    row.append(label(head + 1), ...Array.from({ length: L }, (_, layer) => cell(layer, head)));
+    row.append(label(head + 1), ...view.layers.map((name, layer) => cell(name, layer, head)));
     return row;
   });
   const foot = document.createElement("div");
   foot.className = "x-grid-foot";
   foot.setAttribute("aria-hidden", "true");
-  foot.append(label(""), ...Array.from({ length: L }, (_, layer) => label(layer ? layer + 1 : L < 7 ? "layer 1" : 1)));
+  foot.append(label(""), ...view.layers.map((name, layer) =>
+    label(layer || L >= 7 ? name.replace("Layer ", "").toLowerCase() : name.toLowerCase())));
   grid.replaceChildren(...rows, foot);
   rows[0].firstChild.textContent = L < 7 ? "head 1" : 1;
 }
 
-function cell(layer, head) {
+function cell(name, layer, head) {
   const button = document.createElement("button");
-  Object.assign(button, { type: "button", className: "x-cell", title: `Layer ${layer + 1}, head ${head + 1}`, tabIndex: -1 });
+  Object.assign(button, { type: "button", className: "x-cell", title: `${name}, head ${head + 1}`, tabIndex: -1 });
   Object.assign(button.dataset, { layer, head });
   button.setAttribute("role", "gridcell");
   button.append(document.createElement("canvas"));

@@ -1,5 +1,5 @@
 // The grid of patches: their names, which one lies under the pointer, and which one an arrow key leads to.
-export const nameOf = (view, patch) => patch < 0 ? "the class token"
+export const nameOf = (view, patch, layer = view.L - 1) => patch < 0 ? view.askers[layer]
   : `row ${Math.floor(patch / view.w) + 1}, column ${patch % view.w + 1}`;
 
 export const middleOf = ({ h, w }) => Math.floor(h / 2) * w + Math.floor(w / 2);
@@ -10,7 +10,7 @@ export function patchAt({ h, w }, canvas, { clientX, clientY }) {
   return part((clientY - box.top) / box.height, h) * w + part((clientX - box.left) / box.width, w);
 }
 
-// The patch beside this one, itself at the edge; from the class token the middle. undefined: the key moves nothing.
+// The patch beside this one, itself at the edge; from none the middle. undefined: the key moves nothing.
 export function patchBeside(view, patch, key) {
   const move = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -view.w, ArrowDown: view.w }[key];
   if (!move) return undefined;

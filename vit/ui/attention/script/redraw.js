@@ -28,8 +28,6 @@ export function drawAll(tab) {
     left: `${100 * (query % view.w) / view.w}%`, top: `${100 * Math.floor(query / view.w) / view.h}%`,
     width: `${100 / view.w}%`, height: `${100 / view.h}%`,
   });
-  const pooled = view.pool > 1 && query >= 0 ? `, ${view.pool} × ${view.pool} patches` : "";
-  $(".x-query-name").textContent = nameOf(view, query) + pooled;
   drawView(tab);
 }
 
@@ -43,7 +41,10 @@ function drawView(tab) {
   $(".layer").value = state.layer + 1;
   $(".head").value = state.head + 1;
   $(".head").disabled = state.source === "rollout";
-  $(".layer-out").textContent = `${state.layer + 1} of ${view.L}`;
+  const pooled = view.pool > 1 && state.query >= 0 ? `, ${view.pool} × ${view.pool} patches` : "";
+  $(".x-query-name").textContent = nameOf(view, state.query, state.layer) + pooled;
+  const [last, layers] = view.readout ? ["read-out", view.L - 1] : ["", view.L];
+  $(".layer-out").textContent = state.layer < layers ? `${state.layer + 1} of ${layers}` : last;
   $(".head-out").textContent = state.source === "head" ? `${state.head + 1} of ${view.heads}` : sourceName(state);
   for (const button of $$("[data-source]")) check(button, button.dataset.source === state.source);
   $(".x-sentence").textContent = sentence(tab);

@@ -43,6 +43,7 @@ async function load(tab) {
     delete state.why;
   }
   $(".layer").max = view.L;
+  $(".x-reset").textContent = view.readout ? "Read-out" : "Class token";
   $(".head").max = view.heads;
   $(".x-view").hidden = false;
   if (!before) followLink(tab);

@@ -11,10 +11,13 @@ export const column = ({ view, state }) =>
   ({ head: state.head, mean: view.heads, rollout: view.heads + 1 })[state.source];
 
 export function sentence(tab) {
-  const { view, state } = tab, layer = `Layer ${state.layer + 1}`, at = column(tab);
-  const of = { head: `${layer}, head ${state.head + 1}`, mean: `${layer}, mean of heads`, rollout: `Rollout to layer ${state.layer + 1}` };
+  const { view, state } = tab, layer = view.layers[state.layer], at = column(tab);
+  const of = { head: `${layer}, head ${state.head + 1}`, mean: `${layer}, mean of heads`, rollout: `Rollout to ${placeOf(view, state.layer)}` };
   return `${of[state.source]}. ${state.query < 0 ? view.sentences[state.direction][state.layer][at] : patchSentence(tab)}`;
 }
+
+// A layer within a sentence: "layer 2", "the read-out".
+export const placeOf = (view, layer) => (view.layers[layer] === "Read-out" ? "the " : "") + view.layers[layer].toLowerCase();
 
 // The server's numbers of a patch's map in what is chosen: distance in pixels, entropy, the largest weight, and its place.
 export function numbersOf({ L, heads, P, patches }, { layer, query, direction }, at) {
@@ -31,11 +34,12 @@ export function evenDistance({ w, P, size }, patch) {
 
 function patchSentence(tab) {
   const { view, state } = tab, to = state.direction === "to", unread = state.layer === view.L - 1 ? `${view.unread} ` : "";
+  if (unread && view.readout) return view.unread;
   if (!view.patches) return `${unread}This model has too many patches to send the numbers of each; the map is a mean of ${view.pool} × ${view.pool}.`;
   const { distance, entropy, peak, where } = numbersOf(view, state, column(tab)), even = evenDistance(view, state.query);
   const [local, global] = view.reach;
   const reach = distance < local * even ? "local" : distance > global * even ? "global" : "neither local nor global";
-  const name = `the patch in ${nameOf(view, state.query)}`, among = to ? `${view.N} tokens` : `${view.P} patches`;
+  const name = `the patch in ${nameOf(view, state.query)}`, among = to ? `${view.tokens} tokens` : `${view.P} patches`;
   return `${unread}${to ? `${name.replace("the", "The")} looks` : `What attends to ${name} lies`}`
     + ` ${distance.toFixed(1)} px away on average, evenly spread it would be ${even.toFixed(1)} px: ${reach}. `
     + `Entropy ${entropy.toFixed(2)} nats, as if over ${Math.exp(entropy).toFixed(0)} of ${among}; `

@@ -67,10 +67,12 @@ function draw(forming) {
   drawPredictions(forming, moment);
   drawPositions(forming, moment);
   drawFilters(forming, moment);
-  const [, L, , h, w] = moment.shapes.maps;
+  const [, L, , h, w] = moment.shapes.maps, layers = L - (view.readout ? 1 : 0), { layer } = forming;
   paint($("canvas.bar"), 256, 1, forming.table);
-  $(".layer-out").textContent = `${forming.layer} of ${L}`;
+  $(".layer-out").textContent = layer <= layers ? `${layer} of ${layers}` : "read-out";
+  $(".t-who").textContent = !view.readout ? "Where the class token looks"
+    : layer <= layers ? "Where patches look, on average" : "Where the read-out looks";
   $(".t-top").textContent = `≥ ${percent(view.top / (h * w), 1)} of its attention`;
-  $(".t-even").textContent = `an even share is ${percent(1 / (h * w + 1), 1)}`;
+  $(".t-even").textContent = `an even share is ${percent(1 / view.tokens, 1)}`;
   tell(forming, view.moments[near], near === view.moments.length - 1);
 }
