@@ -23,17 +23,22 @@ def another(setting: Setting, usual: object) -> object:
         return not usual
     if setting.choices:
         return next(choice for choice in setting.choices if choice != usual)
-    return 2 if setting.kind is int and usual != 2 else 3 if setting.kind is int else 0.123456789
+    return 4 if setting.kind is int and usual != 4 else 8 if setting.kind is int else 0.123456789
+
+
+def with_shape(name: str) -> RunSpec:
+    """A plain run of a model that has the argument."""
+    return replace(PLAIN, model="cnn") if name == "width" else PLAIN
 
 
 def specs() -> dict[str, RunSpec]:
     """One that differs from the plain one in each of its fields."""
     config = PLAIN.config
-    changed = {name: replace(PLAIN, shape={name: another(s, None)}) for name, s in SHAPE.items()}
+    changed = {name: replace(with_shape(name), shape={name: another(s, None)}) for name, s in SHAPE.items()}
     for name, setting in SETTINGS.items():
         change = {name: another(setting, getattr(config, name))}
         change |= {"minutes": None} if name == "epochs" else {}
-        change |= {"batch_size": 6} if name == "accumulate" else {}
+        change |= {"batch_size": 8} if name == "accumulate" else {}
         changed[name] = replace(PLAIN, config=replace(config, **change))
     changed |= {name: replace(PLAIN, **{name: another(s, getattr(PLAIN, name))}) for name, s in RUN_SETTINGS.items()}
     changed["model"] = replace(PLAIN, model="vit_tiny")

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from vit import data
 from vit.data.pictures import read_picture
 from vit.data.registry import preferred
-from vit.model import ViT
+from vit.model import Classifier
 
 
 def load(name: str, validation_size: int | None = None) -> data.Splits:
@@ -22,7 +22,7 @@ def load(name: str, validation_size: int | None = None) -> data.Splits:
         return data.load(name, validation_size=validation_size, progress=show)
 
 
-def splits_of(model: ViT, name: str | None) -> data.Splits:
+def splits_of(model: Classifier, name: str | None) -> data.Splits:
     """The data whose classes the model knows. Raises ValueError where they are others."""
     splits = load(name or model.trained.get("dataset", preferred().name))
     if set(model.classes) < set(splits.test.classes):
@@ -32,8 +32,8 @@ def splits_of(model: ViT, name: str | None) -> data.Splits:
     return splits
 
 
-def model_and_images(arguments: argparse.Namespace) -> tuple[ViT, torch.Tensor]:
+def model_and_images(arguments: argparse.Namespace) -> tuple[Classifier, torch.Tensor]:
     """The checkpoint, and its normalised images (B, C, H, W)."""
-    model = ViT.from_pretrained(arguments.folder)
+    model = Classifier.from_pretrained(arguments.folder)
     images = torch.stack([read_picture(path, model.config["img_size"]) for path in arguments.images])
     return model, model.normalize(images)

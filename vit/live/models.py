@@ -5,7 +5,7 @@ from pathlib import Path
 from vit.data.registry import DATASETS, fallback, label, preferred
 from vit.live import runs, storage, stored
 from vit.live.datasets import SOURCES
-from vit.model import ViT
+from vit.model import Classifier, ViT
 from vit.weights.checkpoint import CONFIG, WEIGHTS
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
@@ -28,7 +28,7 @@ def default() -> str | None:
     return next(iter(ready or names), None)
 
 
-def find(key: str | None) -> ViT:
+def find(key: str | None) -> Classifier:
     """The model of a checkpoint's name or a run's id, on the CPU. Raises ValueError, naming the remedy."""
     if not key:
         raise ValueError(ADVICE)
@@ -65,7 +65,7 @@ def ended(run_id: str) -> bool:
         return False
 
 
-def dataset(model: ViT) -> str:
+def dataset(model: Classifier) -> str:
     """Name of the dataset whose classes the model tells apart; the built-in one where none here has them."""
     name = model.trained.get("dataset")
     classes = set(model.classes)
@@ -73,7 +73,7 @@ def dataset(model: ViT) -> str:
     return name if name in DATASETS else next(iter(fitting), fallback().name)
 
 
-def name(model: ViT) -> str:
+def name(model: Classifier) -> str:
     return model.trained.get("model", "vit").replace("_", "-")
 
 
@@ -98,7 +98,7 @@ def get_to_know(known: Known, run_id: str, own: bool) -> Known:
     return {**known, run_id: f"Your run {number}" if own else ANOTHERS}
 
 
-def accuracy(model: ViT) -> tuple[float, str] | None:
+def accuracy(model: Classifier) -> tuple[float, str] | None:
     """On test images where that was measured, else on validation images: in [0, 1], and "test" or "validation"."""
     for split in ("test", "validation"):
         if (share := model.trained.get(f"{split}_accuracy")) is not None:
@@ -106,6 +106,7 @@ def accuracy(model: ViT) -> tuple[float, str] | None:
     return None
 
 
-def _facts(model: ViT) -> str:
+def _facts(model: Classifier) -> str:
     measured = "" if (found := accuracy(model)) is None else f" · {found[0]:.1%} {found[1]}"
-    return f" · {len(model.blocks)} × {model.num_heads} heads{measured}"
+    inside = f"{len(model.blocks)} × {model.num_heads} heads" if isinstance(model, ViT) else "no attention"
+    return f" · {inside}{measured}"

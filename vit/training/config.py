@@ -3,26 +3,28 @@
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from vit.data.registry import DATASETS
 from vit.device import device_name
-from vit.model import ViT
+from vit.model import Classifier
 from vit.training.optim import OPTIMIZERS, SCHEDULES
 from vit.training.setting import Setting, WrongSetting
-from vit.variants import MODELS, create_model
+from vit.variants import MODELS, create_model, kind_of
 
 if TYPE_CHECKING:
     from vit.evaluation import Evaluation
     from vit.training.loop import Progress
 
-SHAPE = {  # the arguments of ViT that a run may choose; the model's own where it doesn't
+SHAPE = {  # the arguments of a model that a run may choose; the model's own where it doesn't
     "patch_size": Setting(int, "pixels along a patch's side", low=1),
     "embed_dim": Setting(int, "width: values a token", low=1),
     "depth": Setting(int, "layers", low=1),
     "num_heads": Setting(int, "heads a layer; divides the width", low=1),
+    "width": Setting(int, "channels of the CNN's second and third group", low=4),
     "stem": Setting(str, "patch, the paper's, or conv", choices=("patch", "conv")),
     "drop_rate": Setting(float, "dropout", 0, 1, below=True, flag="--drop", former=("--drop-rate",)),
     "drop_path_rate": Setting(
@@ -37,7 +39,7 @@ SHAPE = {  # the arguments of ViT that a run may choose; the model's own where i
 }
 RENAMED = {"colour": "color"}  # fields of TrainConfig in what was saved before
 LENGTHS = {"epochs", "minutes"}  # of which a run has one
-SHAPE_OF_DATA = ("img_size", "in_chans", "num_classes")  # arguments of ViT that data and classes say
+SHAPE_OF_DATA = ("img_size", "in_chans", "num_classes")  # arguments that data and classes say
 
 
 def _setting(default: object, kind: type, help: str, *bounds: Any, **more: Any):
@@ -180,6 +182,9 @@ class RunSpec:
             object.__setattr__(self, name, setting.check(name, getattr(self, name)))
         if unknown := [name for name in self.shape if name not in SHAPE]:
             raise WrongSetting(unknown[0], f"There is no {unknown[0]!r} to choose of a model; {', '.join(SHAPE)} are.")
+        own = [name for name in SHAPE if name in signature(kind_of(self.model)).parameters]
+        if foreign := [name for name in self.shape if name not in own]:
+            raise WrongSetting(foreign[0], f"{self.model} has no {foreign[0]}; of its shape choose {', '.join(own)}.")
         object.__setattr__(self, "shape", {name: SHAPE[name].check(name, v) for name, v in self.shape.items()})
         object.__setattr__(self, "classes", _classes(self.dataset, self.classes))
 
@@ -215,7 +220,7 @@ class RunSpec:
         fixed = dict(zip(SHAPE_OF_DATA, (entry.size, entry.channels, len(self.classes)), strict=True))
         return {**fixed, **self.shape}
 
-    def build(self) -> ViT:
+    def build(self) -> Classifier:
         """The model at its start, the same for the same seed."""
         model = create_model(self.model, torch.Generator().manual_seed(self.config.seed), **self.architecture)
         entry = DATASETS[self.dataset]

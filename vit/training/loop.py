@@ -26,6 +26,7 @@ from vit.training.state import TrainState
 
 VALIDATIONS = 20  # in a run, evenly spread over it; fewer where they would take more than their share of its time
 VALIDATION_SHARE = 0.1
+PREPARED = 5_000  # training images that a model is prepared with
 QUICK_VALIDATION = 1_000  # images of the validation set used on the way; at the end it is the whole set
 
 
@@ -85,6 +86,10 @@ def train(
     for network in (model, state.best):
         network.classes, network.mean, network.std = train_set.classes, train_set.mean, train_set.std
     train_set = train_set.to(next(model.parameters()).device)
+    if not state.step:
+        first = model.normalize(train_set.images[:PREPARED])
+        for network in (model, state.best):
+            network.prepare(first)
     with keeping_memory():
         yield from _steps(model, train_set, config, validation_set, state)
 
