@@ -24,7 +24,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 
-from vit import data, vit_live_patch
+from vit import ViT, data, vit_live_patch
+
+KINDS = {  # of models: the arguments by which they differ in what tokens they have and what reads them
+    "class token": {},
+    "distilled": {"distilled": True},
+    "registers": {"reg_tokens": 3},
+    "class_attn": {"global_pool": "class_attn"},
+    "attn": {"global_pool": "attn"},
+    "attn_mean": {"global_pool": "attn_mean"},
+    "attn with registers": {"global_pool": "attn", "reg_tokens": 2},
+    "conv stem": {"stem": "conv"},
+    "gated": {"attn_gate": True},
+}
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +47,13 @@ def shapes() -> data.Splits:
 @pytest.fixture
 def small_vit():
     """A ViT of a few thousand parameters, with weights large enough that its attention is not uniform."""
+    return of_kind("class token")
+
+
+def of_kind(kind: str) -> ViT:
+    """small_vit, but of one of KINDS."""
     torch.manual_seed(0)
-    model = vit_live_patch(embed_dim=24, depth=3, num_heads=3)
+    model = vit_live_patch(embed_dim=24, depth=3, num_heads=3, **KINDS[kind])
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return model.eval()

@@ -147,6 +147,16 @@ def test_a_damaged_checkpoint_says_what_is_wrong(model, tmp_path, damage, words)
     assert all(word in str(error.value) for word in words), error.value
 
 
+def test_a_config_from_before_an_argument_came_means_its_default_and_no_other_may_be_missing(model, tmp_path):
+    folder = model.save_pretrained(tmp_path / "saved")
+    later = ("global_pool", "reg_tokens", "attn_gate", "weight_init")
+    change_config(folder, lambda config: [config["architecture"].pop(name) for name in later])
+    assert ViT.from_pretrained(folder).config == model.config
+    change_config(folder, lambda config: config["architecture"].pop("distilled"))
+    with pytest.raises(CheckpointError, match="'distilled'"):
+        ViT.from_pretrained(folder)
+
+
 @pytest.mark.parametrize("source", ["nobody/nothing", "../elsewhere", "/no/such/folder", "just-a-name"])
 def test_a_source_that_is_not_there_says_so(source):
     with pytest.raises(CheckpointError, match="There is no folder"):

@@ -49,7 +49,11 @@ def save_pretrained(model: Classifier, folder: str | os.PathLike, dtype: torch.d
     return folder
 
 
-def from_pretrained(source: str | os.PathLike, revision: str | None, kind: type[Model]) -> Model:
+def from_pretrained(
+    source: str | os.PathLike,
+    revision: str | None = None,
+    kind: type[Model] = Classifier,  # type: ignore[assignment]  # mypy gives a type variable no default
+) -> Model:
     """The model saved in a folder, or in a repository of the Hub ("owner/name"), in eval mode on the CPU.
 
     kind: the class that it must be of; Classifier for any.
