@@ -32,6 +32,7 @@ SHAPE = {  # the arguments of a model that a run may choose; the model's own whe
         "attn, attention over the patches asked by a class token and their mean; attn_mean, by their mean",
         choices=GLOBAL_POOLS,
     ),
+    "distilled": Setting(bool, "DeiT's second token and head, which learn from a teacher"),
     "reg_tokens": Setting(int, "registers: tokens that nothing reads in the end", low=0),
     "attn_gate": Setting(bool, "a gate on each head's output"),
     "weight_init": Setting(str, "trunc_normal, or mimetic, the look of trained attention", choices=WEIGHT_INITS),
@@ -78,6 +79,9 @@ class TrainConfig:
         torch.compile makes the model's forward pass faster; it takes about a minute first.
     autocast: whether to compute in bfloat16 where the device is fast at it; False is float32 throughout.
     ema: decay of the weights' moving average, which is then what is validated and kept; 0 for none.
+    distill: how a distilled model's second head learns from a teacher, "hard" by its choice or "soft" by its
+        probabilities (DeiT, arXiv:2012.12877); None without a teacher. distill_alpha: share of that in the loss.
+        distill_tau: what both divide their logits by, where it is soft.
     """
 
     epochs: float | None = _setting(None, float, "passes over the training images", 0, above=True, optional=True)
@@ -138,6 +142,15 @@ class TrainConfig:
         flag="--model-ema-decay",
         former=("--ema",),
     )
+    distill: str | None = _setting(
+        None,
+        str,
+        "how a distilled model learns from a teacher: hard, by its choice, or soft, by its probabilities",
+        choices=("hard", "soft"),
+        optional=True,
+    )
+    distill_alpha: float = _setting(0.5, float, "share of the teacher in the loss", 0, 1)
+    distill_tau: float = _setting(3.0, float, "temperature of both where it is soft", 0, above=True)
     accumulate: int = _setting(1, int, "parts that a batch is cut into where memory is short", 0, above=True)
     compile: bool = _setting(False, bool, "torch.compile the model: a minute first, then faster")
     autocast: bool = _setting(True, bool, "bfloat16 where the device is fast at it")
@@ -170,7 +183,8 @@ class RunSpec:
 
     classes: those of the dataset it learns, in the dataset's order; all of them where none is named. shape: what of
     the model is chosen, by the names of SHAPE. validation_size: training images held out; None for a tenth.
-    float16: whether the weights are stored in half the size. processes: that train it together.
+    float16: whether the weights are stored in half the size. distill_from, distill_answers: the teacher's checkpoint,
+    and where its answers are kept. processes: that train it together.
     """
 
     dataset: str
@@ -182,6 +196,10 @@ class RunSpec:
         None, int, "training images held out to measure on; a tenth if not set", 0, optional=True
     )
     float16: bool = _setting(False, bool, "store the weights in half the size")
+    distill_from: str | None = _setting(None, str, "the teacher: a checkpoint folder, or OWNER/NAME", optional=True)
+    distill_answers: str | None = _setting(
+        None, str, "folder that keeps the teacher's answers, for the next run of the same settings", optional=True
+    )
     processes: int = 1
 
     def __post_init__(self):
@@ -196,6 +214,25 @@ class RunSpec:
             raise WrongSetting(foreign[0], f"{self.model} has no {foreign[0]}; of its shape choose {', '.join(own)}.")
         object.__setattr__(self, "shape", {name: SHAPE[name].check(name, v) for name, v in self.shape.items()})
         object.__setattr__(self, "classes", _classes(self.dataset, self.classes))
+        self._check_teacher()
+
+    def _check_teacher(self) -> None:
+        distilled = bool(self.shape.get("distilled", False))
+        needs = {"distilled": distilled, "distill": self.config.distill, "distill_from": self.distill_from}
+        if any(needs.values()) and (missing := [name for name, value in needs.items() if not value]):
+            raise WrongSetting(
+                missing[0],
+                "To learn from a teacher takes a distilled model (--distilled), a way (--distill hard or soft) and the "
+                f"teacher (--distill-from CHECKPOINT); {missing[0]} is missing.",
+            )
+        if self.distill_answers and not self.distill_from:
+            raise WrongSetting("distill_answers", "distill_answers keeps a teacher's answers; name one: distill_from.")
+        if self.distill_answers and (self.config.epochs is None or self.processes > 1):
+            raise WrongSetting(
+                "distill_answers",
+                "A teacher's answers can be kept of a run whose steps are fixed, in one process: set epochs in place "
+                "of minutes, and train without torchrun.",
+            )
 
     @classmethod
     def make(cls, values: Mapping[str, Any]) -> "RunSpec":
@@ -214,7 +251,7 @@ class RunSpec:
     def from_saved(cls, saved: Mapping[str, Any]) -> "RunSpec":
         """From what saved() gave, or an earlier version. Raises ValueError, TypeError or KeyError on anything else."""
         shape = {name: value for name, value in saved["shape"].items() if name not in SHAPE_OF_DATA}
-        more = {name: saved[name] for name in ("validation_size", "float16", "processes") if name in saved}
+        more = {name: saved[name] for name in (*RUN_SETTINGS, "processes") if name in saved}
         config = TrainConfig(**current_names(saved["config"]))
         return cls(saved["dataset"], saved["model"], config, tuple(saved["classes"]), shape, **more)
 

@@ -70,6 +70,8 @@ def train(
     config: TrainConfig,
     validation_set: Dataset | None = None,
     state: TrainState | None = None,
+    teacher: Classifier | None = None,
+    answers: Path | None = None,
 ) -> Generator[Progress, None, None]:
     """Trains the model in place and yields Progress after every step, on the device the model's weights are on.
 
@@ -77,9 +79,17 @@ def train(
     device and epochs: the same losses, to the last bit on a CPU with the same number of threads.
     Where torch.distributed is initialized, all processes train one model together, each on its part of a batch.
     state: TrainState(model, config), to be saved between steps; a restored one goes on where it was.
-    Raises TrainingDiverged when the loss is no longer finite, ValueError where model and data do not fit.
+    teacher: what a distilled model's second head learns from, as config.distill says; answers: a folder for what it says.
+    Raises TrainingDiverged when the loss is no longer finite, ValueError where model, teacher and data do not fit.
     """
     check_fit(model, train_set)
+    distilled = model.config.get("distilled", False)
+    if not bool(config.distill) == distilled == (teacher is not None):
+        raise ValueError(
+            "A distilled model learns from a teacher, and no other does: expected distilled=True, TrainConfig(distill="
+            f"'hard' or 'soft') and train(teacher=...) together, got distilled={distilled}, distill={config.distill!r} "
+            f"and {'a' if teacher else 'no'} teacher."
+        )
     if config.crop >= train_set.images.shape[-1]:
         raise ValueError(f"crop must be below the images' {train_set.images.shape[-1]} pixels, got {config.crop}.")
     state = state or TrainState(model, config)
@@ -90,7 +100,9 @@ def train(
         first = model.normalize(train_set.images[:PREPARED])
         for network in (model, state.best):
             network.prepare(first)
-    with keeping_memory():
+    with keeping_memory(), contextlib.ExitStack() as stack:
+        if teacher is not None:
+            state.teacher = stack.enter_context(contextlib.closing(Teacher(teacher, model, train_set, config, answers)))
         yield from _steps(model, train_set, config, validation_set, state)
 
 
