@@ -8,18 +8,20 @@ Shape letters, here and everywhere in the package:
                                h*w patches, row by row
 
 Parameters carry timm's names, so that weights of a plain timm ViT load unchanged. Only torch is imported: this file
-can be lifted into another project as it is; only ViT's save_pretrained and from_pretrained then stay behind.
+can be lifted into another project as it is; only Classifier's save_pretrained and from_pretrained then stay behind.
 """
 
 import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Model = TypeVar("Model", bound="Classifier")
 
 
 class PatchEmbedding(nn.Module):
@@ -37,7 +39,7 @@ class PatchEmbedding(nn.Module):
         self.proj = nn.Conv2d(in_chans, embed_dim, kernel_size=patch_size, stride=patch_size)
 
     def forward(self, images: Tensor) -> Tensor:
-        _check_images(images, self.in_chans, self.img_size)
+        check_images(images, self.in_chans, self.img_size)
         return self.proj(images).flatten(2).transpose(1, 2)  # (B, D, h, w) -> (B, h*w, D)
 
 
@@ -70,7 +72,7 @@ class ConvStem(nn.Module):
         self.convs = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        _check_images(images, self.in_chans, self.img_size)
+        check_images(images, self.in_chans, self.img_size)
         # oneDNN and cuDNN run narrow 3x3 convolutions several times faster when the channels lie innermost.
         images = images.contiguous(memory_format=torch.channels_last)
         return self.convs(images).flatten(2).transpose(1, 2)  # (B, D, h, w) -> (B, h*w, D)
@@ -261,6 +263,7 @@ class Classifier(nn.Module):
     config: the arguments it was built with, in_chans, img_size and num_classes among them. classes, mean, std say what
     the outputs are called and how the inputs were normalized (of pixels in [0, 1]); training and loading set them.
     temperature, above 0, is what `probabilities` divides logits by; a loss takes them as they are.
+    trained says how it was trained: a dict that is saved in config.json.
     """
 
     config: dict[str, Any]
@@ -268,6 +271,15 @@ class Classifier(nn.Module):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     temperature: float = 1.0
+    trained: dict[str, Any]
+    has_attention = False
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws all weights anew, the same from a generator of the same state; None is torch's global one."""
+        raise NotImplementedError
+
+    def prepare(self, images: Tensor) -> None:
+        """Called once before training, with training images, normalized: sets what is computed and not learned."""
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Of each class, (..., num_classes), by the fitted temperature (Guo et al. 2017, arXiv:1706.04599, Eq. 9)."""
@@ -280,6 +292,22 @@ class Classifier(nn.Module):
     def denormalize(self, images: Tensor) -> Tensor:
         """Back from `normalize` to uint8 pixels."""
         return denormalize(images, self.mean, self.std)
+
+    def save_pretrained(self, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
+        """Writes weights, config.json and a card into a folder: `vit.weights.checkpoint.save_pretrained`."""
+        from vit.weights.checkpoint import save_pretrained  # when called: the model itself needs nothing but torch
+
+        return save_pretrained(self, folder, dtype)
+
+    @classmethod
+    def from_pretrained(cls: type[Model], source: str | os.PathLike, revision: str | None = None) -> Model:
+        """The model of a folder, or of "owner/name" on the Hub: `vit.weights.checkpoint.from_pretrained`.
+
+        Raises CheckpointError, a ValueError, where it is damaged, or a model of another kind than asked for.
+        """
+        from vit.weights.checkpoint import from_pretrained
+
+        return from_pretrained(source, revision, cls)
 
 
 GLOBAL_POOLS = ("token", "class_attn", "attn", "attn_mean")
@@ -311,12 +339,11 @@ class ViT(Classifier):
     forward: images, normalized, (B, C, H, W) -> logits (B, num_classes); with return_attention=True also a list of L
     maps (B, heads, N, N), softmaxed, rows summing to 1, of which a read-out is the last, after or in place of the last
     block's. head_mask: (num_maps, heads), 0 switches a head off. keep: (B, K) int64, the patches of each image that
-    become tokens, all by default. Wrong sizes raise ValueError.
-
-    trained says how it was trained: a dict that is saved in config.json.
+    become tokens, all by default. each_head: logits are (1, B, num_classes), or (2, ...) if distilled, those of the
+    class token's head first. Wrong sizes raise ValueError.
     """
 
-    trained: dict[str, Any]
+    has_attention = True
     patch_embed: PatchEmbedding | ConvStem
     blocks: Sequence[TransformerBlock]  # an nn.ModuleList, which says nothing of what is in it
 
@@ -479,9 +506,12 @@ class ViT(Classifier):
         return self._predict(self.read_out(x, head_mask)[0])
 
     def _predict(self, x: Tensor) -> Tensor:
-        if self.head_dist is None:
-            return self.head(x[:, 0])
-        return (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
+        return self._heads(x)[0] if self.head_dist is None else self._heads(x).mean(0)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """What each head says of the token that is its own, (1, B, num_classes), or (2, ...) if distilled."""
+        heads = [head for head in (self.head, self.head_dist) if head is not None]
+        return torch.stack([head(x[:, i]) for i, head in enumerate(heads)])
 
     def forward(
         self,
@@ -489,6 +519,7 @@ class ViT(Classifier):
         return_attention: bool = False,
         head_mask: Tensor | None = None,
         keep: Tensor | None = None,
+        each_head: bool = False,
     ) -> Tensor | tuple[Tensor, list[Tensor]]:
         expected = (self.num_maps, self.num_heads)
         if head_mask is not None and head_mask.shape != expected:
@@ -504,21 +535,8 @@ class ViT(Classifier):
                 x, attn = x
                 maps.append(attn)
         read, attn = self.read_out(x, masks[-1])
-        logits = self._predict(read)
+        logits = self._heads(read) if each_head else self._predict(read)
         return (logits, maps if attn is None else [*maps, attn]) if return_attention else logits
-
-    def save_pretrained(self, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
-        """Writes weights, config.json and a card into a folder: `vit.weights.checkpoint.save_pretrained`."""
-        from vit.weights.checkpoint import save_pretrained  # when called: the model itself needs nothing but torch
-
-        return save_pretrained(self, folder, dtype)
-
-    @staticmethod
-    def from_pretrained(source: str | os.PathLike, revision: str | None = None) -> "ViT":
-        """The model of a folder, or of "owner/name" on the Hub: `vit.weights.checkpoint.from_pretrained`."""
-        from vit.weights.checkpoint import from_pretrained
-
-        return from_pretrained(source, revision)
 
 
 def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -600,7 +618,7 @@ def _check_patches(img_size: int, patch_size: int) -> None:
         )
 
 
-def _check_images(images: Tensor, in_chans: int, img_size: int) -> None:
+def check_images(images: Tensor, in_chans: int, img_size: int) -> None:
     expected = f"(B, {in_chans}, {img_size}, {img_size})"
     if images.ndim != 4:
         raise ValueError(

@@ -22,21 +22,40 @@ def another(setting: Setting, usual: object) -> object:
     """A value that the setting can have, and that is not the usual one."""
     if setting.kind is bool:
         return not usual
+    if setting.kind is str and not setting.choices:
+        return "runs/another one"
     if setting.choices:
         return next(choice for choice in setting.choices if choice != usual)
-    return 2 if setting.kind is int and usual != 2 else 3 if setting.kind is int else 0.123456789
+    return 4 if setting.kind is int and usual != 4 else 8 if setting.kind is int else 0.123456789
+
+
+TAUGHT = {"shape": {"distilled": True}, "distill_from": "runs/teacher"}
+WITH_TEACHER = ("distilled", "distill", "distill_alpha", "distill_tau", "distill_from", "distill_answers")
+
+
+def plain(name: str) -> RunSpec:
+    """A plain run of a model that has the setting of that name."""
+    if name == "distill_answers":  # of fixed steps
+        return replace(plain("distill"), config=replace(PLAIN.config, minutes=None, epochs=1, distill="soft"))
+    if name in WITH_TEACHER:
+        return replace(PLAIN, config=replace(PLAIN.config, distill="soft"), **TAUGHT)
+    return replace(PLAIN, model="cnn") if name == "width" else PLAIN
 
 
 def specs() -> dict[str, RunSpec]:
     """One that differs from the plain one in each of its fields."""
     config = PLAIN.config
-    changed = {name: replace(PLAIN, shape={name: another(s, None)}) for name, s in SHAPE.items()}
+    changed = {
+        name: replace(plain(name), shape={name: True if name == "distilled" else another(s, None)})
+        for name, s in SHAPE.items()
+    }
     for name, setting in SETTINGS.items():
-        change = {name: another(setting, getattr(config, name))}
+        change = {name: another(setting, getattr(plain(name).config, name))}
         change |= {"minutes": None} if name == "epochs" else {}
-        change |= {"batch_size": 6} if name == "accumulate" else {}
-        changed[name] = replace(PLAIN, config=replace(config, **change))
-    changed |= {name: replace(PLAIN, **{name: another(s, getattr(PLAIN, name))}) for name, s in RUN_SETTINGS.items()}
+        change |= {"batch_size": 8} if name == "accumulate" else {}
+        changed[name] = replace(plain(name), config=replace(plain(name).config, **change))
+    for name, setting in RUN_SETTINGS.items():
+        changed[name] = replace(plain(name), **{name: another(setting, getattr(plain(name), name))})
     changed["model"] = replace(PLAIN, model="vit_tiny")
     changed["large"] = replace(PLAIN, model="vit_base", shape={"patch_size": 16})
     changed["classes"] = replace(PLAIN, classes=("moon", "heart"))

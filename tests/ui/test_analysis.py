@@ -27,9 +27,9 @@ def picture(shapes, tmp_path) -> str:
 
 @pytest.fixture(autouse=True)
 def nothing_kept():
-    analysis._analyses.clear()
+    analysis._predictions.clear()
     yield
-    analysis._analyses.clear()
+    analysis._predictions.clear()
 
 
 @pytest.fixture
@@ -117,17 +117,18 @@ def test_a_picture_is_analysed_once_while_it_is_kept(picture, small_vit, monkeyp
 
 
 def test_what_is_kept_is_bounded_in_bytes_and_the_oldest_goes_first(monkeypatch):
-    size = analysis.analyze("shapes", ("shapes", 0)).maps.nbytes
+    kept = analysis.analyze("shapes", ("shapes", 0))
+    size = kept.maps.nbytes + kept.images.nbytes
     monkeypatch.setattr(analysis, "KEPT_BYTES", 3 * size)
     first = analysis.analyze("shapes", ("shapes", 0))
     for i in range(1, 3):
         analysis.analyze("shapes", ("shapes", i))
     assert analysis.analyze("shapes", ("shapes", 0)) is first  # and now the last used
     analysis.analyze("shapes", ("shapes", 3))
-    assert [picture[1] for _, picture in analysis._analyses] == [2, 0, 3]
+    assert [picture[1] for _, picture in analysis._predictions] == [2, 0, 3]
     monkeypatch.setattr(analysis, "KEPT_BYTES", 1)
     analysis.analyze("shapes", ("shapes", 4))
-    assert [picture[1] for _, picture in analysis._analyses] == [4]
+    assert [picture[1] for _, picture in analysis._predictions] == [4]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_flags_that_would_do_nothing_are_refused_by_name(picture, capsys, flags,
         (lambda p: api.attention(p, "shapes", 1, 0, 5), "query must be a text, got 5"),
         (lambda p: api.attention(p, "shapes", 1, 0, "", ["heads"]), "mode must be a text"),
         (lambda p: api.without_heads(p, "shapes", None), "off must be a text, got None"),
-        (lambda p: api.without_heads(p, "shapes", "1.inf"), "heads 1 to 4, got inf"),
+        (lambda p: api.without_heads(p, "shapes", "1.inf"), "heads 1 to 4, got 'inf'"),
         (lambda p: api.relevance(p, "shapes", ["ring"]), "class_name must be a text"),
     ],
 )

@@ -15,6 +15,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from vit import CNN
 from vit.live import datasets, models, runs, storage
 from vit.live.run import LiveRun
 from vit.ui import analysis, errors, page
@@ -162,14 +163,14 @@ def visit(laid_out):
 
     def opened(owned: dict | None = None, **query) -> dict:
         values = laid_out.open(owned or {}, SimpleNamespace(query_params=query))
-        assert values.keys() >= set(laid_out.shown), "a tab that was never opened is given all that it shows"
+        assert values.keys() >= set(laid_out.model_views), "a tab that was never opened is given all that it shows"
         return {
             "model": values[picker.model],
             "gallery": values[picker.gallery],
             "prediction": values[laid_out.classifying.result],
             "attention": values[laid_out.attending.view],
             "status": values[laid_out.status],
-            "known": values[laid_out.known],
+            "run_names": values[laid_out.run_names],
         }
 
     return opened
@@ -345,7 +346,7 @@ def test_the_page_opens_for_the_owner_and_the_link_of_a_damaged_run(name, ended,
     RECORDS[name](on_disk(ended))
     for owned, query in (({ended.id: ended.owner}, {}), ({}, {"run": ended.id}), ({}, {"model": ended.id})):
         opened = visit(owned, **query)
-        assert opened["model"].value == models.default() and opened["known"] == {}
+        assert opened["model"].value == models.default() and opened["run_names"] == {}
         assert "v-bars" in opened["prediction"]
 
 
@@ -358,7 +359,7 @@ def test_a_run_whose_weights_are_damaged_shows_its_curves_and_offers_no_model(na
     DAMAGED[name](on_disk(ended))
     for owned, query in (({ended.id: ended.owner}, {}), ({}, {"run": ended.id}), ({}, {"model": ended.id})):
         opened = visit(owned, **query)
-        assert opened["model"].value == models.default() and opened["known"] == {}
+        assert opened["model"].value == models.default() and opened["run_names"] == {}
     tab, views = watched
     shown = views(ended.id, {ended.id: ended.owner})[-1]
     assert "can&#x27;t be read" in shown[tab.progress] and "polyline" in shown[tab.charts]
@@ -472,3 +473,17 @@ def test_a_checkpoint_whose_names_are_html_is_shown_as_text(visit):
     assert opened["model"].value == "a<b>&"
     for part in ("prediction", "status"):
         assert "&lt;img" in opened[part] and '<img src="http' not in opened[part]
+
+
+def test_a_model_without_attention_classifies_and_the_attention_tab_says_what_it_is(here, tmp_path, shapes):
+    cnn = CNN(width=8)
+    cnn.classes, cnn.trained = shapes.test.classes, {"dataset": "shapes", "model": "cnn"}
+    cnn.save_pretrained(tmp_path / "checkpoints" / "shapes")
+    assert ("cnn · Shapes · no attention", "shapes") in models.choices({})
+    with gr.Blocks():
+        laid_out = page.lay_out()
+        drawn = laid_out.draw("shapes", ("shapes", 3))
+        assert "What the model sees" in drawn[laid_out.classifying.result]
+        assert drawn[laid_out.attending.view] == {"message": models.NO_ATTENTION}
+    with pytest.raises(errors.BadInput, match="no attention to look into; choose another"):
+        analysis.analyze("shapes", ("shapes", 3))

@@ -9,7 +9,7 @@ from vit.cli.flags import CHECKPOINT, DEVICE, JSON, percent, print_report
 from vit.cli.inputs import splits_of
 from vit.device import choose_device
 from vit.evaluation import evaluate
-from vit.model import ViT
+from vit.model import Classifier
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     if arguments.card:
         raise ValueError(f"--card has become a command of its own: python -m vit report {arguments.folder}")
-    model = ViT.from_pretrained(arguments.folder).to(choose_device(arguments.device))
+    model = Classifier.from_pretrained(arguments.folder).to(choose_device(arguments.device))
     test = splits_of(model, arguments.dataset).test
     with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}") as bar:
         result = evaluate(

@@ -4,7 +4,7 @@ from tqdm import tqdm
 
 from vit import data
 from vit.data.registry import preferred
-from vit.model import ViT
+from vit.model import Classifier
 
 
 def load(name: str, validation_size: int | None = None) -> data.Splits:
@@ -18,7 +18,7 @@ def load(name: str, validation_size: int | None = None) -> data.Splits:
         return data.load(name, validation_size=validation_size, progress=show)
 
 
-def splits_of(model: ViT, name: str | None) -> data.Splits:
+def splits_of(model: Classifier, name: str | None) -> data.Splits:
     """The data whose classes the model knows. Raises ValueError where they are others."""
     splits = load(name or model.trained.get("dataset", preferred().name))
     if set(model.classes) < set(splits.test.classes):

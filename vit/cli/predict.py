@@ -7,7 +7,7 @@ import torch
 
 from vit.cli.flags import CHECKPOINT, JSON, percent, print_report
 from vit.data.pictures import read_picture
-from vit.model import ViT
+from vit.model import Classifier
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    model = ViT.from_pretrained(arguments.folder)
+    model = Classifier.from_pretrained(arguments.folder)
     pixels = torch.stack([read_picture(path, model.config["img_size"]) for path in arguments.images])
     with torch.no_grad():
         probabilities = model.probabilities(model(model.normalize(pixels)))

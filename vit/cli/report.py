@@ -9,7 +9,7 @@ from vit import data
 from vit.cli.flags import CHECKPOINT, DEVICE, JSON, percent, print_report
 from vit.cli.inputs import load, splits_of
 from vit.device import choose_device
-from vit.model import ViT
+from vit.model import Classifier
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -28,23 +28,24 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from vit.report.card import write_card  # when called: figures need matplotlib
-    from vit.report.measure import PARTS, Inputs, measure
+    from vit.report.measure import Inputs, measure, parts_of
 
     folder = Path(arguments.folder)
     if not folder.is_dir():
         raise ValueError(
             f"The report is written into the checkpoint's folder, and {folder} is none; download it first."
         )
-    model = ViT.from_pretrained(folder).to(choose_device(arguments.device))
+    model = Classifier.from_pretrained(folder).to(choose_device(arguments.device))
     splits = splits_of(model, arguments.dataset)
     if not 2 <= arguments.pictures <= len(splits.test):
         raise ValueError(f"--pictures must be 2 to {len(splits.test)}, the test set's size, got {arguments.pictures}.")
     foreign = load(next(name for name in data.DATASETS if name != splits.test.name)).test
-    with tqdm(total=len(PARTS), bar_format="{desc} {percentage:3.0f}% {bar}| {elapsed}") as bar:
+    names = parts_of(model)
+    with tqdm(total=len(names), bar_format="{desc} {percentage:3.0f}% {bar}| {elapsed}") as bar:
 
         def show(part: str, done: float) -> None:
             bar.set_description_str(part)
-            bar.update(list(PARTS).index(part) + done - bar.n)
+            bar.update(names.index(part) + done - bar.n)
 
         def write(parts: dict[str, dict]) -> None:
             write_card(model, parts, folder, arguments.pictures)

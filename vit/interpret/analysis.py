@@ -11,9 +11,9 @@ from torch import Tensor
 from vit.interpret import describe, probing
 from vit.interpret.attention import read_rollout, rollout
 from vit.interpret.statistics import TABLE, HeadStatistics, finite, head_statistics, listed
-from vit.interpret.trace import Trace, trace
+from vit.interpret.trace import Trace, evaluating, trace
 from vit.interpret.views import RESIDUAL, View, distance, entropy, layer_views, middle_of_picture
-from vit.model import ViT
+from vit.model import Classifier, ViT
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,37 @@ class PatchNumbers:
     place: Tensor
 
 
-class Analysis:
-    """One picture through one model.
+class Prediction:
+    """What one model says of one picture.
 
     pixels: (3, H, W), uint8 or floats in [0, 1], on the model's device. mask: (H, W) bool, True on the object, and
     truth, the name of the true class, where they are known. Raises ValueError on a model whose numbers overflow.
     """
 
-    def __init__(self, model: ViT, pixels: Tensor, mask: Tensor | None = None, truth: str | None = None):
+    def __init__(self, model: Classifier, pixels: Tensor, mask: Tensor | None = None, truth: str | None = None):
         self.model, self.pixels, self.mask, self.truth = model, pixels, mask, truth
         self.images = model.normalize(pixels)[None]  # (1, 3, H, W)
-        self.record = trace(model, self.images)
+        logits = self._logits()
+        if not logits.isfinite().all():
+            raise ValueError("This model's numbers overflow on this picture, so it says nothing; choose another model.")
+        self.probabilities = model.probabilities(logits)  # (classes,)
+
+    def _logits(self) -> Tensor:
+        with torch.inference_mode(), evaluating(self.model):
+            return self.model(self.images)[0]
+
+
+class Analysis(Prediction):
+    """All that is told of one picture through a model with attention, beside its prediction."""
+
+    model: ViT
+
+    def _logits(self) -> Tensor:
+        self.record = trace(self.model, self.images)
         self.maps = self.record.maps  # (1, L, heads, N, N), without a read-out's
         self.depth = self.record.num_maps  # with the read-out
-        if not (self.record.logits.isfinite().all() and self.maps.isfinite().all()):
-            raise ValueError("This model's numbers overflow on this picture, so it says nothing; choose another model.")
-        self.probabilities = model.probabilities(self.record.logits[0])  # (classes,)
         self._relevance: dict[int, Tensor] = {}
+        return self.record.logits[0] if self.maps.isfinite().all() else self.maps  # which is refused
 
     @cached_property
     def rollout(self) -> Tensor:
@@ -113,7 +127,7 @@ class Analysis:
         mask = torch.ones(self.depth, self.model.num_heads)
         for layer, head in off:
             mask[layer, head] = 0
-        with torch.inference_mode(), probing.evaluating(self.model):
+        with torch.inference_mode(), evaluating(self.model):
             return self.model.probabilities(self.model(self.images, head_mask=mask)[0])
 
     def grid(self, layer: int, head: int | None = None, patch: int | None = None, rolled: bool = False) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vit.model import TransformerBlock, ViT
 
@@ -138,7 +138,7 @@ def _queries_keys_values(block: TransformerBlock, x: Tensor) -> tuple[Tensor, ..
 
 
 @contextlib.contextmanager
-def evaluating(model: ViT) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Eval mode, and afterwards each module in the mode it was in. Never held across a yield to the caller."""
     training = [module for module in model.modules() if module.training]
     model.eval()

@@ -6,10 +6,11 @@ from reprlib import repr as short
 from vit.data.registry import DATASETS, fallback, label, preferred
 from vit.live import runs, storage, stored
 from vit.live.datasets import SOURCES
-from vit.model import ViT
+from vit.model import Classifier, ViT
 from vit.weights.checkpoint import CONFIG, WEIGHTS
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
+NO_ATTENTION = "This model is made of convolutions: it has no attention to look into; choose another model."
 ANOTHERS = "Another's run"
 ADVICE = f"There is no model yet. Train one: a minute on {fallback().label} is enough."
 
@@ -28,7 +29,7 @@ def default() -> str | None:
     return next(iter(ready or names), None)
 
 
-def find(key: str | None) -> ViT:
+def find(key: str | None) -> Classifier:
     """The model of a checkpoint's name or a run's id, on the CPU. Raises ValueError, naming the remedy."""
     if not key:
         raise ValueError(ADVICE)
@@ -52,6 +53,14 @@ def find(key: str | None) -> ViT:
     return stored.load(folder)
 
 
+def find_vit(key: str | None) -> ViT:
+    """As find, of a model to look into. Raises ValueError for one without attention, too."""
+    model = find(key)
+    if not isinstance(model, ViT):
+        raise ValueError(NO_ATTENTION)
+    return model
+
+
 def available(key: str) -> bool:
     """Whether there is a finished model of that name or run's id."""
     return _shipped(key) or ended(key)
@@ -65,7 +74,7 @@ def ended(run_id: str) -> bool:
         return False
 
 
-def dataset(model: ViT) -> str:
+def dataset(model: Classifier) -> str:
     """Name of the dataset whose classes the model tells apart; the built-in one where none here has them."""
     name = model.trained.get("dataset")
     classes = set(model.classes)
@@ -73,7 +82,7 @@ def dataset(model: ViT) -> str:
     return name if name in DATASETS else next(iter(fitting), fallback().name)
 
 
-def name(model: ViT) -> str:
+def name(model: Classifier) -> str:
     return model.trained.get("model", "vit").replace("_", "-")
 
 
@@ -98,7 +107,7 @@ def name_run(names: RunNames, run_id: str, own: bool) -> RunNames:
     return {**names, run_id: f"Your run {number}" if own else ANOTHERS}
 
 
-def accuracy(model: ViT) -> tuple[float, str] | None:
+def accuracy(model: Classifier) -> tuple[float, str] | None:
     """On test images where that was measured, else on validation images: in [0, 1], and "test" or "validation"."""
     for split in ("test", "validation"):
         if (share := model.trained.get(f"{split}_accuracy")) is not None:
@@ -114,6 +123,7 @@ def _shipped(key: str) -> bool:
     return key in _folders() and stored.intact(CHECKPOINTS / key)
 
 
-def _facts(model: ViT) -> str:
+def _facts(model: Classifier) -> str:
     measured = "" if (measurement := accuracy(model)) is None else f" · {measurement[0]:.1%} {measurement[1]}"
-    return f" · {model.num_maps} × {model.num_heads} heads{measured}"
+    inside = f"{model.num_maps} × {model.num_heads} heads" if isinstance(model, ViT) else "no attention"
+    return f" · {inside}{measured}"

@@ -13,14 +13,14 @@ from vit.training.config import SETTINGS, TrainConfig
 from vit.training.setting import Setting, WrongSetting
 from vit.training.spec import SHAPE as MODEL_SHAPE
 from vit.training.spec import RunSpec
-from vit.variants import LARGE_IMAGES, MODELS, create_model
+from vit.variants import LARGE_IMAGES, VITS, create_model
 
 MAX_MINUTES = float(getenv("VIT_MAX_MINUTES", "1.5" if ON_ZERO else "10"))  # a lent GPU counts against a quota
 MAX_PARAMETERS = float(getenv("VIT_MAX_PARAMETERS", "25e6"))
 MAX_MEMORY = float(getenv("VIT_MAX_MEMORY", "8"))  # gigabytes that a step may need, about
 MAX_MAPS = 2e7  # values in all maps of one picture
 
-VARIANTS = tuple(name for name in MODELS if name not in LARGE_IMAGES)
+VARIANTS = tuple(name for name in VITS if name not in LARGE_IMAGES)
 DEFAULTS = TrainConfig(minutes=2)
 
 CONFIG_NAMES = {"learning_rate": "lr"}  # where TrainConfig has another name

@@ -5,15 +5,15 @@ import logging
 from functools import lru_cache
 from pathlib import Path
 
-from vit.model import ViT
-from vit.weights.checkpoint import CONFIG, WEIGHTS, CheckpointError, from_pretrained
+from vit.model import Classifier
+from vit.weights.checkpoint import CONFIG, WEIGHTS, CheckpointError
 
 CHANNELS = 3  # of the pictures that the page shows
 
 log = logging.getLogger(__name__)
 
 
-def load(folder: Path) -> ViT:
+def load(folder: Path) -> Classifier:
     """The model as it is on disk now, on the CPU. Raises CheckpointError, whose words are for the server's log."""
     return _load(folder, _versions(folder))
 
@@ -40,8 +40,8 @@ def _versions(folder: Path) -> tuple:
 
 
 @lru_cache(maxsize=4)
-def _load(folder: Path, versions: tuple) -> ViT:
-    model = from_pretrained(folder)
+def _load(folder: Path, versions: tuple) -> Classifier:
+    model = Classifier.from_pretrained(folder)
     if model.config["in_chans"] != CHANNELS:
         raise CheckpointError(
             f"{folder} takes images of {model.config['in_chans']} channels; expected {CHANNELS}, as the pictures here "

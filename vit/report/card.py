@@ -10,10 +10,10 @@ from vit.figures import confusion_figure
 from vit.interpret.cover import FILLS
 from vit.interpret.describe import SINK, layer_names, percent, prefix_name, worded
 from vit.interpret.statistics import TABLE, HeadStatistic
-from vit.model import ViT
+from vit.model import Classifier, ViT
 from vit.report.calibration import wilson
 from vit.report.maps import MAPS
-from vit.report.measure import CONFIDENT, PARTS, SEED
+from vit.report.measure import CONFIDENT, SEED, parts_of
 from vit.weights.card import card
 from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, config_of, write_text
 
@@ -21,7 +21,7 @@ FIGURE = "confusion.png"
 NEEDED = {"accuracy", "calibration", "foreign", "speed"}
 
 
-def write_card(model: ViT, parts: dict[str, dict], folder: Path, pictures: int) -> None:
+def write_card(model: Classifier, parts: dict[str, dict], folder: Path, pictures: int) -> None:
     """Puts the parts into the folder's card, the confusion matrix beside it, accuracy and temperature into its config.
 
     Nothing is written before NEEDED are there; of the others, the card names those that are not measured yet.
@@ -40,7 +40,7 @@ def write_card(model: ViT, parts: dict[str, dict], folder: Path, pictures: int) 
     write_text(json.dumps(config_of(model), indent=2) + "\n", folder / CONFIG)
 
 
-def _sections(model: ViT, parts: dict[str, dict], folder: Path, pictures: int) -> str:
+def _sections(model: Classifier, parts: dict[str, dict], folder: Path, pictures: int) -> str:
     accuracy, foreign, speed = parts["accuracy"], parts["foreign"], parts["speed"]
     low, high = accuracy["interval"]
     size = (folder / WEIGHTS).stat().st_size / 1e6
@@ -49,20 +49,21 @@ def _sections(model: ViT, parts: dict[str, dict], folder: Path, pictures: int) -
         for name, share in zip(model.classes, accuracy["per_class"], strict=True)
     )
     load = "" if speed["load"] is None else f", load {speed['load']:.1f} on {speed['cores']} cores"
-    told = {
-        "corruptions": lambda: _corruptions(parts["corruptions"]),
-        "covering": lambda: _covering(model, parts["covering"]),
-        "areas": lambda: _areas(model, parts["areas"]),
-        "heads": lambda: _heads(model, parts["heads"]),
-    }
-    sections = "".join(f"{tell()}\n\n" for name, tell in told.items() if name in parts)
+    told = [_corruptions(parts["corruptions"])] if "corruptions" in parts else []
+    if isinstance(model, ViT):
+        of_maps = {"covering": _covering, "areas": _areas, "heads": _heads}
+        told += [tell(model, parts[name]) for name, tell in of_maps.items() if name in parts]
+    sections = "".join(f"{section}\n\n" for section in told)
+    slower = speed["latency_with_maps"]
+    with_maps = "" if slower is None else f"and, with all attention maps, {slower:.1f} ms "
+    learning = "a Vision Transformer works" if model.has_attention else "such models learn, and to teach others"
     side, minutes = model.config["img_size"], sum(part["seconds"] for part in parts.values()) / 60
     return f"""
 ## Measured
 
 **{100 * accuracy["accuracy"]:.2f}%** of {accuracy["n"]:,} test images are recognized (95% interval {100 * low:.2f}% to
-{100 * high:.2f}%), one view each, from the stored weights ({size:.1f} MB). One image takes {speed["latency"]:.1f} ms,
-with all attention maps {speed["latency_with_maps"]:.1f} ms (median of 50). All of it was measured in float32, with
+{100 * high:.2f}%), one view each, from the stored weights ({size:.1f} MB). One image takes {speed["latency"]:.1f} ms
+{with_maps}(median of 50). All of it was measured in float32, with
 seed {SEED}, in {minutes:.0f} minutes, on {speed["device"]} ({speed["tflops"]:.3f} TFLOP/s in a 1024 x 1024
 matmul{load}; torch
 {speed["torch"]}) by
@@ -70,7 +71,7 @@ matmul{load}; torch
 ```sh
 python -m vit report {folder.as_posix()} --pictures {pictures}
 ```
-{_missing(parts)}
+{_missing(model, parts)}
 The numbers are in `report.json`. Intervals are of 95%; those of means hold for any number of images and any
 distribution (Waudby-Smith & Ramdas, arXiv:2010.09686).
 
@@ -84,7 +85,7 @@ distribution (Waudby-Smith & Ramdas, arXiv:2010.09686).
 
 {sections}## Intended use and limits
 
-For learning how a Vision Transformer works: to classify with, to look into, to compare one's own training with. Not for
+For learning how {learning}: to classify with, to look into, to compare one's own training with. Not for
 decisions about anything that matters. It knows {side} x {side} pictures, larger ones are cut to a square and shrunk,
 and {len(model.classes)} classes, so it gives one of their names to whatever it sees: on the {foreign["name"]}, which
 show none of them, its mean confidence is {foreign["confidence"]:.0%}, and it is more than {CONFIDENT:.0%} sure of
@@ -124,8 +125,8 @@ Corruptions are those of `vit/data/corruptions.py`, of the same {n:,} test image
 {100 * (wilson(0.5, n)[1] - 0.5):.1f} points to each side."""
 
 
-def _missing(parts: dict[str, dict]) -> str:
-    missing = [name for name in PARTS if name not in parts]
+def _missing(model: Classifier, parts: dict[str, dict]) -> str:
+    missing = [name for name in parts_of(model) if name not in parts]
     if not missing:
         return ""
     return f"\nNot measured yet: {', '.join(missing)}. The same command goes on where it was stopped.\n"

@@ -18,7 +18,7 @@ from vit.data import Dataset, Splits
 from vit.data.corruptions import CORRUPTIONS, SEVERITIES
 from vit.device import device_name
 from vit.evaluation import check_fit, confusion_counts, predict
-from vit.model import ViT
+from vit.model import Classifier, ViT
 from vit.report import maps
 from vit.report.calibration import calibration, fit_temperature, wilson
 from vit.weights.checkpoint import WEIGHTS, write_text
@@ -36,11 +36,17 @@ Tell = maps.Tell
 class Inputs:
     """What is measured on. foreign: pictures that show none of the classes. pictures: how many areas are taken of."""
 
-    model: ViT
+    model: Classifier
     splits: Splits
     foreign: Dataset
     pictures: int
     _logits: Tensor | None = field(default=None, init=False, repr=False)
+
+    @property
+    def vit(self) -> ViT:
+        """The model, for what is measured of attention."""
+        assert isinstance(self.model, ViT)
+        return self.model
 
     def logits(self, tell: Tell) -> Tensor:
         """The whole test set's, (n, classes); computed once."""
@@ -70,10 +76,10 @@ def measure(
         "seed": SEED,
     }
     parts = _saved(folder / PARTS_FILE, key)
-    for name, part in PARTS.items():
+    for name in parts_of(inputs.model):
         if name not in parts:
             started = time.perf_counter()
-            parts[name] = part(inputs, partial(progress, name))
+            parts[name] = PARTS[name](inputs, partial(progress, name))
             parts[name]["seconds"] = round(time.perf_counter() - started, 1)
             write_text(json.dumps({"of": key, "parts": parts}, indent=1) + "\n", folder / PARTS_FILE)
         if name == "calibration":
@@ -137,15 +143,15 @@ def _covering(inputs: Inputs, tell: Tell) -> dict:
     right = inputs.logits(tell).argmax(1) == test.labels.cpu()
     order = _order(len(test))
     chosen = order[right[order]][: MORE * inputs.pictures]
-    return maps.covering(inputs.model, test.take(chosen), SEED, tell)
+    return maps.covering(inputs.vit, test.take(chosen), SEED, tell)
 
 
 def _areas(inputs: Inputs, tell: Tell) -> dict:
-    return maps.areas(inputs.model, inputs.chosen(), SEED, tell)
+    return maps.areas(inputs.vit, inputs.chosen(), SEED, tell)
 
 
 def _heads(inputs: Inputs, tell: Tell) -> dict:
-    return maps.heads(inputs.model, inputs.chosen(MORE), tell)
+    return maps.heads(inputs.vit, inputs.chosen(MORE), tell)
 
 
 def _foreign(inputs: Inputs, tell: Tell) -> dict:
@@ -196,6 +202,9 @@ def _speed(inputs: Inputs, tell: Tell, repeats: int = 50) -> dict:
             seconds.append(time.perf_counter() - started)
         return statistics.median(seconds[10:])
 
+    def with_maps() -> object:
+        return model(image, return_attention=True)
+
     model.eval()
     return {
         "device": device_name(device),
@@ -205,7 +214,7 @@ def _speed(inputs: Inputs, tell: Tell, repeats: int = 50) -> dict:
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "tflops": 2 * 1024**3 / median(lambda: square @ square) / 1e12,
         "latency": 1000 * median(lambda: model(image)),
-        "latency_with_maps": 1000 * median(lambda: model(image, return_attention=True)),
+        "latency_with_maps": 1000 * median(with_maps) if model.has_attention else None,
     }
 
 
@@ -221,12 +230,20 @@ PARTS: dict[str, Callable[[Inputs, Tell], dict]] = {
 }
 
 
+OF_MAPS = {"covering", "heads", "areas"}
+
+
+def parts_of(model: Classifier) -> list[str]:
+    """What is measured of it, in this order: of one without attention nothing that needs maps."""
+    return [name for name in PARTS if model.has_attention or name not in OF_MAPS]
+
+
 def _order(n: int) -> Tensor:
     """Numbers below n, mixed."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(SEED))
 
 
-def _logits(model: ViT, dataset: Dataset, tell: Tell) -> Tensor:
+def _logits(model: Classifier, dataset: Dataset, tell: Tell) -> Tensor:
     """(n, classes), on the CPU."""
     logits: list[Tensor] = []
     for i, (batch, _) in enumerate(predict(model, dataset, BATCH, precision="fp32")):

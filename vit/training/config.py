@@ -39,6 +39,9 @@ class TrainConfig:
         torch.compile makes the model's forward pass faster; it takes about a minute first.
     precision: "fp32", "bf16", "fp16" on a GPU, or "auto", the fastest of them in a trial of this run's own step.
     ema: decay of the weights' moving average, which is then what is validated and kept; 0 for none.
+    distill: how a distilled model's second head learns from a teacher, "hard" by its choice or "soft" by its
+        probabilities (DeiT, arXiv:2012.12877); None without a teacher. distill_alpha: share of that in the loss.
+        distill_tau: what both divide their logits by, where it is soft.
     """
 
     epochs: float | None = option(None, float, "passes over the training images", 0, above=True, optional=True)
@@ -99,6 +102,15 @@ class TrainConfig:
         flag="--model-ema-decay",
         former=("--ema",),
     )
+    distill: str | None = option(
+        None,
+        str,
+        "how a distilled model learns from a teacher: hard, by its choice, or soft, by its probabilities",
+        choices=("hard", "soft"),
+        optional=True,
+    )
+    distill_alpha: float = option(0.5, float, "share of the teacher in the loss", 0, 1)
+    distill_tau: float = option(3.0, float, "temperature of both where it is soft", 0, above=True)
     accumulate: int = option(1, int, "parts that a batch is cut into where memory is short", 0, above=True)
     compile: bool = option(False, bool, "torch.compile the model: a minute first, then faster")
     precision: str = option(

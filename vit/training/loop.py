@@ -4,9 +4,11 @@ It prints nothing, writes nothing and starts no thread; whoever iterates decides
 stops the run by not asking for the next.
 """
 
+import contextlib
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor, distributed, nn
 
@@ -15,6 +17,7 @@ from vit.device import keeping_memory
 from vit.evaluation import check_fit, evaluate
 from vit.model import Classifier
 from vit.training.config import TrainConfig
+from vit.training.distill import Teacher
 from vit.training.optim import schedule
 from vit.training.state import TrainState
 from vit.training.step import step
@@ -22,6 +25,7 @@ from vit.training.trial import settle
 
 VALIDATIONS = 20  # in a run, evenly spread over it; fewer where they would take more than their share of its time
 VALIDATION_SHARE = 0.1
+PREPARED = 5_000  # training images that a model is prepared with
 QUICK_VALIDATION = 1_000  # images of the validation set used on the way; at the end it is the whole set
 
 
@@ -65,6 +69,8 @@ def train(
     config: TrainConfig,
     validation_set: Dataset | None = None,
     state: TrainState | None = None,
+    teacher: Classifier | None = None,
+    answers: Path | None = None,
 ) -> Generator[Progress, None, None]:
     """Trains the model in place and yields Progress after every step, on the device the model's weights are on.
 
@@ -73,9 +79,18 @@ def train(
     Where torch.distributed is initialized, all processes train one model together, each on its part of a batch.
     state: TrainState(model, config), to be saved between steps; a restored one goes on where it was. A precision that
     nobody has decided is found by a trial first, which takes a second or two and leaves no trace.
-    Raises TrainingDiverged when the loss is no longer finite, ValueError where model and data do not fit.
+    teacher: what a distilled model's second head learns from, as config.distill says. answers: a folder to keep what it
+    says.
+    Raises TrainingDiverged when the loss is no longer finite, ValueError where model, teacher and data do not fit.
     """
     check_fit(model, train_set)
+    distilled = model.config.get("distilled", False)
+    if not bool(config.distill) == distilled == (teacher is not None):
+        raise ValueError(
+            "A distilled model learns from a teacher, and no other does: expected distilled=True, TrainConfig(distill="
+            f"'hard' or 'soft') and train(teacher=...) together, got distilled={distilled}, distill={config.distill!r} "
+            f"and {'a' if teacher else 'no'} teacher."
+        )
     if config.crop >= train_set.images.shape[-1]:
         raise ValueError(f"crop must be below the images' {train_set.images.shape[-1]} pixels, got {config.crop}.")
     state = state or TrainState(model, config)
@@ -83,7 +98,13 @@ def train(
         network.classes, network.mean, network.std = train_set.classes, train_set.mean, train_set.std
     settle(state, config, len(validation_set or ()))
     train_set = train_set.to(next(model.parameters()).device)
-    with keeping_memory():
+    if not state.step:
+        first = model.normalize(train_set.images[:PREPARED])
+        for network in (model, state.best):
+            network.prepare(first)
+    with keeping_memory(), contextlib.ExitStack() as stack:
+        if teacher is not None:
+            state.teacher = stack.enter_context(contextlib.closing(Teacher(teacher, model, train_set, config, answers)))
         yield from _steps(model, train_set, config, validation_set, state)
 
 

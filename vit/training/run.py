@@ -11,6 +11,7 @@ import torch
 
 from vit.data import Splits
 from vit.device import is_first_process
+from vit.model import Classifier
 from vit.precision import Precision
 from vit.training.loop import Progress, TrainingDiverged, finite, train
 from vit.training.record import draw_curve, record
@@ -31,12 +32,13 @@ CLAIM = ".training"  # locked while a process trains into the folder
 class Run:
     """What `python -m vit train` does, without its words.
 
-    Raises ValueError where model, data and settings do not fit.
+    Raises ValueError where model, data, teacher and settings do not fit.
     """
 
     def __init__(self, folder: Path, spec: RunSpec, splits: Splits, device: torch.device):
         self.folder, self.spec, self.splits, self.device = folder, spec, splits, device
         self.model = spec.build().to(device)
+        self.teacher = Classifier.from_pretrained(spec.distill_from) if spec.distill_from else None
         self.state = TrainState(self.model, spec.config)
         self.accuracy: float | None = None  # the latest on held-out images
         self.progress: Progress | None = None
@@ -63,7 +65,8 @@ class Run:
     def steps(self, save_every: float) -> Iterator[Progress]:
         """Trains; writes metrics on the way, and the state every so many seconds and when it is stopped."""
         held_out = self.splits.validation if len(self.splits.validation) else None
-        training = train(self.model, self.splits.train, self.spec.config, held_out, self.state)
+        answers = Path(self.spec.distill_answers) if self.spec.distill_answers else None
+        training = train(self.model, self.splits.train, self.spec.config, held_out, self.state, self.teacher, answers)
         if not is_first_process():
             yield from training
             return

@@ -72,7 +72,7 @@ class Setting:
         number = "whole number" if self.kind is int else "number"
         low, high = (f"{bound:,}" if isinstance(bound, int) else f"{bound:g}" for bound in (self.low, self.high))
         if math.isinf(self.high):
-            return f"a positive {number}" if self.above else f"a {number}, {low} or positive"
+            return f"a positive {number}" if self.above else f"a {number}, {low} or more"
         if self.above:
             return f"a {'positive ' if self.low == 0 else ''}{number}, at most {high}"
         return f"a {number}, at least {low} and below {high}" if self.below else f"a {number} from {low} to {high}"

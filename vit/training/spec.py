@@ -3,27 +3,29 @@
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from vit.data.registry import DATASETS
 from vit.device import device_name
-from vit.model import GLOBAL_POOLS, WEIGHT_INITS, ViT
+from vit.model import GLOBAL_POOLS, WEIGHT_INITS, Classifier
 from vit.precision import Precision
 from vit.training.config import LENGTHS, SETTINGS, TrainConfig, current_names, defaults, option, settings_of
 from vit.training.setting import Setting, WrongSetting
-from vit.variants import MODELS, create_model
+from vit.variants import MODELS, create_model, kind_of
 
 if TYPE_CHECKING:
     from vit.evaluation import Evaluation
     from vit.training.loop import Progress
 
-SHAPE = {  # the arguments of ViT that a run may choose; the model's own where it doesn't
+SHAPE = {  # the arguments of a model that a run may choose; the model's own where it doesn't
     "patch_size": Setting(int, "pixels along a patch's side", low=1),
     "embed_dim": Setting(int, "width: values a token", low=1),
     "depth": Setting(int, "layers", low=1),
     "num_heads": Setting(int, "heads a layer; divides the width", low=1),
+    "width": Setting(int, "channels of the CNN's second and third group", low=4),
     "stem": Setting(str, "patch, the paper's, or conv", choices=("patch", "conv")),
     "global_pool": Setting(
         str,
@@ -31,6 +33,7 @@ SHAPE = {  # the arguments of ViT that a run may choose; the model's own where i
         "attn, attention over the patches asked by a class token and their mean; attn_mean, by their mean",
         choices=GLOBAL_POOLS,
     ),
+    "distilled": Setting(bool, "DeiT's second token and head, which learn from a teacher"),
     "reg_tokens": Setting(int, "registers: tokens that nothing reads in the end", low=0),
     "attn_gate": Setting(bool, "a gate on each head's output"),
     "weight_init": Setting(str, "trunc_normal, or mimetic, the look of trained attention", choices=WEIGHT_INITS),
@@ -45,7 +48,7 @@ SHAPE = {  # the arguments of ViT that a run may choose; the model's own where i
         former=("--drop-path-rate",),
     ),
 }
-SHAPE_OF_DATA = ("img_size", "in_chans", "num_classes")  # arguments of ViT that data and classes say
+SHAPE_OF_DATA = ("img_size", "in_chans", "num_classes")  # arguments that data and classes say
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ class RunSpec:
 
     classes: those of the dataset it learns, in the dataset's order; all of them where none is named. shape: what of
     the model is chosen, by the names of SHAPE. validation_size: training images held out; None for a tenth.
-    float16: whether the weights are stored in half the size. processes: that train it together.
+    float16: whether the weights are stored in half the size. distill_from, distill_answers: the teacher's checkpoint,
+    and where its answers are kept. processes: that train it together.
     """
 
     dataset: str
@@ -66,6 +70,10 @@ class RunSpec:
         None, int, "training images held out to measure on; a tenth if not set", 0, optional=True
     )
     float16: bool = option(False, bool, "store the weights in half the size")
+    distill_from: str | None = option(None, str, "the teacher: a checkpoint folder, or OWNER/NAME", optional=True)
+    distill_answers: str | None = option(
+        None, str, "folder that keeps the teacher's answers, for the next run of the same settings", optional=True
+    )
     processes: int = 1
 
     def __post_init__(self):
@@ -75,8 +83,30 @@ class RunSpec:
             object.__setattr__(self, name, setting.check(name, getattr(self, name)))
         if unknown := [name for name in self.shape if name not in SHAPE]:
             raise WrongSetting(unknown[0], f"There is no {unknown[0]!r} to choose of a model; {', '.join(SHAPE)} are.")
+        own = [name for name in SHAPE if name in signature(kind_of(self.model)).parameters]
+        if foreign := [name for name in self.shape if name not in own]:
+            raise WrongSetting(foreign[0], f"{self.model} has no {foreign[0]}; of its shape choose {', '.join(own)}.")
         object.__setattr__(self, "shape", {name: SHAPE[name].check(name, v) for name, v in self.shape.items()})
         object.__setattr__(self, "classes", _classes(self.dataset, self.classes))
+        self._check_teacher()
+
+    def _check_teacher(self) -> None:
+        distilled = bool(self.shape.get("distilled", False))
+        needs = {"distilled": distilled, "distill": self.config.distill, "distill_from": self.distill_from}
+        if any(needs.values()) and (missing := [name for name, value in needs.items() if not value]):
+            raise WrongSetting(
+                missing[0],
+                "To learn from a teacher takes a distilled model (--distilled), a way (--distill hard or soft) and the "
+                f"teacher (--distill-from CHECKPOINT); {missing[0]} is missing.",
+            )
+        if self.distill_answers and not self.distill_from:
+            raise WrongSetting("distill_answers", "distill_answers keeps a teacher's answers; name one: distill_from.")
+        if self.distill_answers and (self.config.epochs is None or self.processes > 1):
+            raise WrongSetting(
+                "distill_answers",
+                "A teacher's answers can be kept of a run whose steps are fixed, in one process: set epochs in place "
+                "of minutes, and train without torchrun.",
+            )
 
     @classmethod
     def make(cls, values: Mapping[str, Any]) -> "RunSpec":
@@ -95,7 +125,7 @@ class RunSpec:
     def from_saved(cls, saved: Mapping[str, Any]) -> "RunSpec":
         """From what saved() gave, or an earlier version. Raises ValueError, TypeError or KeyError on anything else."""
         shape = {name: value for name, value in saved["shape"].items() if name not in SHAPE_OF_DATA}
-        more = {name: saved[name] for name in ("validation_size", "float16", "processes") if name in saved}
+        more = {name: saved[name] for name in (*RUN_SETTINGS, "processes") if name in saved}
         config = TrainConfig(**current_names(saved["config"]))
         return cls(saved["dataset"], saved["model"], config, tuple(saved["classes"]), shape, **more)
 
@@ -110,7 +140,7 @@ class RunSpec:
         fixed = dict(zip(SHAPE_OF_DATA, (entry.size, entry.channels, len(self.classes)), strict=True))
         return {**fixed, **self.shape}
 
-    def build(self) -> ViT:
+    def build(self) -> Classifier:
         """The model at its start, the same for the same seed."""
         model = create_model(self.model, torch.Generator().manual_seed(self.config.seed), **self.architecture)
         entry = DATASETS[self.dataset]

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, distributed
@@ -13,6 +13,9 @@ from vit.model import Classifier
 from vit.precision import DTYPES, Precision, check
 from vit.training.config import TrainConfig
 from vit.training.optim import AveragedWeights, Muon, optimizers
+
+if TYPE_CHECKING:
+    from vit.training.distill import Teacher
 
 
 class Stopwatch:
@@ -40,7 +43,7 @@ class TrainState:
     of the position in the epoch. Save tensors() and numbers() between two steps; restore() takes them back.
     forward is the model as a step calls it: for all processes together where torch.distributed is initialized, unless
     it is alone, and compiled where the settings say so. precision: what it computes in; None while nobody has decided.
-    validated_in: what it is validated in, a name of precision.DTYPES.
+    validated_in: what it is validated in, a name of precision.DTYPES. teacher: of a distilled model, while it trains.
     """
 
     def __init__(self, model: Classifier, config: TrainConfig, alone: bool = False):
@@ -57,6 +60,7 @@ class TrainState:
         self.precision: Precision | None = None
         self.scaler = torch.amp.GradScaler(enabled=False)
         self.validated_in = "fp32"
+        self.teacher: Teacher | None = None
         if config.precision != "auto":
             self.compute_in(Precision(config.precision))
 

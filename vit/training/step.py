@@ -14,6 +14,7 @@ from vit.data.augment import color_jitter, cutmix, mixup, random_erasing
 from vit.model import Classifier, Dropout, ViT
 from vit.precision import autocast
 from vit.training.config import TrainConfig
+from vit.training.distill import distillation_loss
 from vit.training.state import TrainState
 
 
@@ -32,9 +33,10 @@ def step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor,
     images, targets = _augment(images, targets, config, state.done, generator)
     keep = _kept_patches(model, len(images), config, state.done, generator)
     mine = slice(state.rank, None, state.processes)
+    answers = None if state.teacher is None else state.teacher.answer(images[mine], state.step)
     with _dropping(model, torch.Generator(images.device).manual_seed(dropping)):
         kept = None if keep is None else keep[mine]
-        sums = _gradients(state, config, images[mine], targets[mine], labels[mine], kept)
+        sums = _gradients(state, config, images[mine], targets[mine], labels[mine], kept, answers)
     _move(state, config, lr)
     if state.average:
         state.average.update(model)
@@ -73,25 +75,47 @@ def _dropping(model: nn.Module, generator: torch.Generator) -> Iterator[None]:
 
 
 def _gradients(
-    state: TrainState, config: TrainConfig, images: Tensor, targets: Tensor, labels: Tensor, keep: Tensor | None
+    state: TrainState,
+    config: TrainConfig,
+    images: Tensor,
+    targets: Tensor,
+    labels: Tensor,
+    keep: Tensor | None,
+    answers: Tensor | None,
 ) -> Tensor:
     """Leaves the batch's gradients in the model, scaled; returns the sums of losses and of right answers, (2,)."""
     assert state.precision is not None, "settle decides before the first step"
     state.model.zero_grad(set_to_none=True)
     sums = torch.zeros(2, device=images.device)
-    parts = list(zip(*(tensor.chunk(config.accumulate) for tensor in (images, targets, labels)), strict=True))
-    kept = [{}] * len(parts) if keep is None else [{"keep": part} for part in keep.chunk(config.accumulate)]
-    for i, ((part, target, label), chosen) in enumerate(zip(parts, kept, strict=True), start=1):
+    given = (images, targets, labels, keep, answers)
+    parts = [[None] * config.accumulate if g is None else g.chunk(config.accumulate) for g in given]
+    for i, (part, target, label, kept, told) in enumerate(zip(*parts, strict=True), start=1):
         exchange: contextlib.AbstractContextManager = contextlib.nullcontext()
-        if i < len(parts) and isinstance(state.forward, DistributedDataParallel):
+        if i < config.accumulate and isinstance(state.forward, DistributedDataParallel):
             exchange = state.forward.no_sync()  # the last part sends the sum of all
         with exchange:
             with autocast(part.device, state.precision.name):
-                logits = state.forward(part, **chosen)
-                loss = F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
+                loss, logits = _loss(state, config, part, target, kept, told)
             state.scaler.scale(loss * len(part) / len(images)).backward()
         sums += torch.stack([loss.detach() * len(part), (logits.argmax(1) == label).sum()])
     return sums
+
+
+def _loss(
+    state: TrainState,
+    config: TrainConfig,
+    images: Tensor,
+    targets: Tensor,
+    keep: Tensor | None,
+    answers: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """What is minimized, and the logits that predict."""
+    chosen = {} if keep is None else {"keep": keep}
+    if answers is None:
+        logits = state.forward(images, **chosen)
+        return F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing), logits
+    heads = state.forward(images, **chosen, each_head=True)
+    return distillation_loss(heads, targets, answers, config), heads.mean(0)
 
 
 def _kept_patches(

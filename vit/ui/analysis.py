@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vit.data.pictures import read_picture
 from vit.interpret import describe
-from vit.interpret.analysis import Analysis
+from vit.interpret.analysis import Analysis, Prediction
 from vit.interpret.statistics import TABLE, finite, listed
 from vit.live import models
 from vit.live.datasets import SOURCES
@@ -27,31 +27,45 @@ KEPT_TOKENS = 1000
 ROBUST = 0.99  # quantile of the weights at which a shared scale ends: one lone peak must not darken every map
 MAX_BYTES = 1_600_000  # of maps before compression; above it the patch queries are pooled
 
-_analyses: OrderedDict[tuple[str | None, Picture], Analysis] = OrderedDict()
+_predictions: OrderedDict[tuple[str | None, Picture], Prediction] = OrderedDict()
 _tokens: OrderedDict[str, tuple[str, Picture]] = OrderedDict()
 _lock = threading.Lock()
 
 
 def analyze(key: str | None, picture: Picture) -> Analysis:
-    """What all that is asked of a picture is made from; the same object while it is kept.
+    """What all that is asked of a picture is made from. Raises BadInput, for a model without attention, too."""
+    prediction = predict(key, picture)
+    if not isinstance(prediction, Analysis):
+        raise BadInput(models.NO_ATTENTION)
+    return prediction
+
+
+def predict(key: str | None, picture: Picture) -> Prediction:
+    """What a model says of a picture, an Analysis where it has attention; the same object while it is kept.
 
     key: of the model. Raises BadInput on a model or picture that can't be had.
     """
     try:
         model = models.find(key)
         with _lock:
-            analysis = _analyses.get((key, picture))
-        if analysis is None or analysis.model is not model:  # a run's model may have been loaded anew
-            analysis = Analysis(model, *_pixels(picture, model.config["img_size"]))
+            prediction = _predictions.get((key, picture))
+        if prediction is None or prediction.model is not model:  # a run's model may have been loaded anew
+            looks = Analysis if model.has_attention else Prediction
+            prediction = looks(model, *_pixels(picture, model.config["img_size"]))
     except ValueError as error:
         raise BadInput(error) from error
     with _lock:
-        _analyses[key, picture] = analysis
-        _analyses.move_to_end((key, picture))
-        size = sum(other.maps.nbytes for other in _analyses.values())
-        while size > KEPT_BYTES and len(_analyses) > 1:
-            size -= _analyses.popitem(last=False)[1].maps.nbytes
-    return analysis
+        _predictions[key, picture] = prediction
+        _predictions.move_to_end((key, picture))
+        size = sum(map(_size, _predictions.values()))
+        while size > KEPT_BYTES and len(_predictions) > 1:
+            size -= _size(_predictions.popitem(last=False)[1])
+    return prediction
+
+
+def _size(prediction: Prediction) -> int:
+    """Bytes, about: those of the picture, and of all maps."""
+    return prediction.images.nbytes + (prediction.maps.nbytes if isinstance(prediction, Analysis) else 0)
 
 
 def _pixels(picture: Picture, img_size: int) -> tuple[Tensor, Tensor | None, str | None]:

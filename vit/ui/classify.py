@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from vit.interpret.analysis import Analysis
+from vit.interpret.analysis import Prediction
 from vit.live import models
 from vit.ui import pictures, theme
-from vit.ui.analysis import ENDPOINT, analyze
+from vit.ui.analysis import ENDPOINT, predict
 from vit.ui.checks import checked
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Picker
@@ -26,8 +26,8 @@ def classify(image: str | None, model: str | None) -> dict[str, float]:
     """Names what is in a picture: the probability of each class, for a file and a model's name or a run's id."""
     if not image:
         raise BadInput("There is no picture; send one as the first argument.")
-    analysis = analyze(model or models.default(), ("upload", image))
-    return dict(zip(analysis.model.classes, analysis.probabilities.tolist(), strict=True))
+    prediction = predict(model or models.default(), ("upload", image))
+    return dict(zip(prediction.model.classes, prediction.probabilities.tolist(), strict=True))
 
 
 def build() -> Tab:
@@ -52,10 +52,10 @@ def build() -> Tab:
     return Tab(picker, result)
 
 
-def draw(analysis: Analysis) -> str:
+def draw(prediction: Prediction) -> str:
     """The picture as the model sees it, the verdict, and the likeliest classes as bars."""
-    model, colors = analysis.model, theme.class_colors(len(analysis.model.classes))
-    best = analysis.probabilities.topk(min(TOP, len(model.classes)))
+    model, colors = prediction.model, theme.class_colors(len(prediction.model.classes))
+    best = prediction.probabilities.topk(min(TOP, len(model.classes)))
     rows = "".join(
         f'<li><span class="v-name">{escape(model.classes[i])}</span>'
         f'<span class="v-bar"><i style="width:{100 * p:.2f}%;background:{colors[i]}"></i></span>'
@@ -64,20 +64,20 @@ def draw(analysis: Analysis) -> str:
     )
     size = model.config["img_size"]
     return f"""<div class="v-result">
-<figure class="v-seen"><img src="{pictures.data_uri(analysis.pixels)}" alt="The picture as the model sees it">
+<figure class="v-seen"><img src="{pictures.data_uri(prediction.pixels)}" alt="The picture as the model sees it">
 <figcaption>What the model sees: {size} × {size} pixels</figcaption></figure>
-<div class="v-says">{_verdict(analysis, model.classes[best.indices[0]])}<ol class="v-bars">{rows}</ol></div></div>"""
+<div class="v-says">{_verdict(prediction, model.classes[best.indices[0]])}<ol class="v-bars">{rows}</ol></div></div>"""
 
 
-def _verdict(analysis: Analysis, said: str) -> str:
-    if analysis.truth is None:
+def _verdict(prediction: Prediction, said: str) -> str:
+    if prediction.truth is None:
         told = '<span class="v-quiet">True class not known</span>'
-    elif analysis.truth not in analysis.model.classes:
-        told = f'<span class="v-quiet">It is a {escape(analysis.truth)}, a class this model never saw</span>'
-    elif analysis.truth == said:
+    elif prediction.truth not in prediction.model.classes:
+        told = f'<span class="v-quiet">It is a {escape(prediction.truth)}, a class this model never saw</span>'
+    elif prediction.truth == said:
         told = '<span class="v-right">✓ Right</span>'
     else:
-        told = f'<span class="v-wrong">✗ Wrong: it is <b>{escape(analysis.truth)}</b></span>'
+        told = f'<span class="v-wrong">✗ Wrong: it is <b>{escape(prediction.truth)}</b></span>'
     return f'<p class="v-verdict"><b>{escape(said)}</b>{told}</p>'
 
 

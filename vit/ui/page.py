@@ -13,11 +13,12 @@ import torch
 
 from vit import data
 from vit.data.registry import fallback
+from vit.interpret.analysis import Analysis
 from vit.live import datasets, models, speed, worker
 from vit.live.models import RunNames
 from vit.precision import Precision
 from vit.ui import classify, pictures, scripts, theme
-from vit.ui.analysis import analyze, payload
+from vit.ui.analysis import payload, predict
 from vit.ui.attention import tab as attention
 from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput, warn
@@ -148,8 +149,10 @@ class Page(NamedTuple):
         if key is None:
             result, view = classify.no_model(), attention.no_model()
         else:
-            analysis = analyze(key, picture)
-            result, view = classify.draw(analysis), payload(analysis, key, picture)
+            prediction = predict(key, picture)
+            result, view = classify.draw(prediction), attention.no_attention()
+            if isinstance(prediction, Analysis):
+                view = payload(prediction, key, picture)
         return {self.picture: picture, self.classifying.result: result, self.attending.view: view}
 
     @checked

@@ -1,17 +1,19 @@
 """The model card: what a README.md says beside a model's weights."""
 
 from vit.data.registry import DATASETS
-from vit.model import ViT
+from vit.model import Classifier
 
 
-def card(model: ViT) -> str:
+def card(model: Classifier) -> str:
     """The model card: Hub metadata, what the model is, how it was trained, how to load it.
 
     The metadata have trained["test_accuracy"] where that was measured, else trained["validation_accuracy"].
     """
     from huggingface_hub import EvalResult, ModelCardData
 
-    trained = model.trained
+    trained, kind = model.trained, type(model).__name__
+    call = "logits, maps = model(images, return_attention=True)" if model.has_attention else "logits = model(images)"
+    what = "A Vision Transformer" if model.has_attention else "A convolutional network, without attention,"
     dataset = trained.get("dataset", "unknown")
     split = "test" if trained.get("test_accuracy") is not None else "validation"
     accuracy = trained.get(f"{split}_accuracy")
@@ -25,11 +27,11 @@ def card(model: ViT) -> str:
         metric_value=round(accuracy, 4),
     )
     data = ModelCardData(
-        model_name=f"ViT on {dataset}",
+        model_name=f"{kind} on {dataset}",
         license="mit",
         library_name="vit-live",
         pipeline_tag="image-classification",
-        tags=["vision-transformer", "from-scratch"],
+        tags=["vision-transformer" if model.has_attention else "cnn", "from-scratch"],
         datasets=[hub_name] if hub_name else None,
         metrics=["accuracy"],
         eval_results=[results] if results else None,
@@ -42,9 +44,9 @@ def card(model: ViT) -> str:
 {data.to_yaml()}
 ---
 
-# ViT on {dataset}
+# {kind} on {dataset}
 
-A Vision Transformer with {parameters:,} parameters, trained from scratch.
+{what} with {parameters:,} parameters, trained from scratch.
 It tells {len(model.classes)} classes apart: {", ".join(model.classes)}.
 
 | architecture | |
@@ -58,9 +60,9 @@ It tells {len(model.classes)} classes apart: {", ".join(model.classes)}.
 It has seen nothing but such images: of any other picture it still names one of its classes.
 
 ```python
-from vit import ViT
-model = ViT.from_pretrained("path/to/this/folder")
-logits, maps = model(images, return_attention=True)  # images normalized with model.mean and model.std
+from vit import {kind}
+model = {kind}.from_pretrained("path/to/this/folder")
+{call}  # images normalized with model.mean and model.std
 ```
 """
 

@@ -13,9 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vit.model import ViT
+from vit.model import Classifier, Model
+from vit.variants import KINDS
 from vit.weights import description
 from vit.weights.card import card
+from vit.weights.description import Description
 
 CONFIG, WEIGHTS, CARD, STATE = "config.json", "model.safetensors", "README.md", "state.safetensors"
 
@@ -24,7 +26,7 @@ class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged or not one of ours; the message says which and what to do."""
 
 
-def save_pretrained(model: ViT, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
+def save_pretrained(model: Classifier, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
     """Writes weights, config and card, with class names, mean, std and model.trained, and returns the folder.
 
     dtype: of the stored weights, such as torch.float16 for half the size; they are float32 again once loaded.
@@ -47,8 +49,14 @@ def save_pretrained(model: ViT, folder: str | os.PathLike, dtype: torch.dtype | 
     return folder
 
 
-def from_pretrained(source: str | os.PathLike, revision: str | None = None) -> ViT:
+def from_pretrained(
+    source: str | os.PathLike,
+    revision: str | None = None,
+    kind: type[Model] = Classifier,  # type: ignore[assignment]  # mypy gives a type variable no default
+) -> Model:
     """The model saved in a folder, or in a repository of the Hub ("owner/name"), in eval mode on the CPU.
+
+    kind: the class that it must be of; Classifier for any.
 
     Strict: config.json is whole and every value of its kind; every tensor is there, with its shape, and no other; all
     weights and what comes out are finite numbers. Raises CheckpointError otherwise.
@@ -58,27 +66,33 @@ def from_pretrained(source: str | os.PathLike, revision: str | None = None) -> V
         described = description.read(config_file)
     except (OSError, ValueError) as error:
         raise _undescribed(source, error) from error
+    if not issubclass(described.kind, kind):
+        raise CheckpointError(
+            f"{source} holds a {described.kind.__name__}, which has no attention; expected a {kind.__name__}, as the "
+            "variants called vit_... are."
+        )
     try:
         weights, _ = read_tensors(weights_file)
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{source}/{WEIGHTS} is damaged or not a safetensors file ({error}); copy or download it again."
         ) from error
-    model = _outline(source, described.architecture, weights).to_empty(device="cpu")
+    model = _outline(source, described, weights).to_empty(device="cpu")
     model.load_state_dict(weights, strict=True)
     model.classes, model.mean, model.std = described.classes, described.mean, described.std
     model.trained, model.temperature = described.trained, described.temperature
     _check_finite(source, model.eval())
+    assert isinstance(model, kind)
     return model
 
 
-def _outline(source: str | os.PathLike, architecture: dict, weights: dict[str, Tensor]) -> ViT:
+def _outline(source: str | os.PathLike, described: Description, weights: dict[str, Tensor]) -> Classifier:
     """The model without memory, so that no config.json can ask for more than its weights have."""
     try:
-        if architecture["depth"] > len(weights):
-            raise ValueError(f"depth={architecture['depth']}, and {len(weights)} tensors in {WEIGHTS}")
+        if (depth := described.architecture.get("depth", 0)) > len(weights):
+            raise ValueError(f"depth={depth}, and {len(weights)} tensors in {WEIGHTS}")
         with torch.device("meta"):
-            model = ViT(**architecture)
+            model = described.kind(**described.architecture)
     except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
         raise _undescribed(source, error) from error
     expected = model.state_dict()
@@ -98,7 +112,7 @@ def _outline(source: str | os.PathLike, architecture: dict, weights: dict[str, T
     return model
 
 
-def _check_finite(source: str | os.PathLike, model: ViT) -> None:
+def _check_finite(source: str | os.PathLike, model: Classifier) -> None:
     """Finite weights can still overflow, so black and white go through the model, too. Raises CheckpointError."""
     wrong = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
     if not wrong:
@@ -180,9 +194,10 @@ def write_text(text: str, file: Path) -> None:
     os.replace(new, file)
 
 
-def config_of(model: ViT) -> dict:
+def config_of(model: Classifier) -> dict:
     """What config.json holds: the constructor's arguments and what the model's inputs and outputs mean."""
     return {
+        "kind": next(name for name, kind in KINDS.items() if type(model) is kind),
         "architecture": model.config,
         "classes": list(model.classes),
         "mean": list(model.mean),

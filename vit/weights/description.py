@@ -7,7 +7,8 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 
-from vit.model import ViT
+from vit.model import Classifier
+from vit.variants import KINDS
 
 KEYS = ("architecture", "classes", "mean", "std", "trained")
 SMALLEST_TEMPERATURE = 0.01
@@ -17,11 +18,13 @@ LARGEST = 1e300  # far beyond any sensible figure; NaN and infinity fail the com
 
 @dataclass(frozen=True)
 class Description:
-    """architecture: the constructor's arguments. mean, std: a value a channel. trained: how, as far as is known.
+    """kind: the model's class. architecture: its constructor's arguments. mean, std: a value a channel.
 
-    temperature: what logits are divided by; 1 where none was fitted, as in files from before there was one.
+    trained: how, as far as is known. temperature: what logits are divided by; 1 where none was fitted, as in files from
+    before there was one.
     """
 
+    kind: type[Classifier]
     architecture: dict
     classes: tuple[str, ...]
     mean: tuple[float, ...]
@@ -39,7 +42,9 @@ def read(file: Path) -> Description:
     _demand(isinstance(saved, dict), "the file", "a JSON object", saved)
     for key in KEYS:
         _demand(key in saved, repr(key), f"{', '.join(KEYS)} to be there", list(saved))
-    architecture = _architecture(saved["architecture"])
+    named = saved.get("kind", "vit")  # as in files from before there were others
+    _demand(isinstance(named, str) and named in KINDS, "'kind'", " or ".join(KINDS), named)
+    architecture = _architecture(KINDS[named], saved["architecture"])
     classes = _classes(saved["classes"], architecture["num_classes"])
     channels, positive = architecture["in_chans"], all(_number(s) and s > 0 for s in _list(saved["std"]))
     for key in ("mean", "std"):
@@ -51,21 +56,24 @@ def read(file: Path) -> Description:
     fits = _number(temperature) and SMALLEST_TEMPERATURE <= temperature <= 1 / SMALLEST_TEMPERATURE
     _demand(fits, "'temperature'", f"{SMALLEST_TEMPERATURE} to {1 / SMALLEST_TEMPERATURE:g}", temperature)
     trained = _trained(saved["trained"])
-    return Description(architecture, classes, tuple(saved["mean"]), tuple(saved["std"]), trained, float(temperature))
+    mean, std = tuple(saved["mean"]), tuple(saved["std"])
+    return Description(KINDS[named], architecture, classes, mean, std, trained, float(temperature))
 
 
-def _architecture(given: Any) -> dict:
+def _architecture(kind: type[Classifier], given: Any) -> dict:
     _demand(isinstance(given, dict), "'architecture'", "an object of the constructor's arguments", given)
-    arguments = inspect.signature(ViT).parameters
-    given = {**{name: arguments[name].default for name in LATER}, **given}
+    arguments = inspect.signature(kind).parameters
+    given = {**{name: arguments[name].default for name in LATER if name in arguments}, **given}
     unknown, missing = [repr(k) for k in given if k not in arguments], [repr(k) for k in arguments if k not in given]
     if unknown or missing:
-        wrong = f"it has {short(unknown)}, which ViT doesn't know" if unknown else f"it lacks {short(missing)}"
+        wrong = (
+            f"it has {short(unknown)}, which {kind.__name__} doesn't know" if unknown else f"it lacks {short(missing)}"
+        )
         raise ValueError(f"'architecture' doesn't fit: {wrong}")
     for name, argument in arguments.items():
-        kind, value = argument.annotation, given[name]
-        fits = _number(value) if kind is float else type(value) is kind
-        _demand(fits, f"{name!r} of 'architecture'", f"a finite {kind.__name__}", value)
+        due, value = argument.annotation, given[name]
+        fits = _number(value) if due is float else type(value) is due
+        _demand(fits, f"{name!r} of 'architecture'", f"a finite {due.__name__}", value)
     return given
 
 

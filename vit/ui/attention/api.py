@@ -192,7 +192,7 @@ def _analysis(image: str | None, model: str | None) -> Analysis:
 
 def _model(key: str | None) -> ViT:
     try:
-        return models.find(key or models.default())
+        return models.find_vit(key or models.default())
     except ValueError as error:
         raise BadInput(error) from error
 

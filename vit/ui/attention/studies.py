@@ -99,7 +99,7 @@ def model_and_pictures(key: str, count: float) -> tuple[ViT, Dataset, list[int]]
         raise BadInput(f"The number of pictures must be 2 to {MAX_PICTURES}, got {count}.")
     key = key or models.default()
     try:
-        model = models.find(key)
+        model = models.find_vit(key)
     except ValueError as error:
         raise BadInput(error) from error
     source = pictures.gallery_source(key)

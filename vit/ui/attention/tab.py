@@ -37,3 +37,7 @@ def build() -> Tab:
 
 def no_model() -> dict:
     return {"message": models.ADVICE}
+
+
+def no_attention() -> dict:
+    return {"message": models.NO_ATTENTION}
