@@ -155,7 +155,7 @@ def test_flags_that_would_do_nothing_are_refused_by_name(picture, capsys, flags,
         (lambda p: api.attention(p, "shapes", 1, 0, 5), "query must be a text, got 5"),
         (lambda p: api.attention(p, "shapes", 1, 0, "", ["heads"]), "mode must be a text"),
         (lambda p: api.without_heads(p, "shapes", None), "off must be a text, got None"),
-        (lambda p: api.without_heads(p, "shapes", "1.inf"), "heads 1 to 4, got inf"),
+        (lambda p: api.without_heads(p, "shapes", "1.inf"), "heads 1 to 4, got 'inf'"),
         (lambda p: api.relevance(p, "shapes", ["ring"]), "class_name must be a text"),
     ],
 )

@@ -18,7 +18,7 @@ def test_attention_of_a_patch_and_rollout(client, picture):
     of_class, _ = client.predict(picture, "shapes", 2, 1, api_name="/attention")
     through, _ = client.predict(picture, "shapes", 2, 0, "", "rollout", api_name="/attention")
     assert len({str(result["grid"]) for result in (by_patch, of_class, through)}) == 3
-    for query, words in (("9,1", "rows 1 to 8, got 9"), ("3", "row,column"), ("a,b", "rows 1 to 8")):
+    for query, words in (("9,1", "rows 1 to 8, got '9'"), ("3", "row,column"), ("a,b", "rows 1 to 8")):
         with pytest.raises(AppError, match=words):
             client.predict(picture, "shapes", 2, 1, query, "heads", api_name="/attention")
 
