@@ -14,7 +14,7 @@ from tests.live.conftest import start, steps, stopped, until
 from vit.data import select_classes
 from vit.live import models, runs, storage, worker
 from vit.live.datasets import SOURCES
-from vit.live.snapshots import Album
+from vit.training.moments import Album
 from vit.ui.errors import BadInput
 from vit.ui.train import outcome
 from vit.ui.train import view as train_view

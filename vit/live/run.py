@@ -15,11 +15,11 @@ import torch
 from vit.evaluation import Evaluation
 from vit.live import storage, worker
 from vit.live.history import History
-from vit.live.snapshots import Album
 from vit.live.zerogpu import Letter
 from vit.model import ViT
 from vit.training import Progress
 from vit.training.config import RunSpec, TrainConfig
+from vit.training.moments import Album
 from vit.weights.checkpoint import save_pretrained
 
 UNWATCHED_MINUTES = float(os.getenv("VIT_UNWATCHED_MINUTES", "5"))

@@ -159,7 +159,8 @@ class RunSpec:
 
     classes: those of the dataset it learns, in the dataset's order; all of them where none is named. shape: what of
     the model is chosen, by the names of SHAPE. validation_size: training images held out; None for a tenth.
-    float16: whether the weights are stored in half the size. processes: that train it together.
+    float16: whether the weights are stored in half the size. record: whether moments
+    of the run are kept beside them. processes: that train it together.
     """
 
     dataset: str
@@ -171,6 +172,7 @@ class RunSpec:
         None, int, "training images held out to measure on; a tenth if not set", 0, optional=True
     )
     float16: bool = _setting(False, bool, "store the weights in half the size")
+    record: bool = _setting(False, bool, "keep moments of the run: maps, statistics, and eight models on the way")
     processes: int = 1
 
     def __post_init__(self):
@@ -200,7 +202,7 @@ class RunSpec:
     def from_saved(cls, saved: Mapping[str, Any]) -> "RunSpec":
         """From what saved() gave, or an earlier version. Raises ValueError, TypeError or KeyError on anything else."""
         shape = {name: value for name, value in saved["shape"].items() if name not in SHAPE_OF_DATA}
-        more = {name: saved[name] for name in ("validation_size", "float16", "processes") if name in saved}
+        more = {name: saved[name] for name in (*RUN_SETTINGS, "processes") if name in saved}
         config = TrainConfig(**current_names(saved["config"]))
         return cls(saved["dataset"], saved["model"], config, tuple(saved["classes"]), shape, **more)
 

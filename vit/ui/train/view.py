@@ -14,8 +14,8 @@ from vit.live.datasets import SOURCES
 from vit.live.history import History
 from vit.live.run import Run
 from vit.live.settings import DEFAULTS, size
-from vit.live.snapshots import TOP, Moment, Snapshot, probe, take
 from vit.training.config import RunSpec
+from vit.training.moments import TOP, Moment, Snapshot, probe, take
 from vit.ui import pictures, theme
 from vit.ui.charts import clock
 from vit.ui.checks import check
