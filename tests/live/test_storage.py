@@ -14,9 +14,9 @@ from tests.live.conftest import start, steps, stopped, until
 from vit.data import select_classes
 from vit.live import models, runs, storage, worker
 from vit.live.datasets import SOURCES
-from vit.live.snapshots import Album
 from vit.precision import Precision
 from vit.training import trial
+from vit.training.moments import Album
 from vit.ui.errors import BadInput
 from vit.ui.train import outcome, steering
 from vit.ui.train import view as train_view

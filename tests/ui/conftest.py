@@ -15,9 +15,9 @@ from vit.evaluation import Evaluation
 from vit.live import datasets, models, runs, storage
 from vit.live.datasets import SOURCES
 from vit.live.run import LiveRun
-from vit.live.snapshots import Snapshot
 from vit.training import Progress
 from vit.training.config import TrainConfig
+from vit.training.moments import Snapshot
 from vit.training.spec import RunSpec
 from vit.ui import page as vit_page
 

@@ -17,10 +17,11 @@ from vit.interpret.attention import attention_entropy, attention_maps, head_simi
 from vit.interpret.cover import cover
 from vit.interpret.statistics import head_statistics
 from vit.interpret.trace import trace
-from vit.live import models, settings, snapshots
+from vit.live import models, settings
 from vit.live.datasets import SOURCES
 from vit.report import card
 from vit.report import maps as worth
+from vit.training import moments
 from vit.training.spec import RunSpec
 from vit.ui import analysis
 from vit.ui.attention import api, probes, studies
@@ -217,11 +218,11 @@ def test_a_run_says_what_is_drawn_as_it_forms(global_pool, monkeypatch, shapes):
 
 
 def test_moments_and_reports_are_of_what_is_read(model, images, shapes):
-    taken = snapshots.take(model, shapes.test.take(slice(3)))
+    taken = moments.take(model, shapes.test.take(slice(3)))
     assert taken.shapes["maps"] == (3, model.num_maps, 3, 8, 8)
     held = np.frombuffer(taken.data, np.uint8, math.prod(taken.shapes["maps"])).reshape(taken.shapes["maps"])
     rows = trace(model, images).rows[..., model.num_prefix_tokens :].unflatten(-1, (8, 8))
-    expected = (rows * 64 / snapshots.TOP).clamp(0, 1) * 255
+    expected = (rows * 64 / moments.TOP).clamp(0, 1) * 255
     assert np.abs(held - expected.numpy()).max() <= 0.51
     classes = model(images).argmax(1)
     maps = worth._maps_of(model, images, classes)

@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import constants
 
 from vit.live import storage
-from vit.live.snapshots import Album
+from vit.training.moments import Album
 from vit.weights import hub
 
 TOKEN = "hf_secret_of_a_visitor"

@@ -73,6 +73,9 @@ def run(arguments: argparse.Namespace) -> None:
             total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}", disable=not is_first_process()
         ) as bar:
             for progress in _unbroken(training.steps(arguments.save_every)):
+                if training.recorder and training.recorder.left_out:
+                    bar.write(training.recorder.left_out, file=sys.stderr)
+                    training.recorder.left_out = ""
                 bar.update(100 * progress.done - bar.n)
                 bar.set_postfix_str(_status(progress, training.accuracy))
     except KeyboardInterrupt:

@@ -16,12 +16,12 @@ import torch
 from vit.evaluation import Evaluation
 from vit.live import storage, worker
 from vit.live.history import History
-from vit.live.snapshots import Album
 from vit.live.zerogpu import Letter
 from vit.model import ViT
 from vit.precision import Precision
 from vit.training import Progress
 from vit.training.config import TrainConfig
+from vit.training.moments import Album
 from vit.training.spec import RunSpec
 from vit.weights.checkpoint import save_pretrained
 

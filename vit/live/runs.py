@@ -24,6 +24,7 @@ from vit.live.visitors import Visitor, check_share
 from vit.live.worker import Frame, begin
 from vit.live.zerogpu import LONGEST_PAUSE, ON_ZERO, Letter
 from vit.training import TrainingDiverged
+from vit.training.moments import figures
 from vit.training.spec import RunSpec
 
 MAX_RUNS = int(os.getenv("VIT_MAX_RUNS", "1"))
@@ -226,12 +227,9 @@ def _take_in(run: LiveRun, frame: Frame) -> None:
     if frame.precision:
         run.precision, run.settings = frame.precision, run.settings.computed_in(frame.precision)
     if frame.snapshot:
-        progress, history = frame.progress, run.history
-        figures = {"step": 0, "seconds": 0.0, "epoch": 0.0, "lr": 0.0}
-        if progress:
-            figures = {"step": progress.step, "seconds": progress.elapsed, "epoch": progress.epoch, "lr": progress.lr}
-            figures |= {"loss": history.loss[-1], "accuracy": history.accuracy[-1], "validation": run.accuracy}
-        run.album.add(frame.snapshot, figures)
+        averages = {"loss": run.history.loss, "accuracy": run.history.accuracy}
+        measured = {name: values[-1] for name, values in averages.items() if values}
+        run.album.add(frame.snapshot, figures(frame.progress, **measured, validation=run.accuracy))
 
 
 def _end(run: LiveRun, status: str, message: str = "") -> None:

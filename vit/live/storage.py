@@ -16,13 +16,13 @@ from pathlib import Path
 
 from vit.live import stored
 from vit.live.record import Record, parse
-from vit.live.snapshots import Album
 from vit.model import ViT
+from vit.training.moments import MOMENTS, Album
 from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, save_pretrained
 
 FOLDER = Path(os.getenv("VIT_RUNS_FOLDER", Path(__file__).parents[2] / "runs" / "page"))
 KEEP_ON_DISK = int(os.getenv("VIT_KEEP_ON_DISK", "40"))
-RECORD, MOMENTS = "run.json", "moments.safetensors"
+RECORD = "run.json"
 ID = re.compile(r"[\w-]{16}")
 
 
@@ -73,12 +73,7 @@ def record(run_id: str) -> Record | None:
 
 def album(run_id: str) -> Album:
     """The moments that were saved with it; empty where there are none, or none that can be read."""
-    file = FOLDER / run_id / MOMENTS
-    try:
-        return Album.load(file)
-    except (OSError, ValueError) as error:
-        stored.log_once(f"Left out, as they can't be read: {file}: {error}")
-        return Album()
+    return stored.album(FOLDER / run_id)
 
 
 def archive(run_id: str, source: Path, name: str) -> Path:

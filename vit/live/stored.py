@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from vit.model import Classifier
+from vit.training.moments import MOMENTS, Album
 from vit.weights.checkpoint import CONFIG, WEIGHTS, CheckpointError
 
 CHANNELS = 3  # of the pictures that the page shows
@@ -21,6 +22,19 @@ def load(folder: Path) -> Classifier:
 def intact(folder: Path) -> bool:
     """Whether load gives a model."""
     return _intact(folder, _versions(folder))
+
+
+def album(folder: Path) -> Album:
+    """The moments beside a model; empty, and named in the log, where they can't be read or are another model's."""
+    file = folder / MOMENTS
+    try:
+        moments = Album.load(file)
+        if moments.moments and intact(folder) and not moments.fits(load(folder)):
+            raise ValueError("they are of a model of another shape")
+        return moments
+    except (OSError, ValueError) as error:
+        log_once(f"Left out, as they can't be read: {file}: {error}")
+        return Album()
 
 
 @lru_cache(maxsize=1000)

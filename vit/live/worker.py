@@ -16,12 +16,12 @@ from torch import Tensor
 from vit.data import Splits, select_classes
 from vit.device import choose_device
 from vit.live.datasets import SOURCES
-from vit.live.snapshots import Camera, Snapshot, probe, take
 from vit.live.zerogpu import ON_ZERO, Letter, lend
 from vit.model import ViT
 from vit.precision import Precision
 from vit.training import Progress, TrainingDiverged, finite, train
 from vit.training.config import TrainConfig
+from vit.training.moments import Camera, Snapshot, probe, take
 from vit.training.spec import RunSpec
 from vit.training.state import TrainState
 from vit.training.trial import settle

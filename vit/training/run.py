@@ -15,6 +15,7 @@ from vit.model import Classifier
 from vit.precision import Precision
 from vit.training.loop import Progress, TrainingDiverged, finite, train
 from vit.training.record import draw_curve, record
+from vit.training.recorder import Recorder
 from vit.training.spec import RunSpec
 from vit.training.state import TrainState
 from vit.training.trial import settle
@@ -42,6 +43,7 @@ class Run:
         self.state = TrainState(self.model, spec.config)
         self.accuracy: float | None = None  # the latest on held-out images
         self.progress: Progress | None = None
+        self.recorder: Recorder | None = None
 
     @staticmethod
     def check_new(folder: Path) -> None:
@@ -72,12 +74,16 @@ class Run:
             return
         saved_at, good = time.monotonic(), True
         with _claimed(self.folder):
+            if self.spec.record:
+                self.recorder = Recorder(self.folder, self.spec, self.state, self.splits.validation)
             try:
                 for progress in record(training, self.folder, self.state.step):
                     self.progress = progress
                     self.accuracy = (
                         self.accuracy if progress.validation_accuracy is None else progress.validation_accuracy
                     )
+                    if self.recorder:
+                        self.recorder.look(progress, self.accuracy)
                     if time.monotonic() - saved_at >= save_every:
                         self.save()
                         saved_at = time.monotonic()
@@ -102,6 +108,8 @@ class Run:
             return
         about = {"settings": self.spec.saved(), "numbers": {**self.state.numbers(), "accuracy": self.accuracy}}
         save_state(self.folder, self.state.tensors(), about)
+        if self.recorder:
+            self.recorder.save()
 
     def _fall_back(self) -> str:
         """Makes a checkpoint of the last state that was saved, which is of no other use; a sentence that says so."""
@@ -126,6 +134,8 @@ class Run:
         spec = self.spec.computed_in(self.state.precision)
         self.model.eval().trained = spec.trained(progress, self.device, self.accuracy, precision=self.state.precision)
         self.model.save_pretrained(self.folder, torch.float16 if self.spec.float16 else None)
+        if self.recorder:
+            self.recorder.save()
         if progress.done >= 1:
             (self.folder / STATE).unlink(missing_ok=True)
         draw_curve(self.folder)

@@ -57,8 +57,9 @@ class RunSpec:
 
     classes: those of the dataset it learns, in the dataset's order; all of them where none is named. shape: what of
     the model is chosen, by the names of SHAPE. validation_size: training images held out; None for a tenth.
-    float16: whether the weights are stored in half the size. distill_from, distill_answers: the teacher's checkpoint,
-    and where its answers are kept. processes: that train it together.
+    float16: whether the weights are stored in half the size. record: whether moments of the run are kept beside them.
+    distill_from, distill_answers: the teacher's checkpoint, and where its answers are kept. processes: that train it
+    together.
     """
 
     dataset: str
@@ -70,6 +71,7 @@ class RunSpec:
         None, int, "training images held out to measure on; a tenth if not set", 0, optional=True
     )
     float16: bool = option(False, bool, "store the weights in half the size")
+    record: bool = option(False, bool, "keep moments of the run: maps, statistics, and eight models on the way")
     distill_from: str | None = option(None, str, "the teacher: a checkpoint folder, or OWNER/NAME", optional=True)
     distill_answers: str | None = option(
         None, str, "folder that keeps the teacher's answers, for the next run of the same settings", optional=True

@@ -14,7 +14,7 @@ from vit.live.datasets import SOURCES
 from vit.live.history import History
 from vit.live.run import LiveRun
 from vit.live.settings import DEFAULTS, size
-from vit.live.snapshots import TOP, Moment, Snapshot, probe, take
+from vit.training.moments import TOP, Moment, Snapshot, probe, take
 from vit.training.spec import RunSpec
 from vit.ui import pictures, theme
 from vit.ui.charts import clock
