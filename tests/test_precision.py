@@ -150,6 +150,27 @@ def test_one_that_is_hopelessly_slow_is_broken_off_in_the_middle_of_its_first_im
     assert found.left_out == {"bf16": "is slower"} and "bf16" not in done
 
 
+@pytest.mark.parametrize("computes_inside", [True, False])
+def test_what_is_broken_off_leaves_gradients_and_autocast_as_they_were(clock, computes_inside):
+    """The time runs out within a no_grad, as an optimizer's, and within an autocast; both still have to end."""
+
+    def begin(name):
+        def step(images):
+            clock.now += 0.01
+            tensor = torch.ones(2)
+            if name == "bf16":
+                with torch.no_grad(), autocast(torch.device("cpu"), "bf16"):
+                    clock.now += 100
+                    if computes_inside:
+                        tensor.add_(1)
+            return tensor.sum().item()
+
+        return step
+
+    assert race("work", ("fp32", "bf16"), begin, 16).left_out == {"bf16": "is slower"}
+    assert torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+
+
 def test_one_that_is_slow_but_faster_than_float32_is_not_broken_off(clock):
     """A large model on a small machine: a step of one image takes 20 seconds in float32."""
     begin = clock.works(fp32=(20, 1), bf16=(3, 0.5))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -181,14 +181,17 @@ def _rate(step: Step, most: int, limit: float) -> tuple[float, float]:
 
 
 class _Deadline(TorchFunctionMode):
-    """Breaks off before the first of torch's functions that would begin too late; a backward pass is one of them."""
+    """Breaks off before the first of torch's functions of a tensor that would begin too late, such as a backward pass.
+
+    What is no function of a tensor always runs: so no_grad and autocast end with what they began in.
+    """
 
     def __init__(self, seconds: float):
         super().__init__()
         self.until = time.perf_counter() + seconds
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if time.perf_counter() > self.until:
+        if time.perf_counter() > self.until and isinstance(next(iter(args), None), Tensor):
             raise _LeftOut("is slower")
         return func(*args, **(kwargs or {}))
 
