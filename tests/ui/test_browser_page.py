@@ -19,7 +19,7 @@ def calls(monkeypatch) -> list[str]:
         original = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *values: made.append(name) or original(*values))
 
-    count(vit_page, "analyze")
+    count(vit_page, "predict")
     count(runs, "watch")
     return made
 
@@ -33,7 +33,7 @@ def test_a_page_without_a_run_draws_its_picture_once_and_watches_nothing(calls, 
     open_tab(page, "Attention")
     expect(page.locator("#attention canvas.overlay")).to_be_visible()
     expect(page.locator(".v-gallery:visible [aria-pressed=true]")).to_have_count(1)
-    assert calls == ["analyze", "analyze"]
+    assert calls == ["predict", "predict"]
 
 
 def test_a_runs_link_is_followed_by_one_watch_and_its_model_is_chosen(calls, open_page, ended):

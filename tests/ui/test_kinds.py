@@ -235,4 +235,5 @@ def test_moments_and_reports_are_of_what_is_read(model, images, shapes):
     assert ("class token" in text) != model.has_readout
     pictures = shapes.test.take(slice(3))
     covering, areas = (part(model, pictures, 0, lambda done: None) for part in (worth.covering, worth.areas))
-    assert ("| read-out |" in card._maps(model, covering, areas)) == model.has_readout
+    told = card._covering(model, covering), card._areas(model, areas)
+    assert [("| read-out |" in text) for text in told] == [model.has_readout] * 2
