@@ -162,6 +162,11 @@ def test_what_patches_do_not_get_is_said_beside_the_distance():
     assert describe_view(changed(uniform_statistics(), 0, 1, prefix_share=0.1), 0, 1).startswith("It looks")
 
 
+def test_what_the_last_layer_gives_the_class_token_is_said_where_there_is_no_distance():
+    kept = changed(uniform_statistics(), 1, 0, prefix_share=0.75, cls_to_itself=0.75)
+    assert "counts. It gives 75% to the class token. Entropy" in describe_view(kept, 1, 0)
+
+
 def test_a_single_layer_is_not_compared_with_itself():
     compared = early_against_late(uniform_statistics(L=1))
     assert compared.early == compared.late and compared.early["distance"] is None

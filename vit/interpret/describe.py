@@ -141,8 +141,9 @@ def _sink(statistics: HeadStatistics, layer: int, view: int) -> list[str]:
 
 def _reach(statistics: HeadStatistics, layer: int, view: int) -> str:
     distance, uniform = statistics.get("distance", layer, view), statistics.uniform["distance"]
+    share, name = statistics.get("prefix_share", layer, view) or 0, _prefix_of(statistics)
     if distance is None:
-        return ""
+        return f"It gives {percent(share)} to {name}." if share > ASIDE else ""
     if not uniform:
         return "There is one patch only, so nothing is near or far."
     reach = (
@@ -152,7 +153,6 @@ def _reach(statistics: HeadStatistics, layer: int, view: int) -> str:
         if distance > GLOBAL * uniform
         else "neither local nor global"
     )
-    share, name = statistics.get("prefix_share", layer, view) or 0, _prefix_of(statistics)
     aside = f"It gives {percent(share)} to {name}; what it gives patches lies" if share > ASIDE else "It looks"
     return f"{aside} {distance:.1f} px away on average, uniform attention would {uniform:.1f} px: {reach}."
 
