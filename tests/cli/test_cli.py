@@ -93,7 +93,8 @@ def test_train_does_not_overwrite_a_checkpoint(trained):
 def interrupt(arguments: list, folder: Path, after: int, sent: signal.Signals) -> tuple[int, str]:
     """Sends a signal to a training run once so many of its steps are recorded; its exit status and last words."""
     command = [sys.executable, "-m", "vit", "train", *map(str, arguments)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a job in the background ignores it
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, **heard) as process:
         for text in iter(lambda: process.stderr.read(1), ""):  # the bar is one long line
             if text == "%" and len(read_metrics(folder)) >= after:
                 break
