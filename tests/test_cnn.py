@@ -56,7 +56,7 @@ def test_images_of_another_size_are_refused():
 
 def test_it_learns_is_saved_and_loaded(shapes, tmp_path):
     spec = RunSpec("shapes", "cnn", TrainConfig(epochs=1, batch_size=50), shape={"width": 32})
-    part = shapes.train.take(slice(3000))
+    part = shapes.train.take(slice(2000))
     model = spec.build()
     first = model.whitening.filters.clone()
     *_, last = train(model, part, spec.config, shapes.validation.take(slice(300)))

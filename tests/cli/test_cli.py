@@ -133,6 +133,7 @@ def test_a_model_is_not_evaluated_on_other_classes(trained, shapes, monkeypatch)
     fails_with_one_line(run("evaluate", folder, "--dataset", "shapes"), "are not those of shapes")
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     small = ["--model", "vit_live_patch", "--embed-dim", 24, "--depth", 1, "--num-heads", 2]
     arguments = ["--dataset", "shapes", "--minutes", 5, *small, "--out", tmp_path / "r"]
@@ -150,6 +151,7 @@ def test_a_damaged_state_says_so(tmp_path):
     fails_with_one_line(run("train", "--resume", tmp_path / "elsewhere"), "holds no unfinished run")
 
 
+@pytest.mark.slow
 def test_shape_and_classes_can_be_chosen(tmp_path):
     shape = ["--embed-dim", "32", "--depth", "2", "--num-heads", "4", "--patch-size", "8", "--stem", "patch"]
     chosen = ["--classes", "ring", "heart", "moon", "--no-flip"]
@@ -205,6 +207,7 @@ def test_all_training_images_can_be_learned_from_and_weights_stored_in_half_the_
     fails_with_one_line(run("train", *settings[:4], "--validation-size", 10_000), "expected 0 to 9999")
 
 
+@pytest.mark.slow
 def test_the_preset_is_narrower_where_time_is_short_unless_the_width_was_chosen(trained, tmp_path):
     assert json.loads((trained[0] / "config.json").read_text())["architecture"]["embed_dim"] == 64  # 3 seconds
     short = ("--dataset", "shapes", "--minutes", 0.02, "--batch-size", 32)

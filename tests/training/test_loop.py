@@ -28,6 +28,7 @@ def build(seed: int = 0, **shape) -> ViT:
     return ViT(**{"embed_dim": 48, "depth": 2, "num_heads": 3, "mlp_ratio": 2.0} | shape)
 
 
+@pytest.mark.slow
 def test_overfits_64_images(shapes):
     few = shapes.train.take(slice(64))
     config = Config(epochs=120, batch_size=32, lr=3e-3, crop=0, flip=False, label_smoothing=0, weight_decay=0)

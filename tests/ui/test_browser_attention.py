@@ -149,6 +149,7 @@ def test_a_head_switched_off_changes_the_prediction(open_view):
     assert percents.all_text_contents() == before
 
 
+@pytest.mark.slow
 def test_a_drag_moves_the_query_and_the_sentence_follows_it(open_view):
     page = open_view()
     of_class_token = view(page)["sentence"]
@@ -241,6 +242,7 @@ def test_the_link_opens_the_same_view_elsewhere(open_view):
     assert (canvas(other, "canvas.overlay") == canvas(page, "canvas.overlay")).all()
 
 
+@pytest.mark.slow
 def test_a_link_to_another_model_than_the_default_keeps_it(open_view):
     page = open_view("tab=attention&model=cifar10&picture=shapes-17")  # without CIFAR-10 the default knows Shapes
     expect(page.locator("#status")).to_contain_text("vit-live · CIFAR-10")
@@ -268,6 +270,7 @@ def test_the_keyboard_alone_is_enough(open_view):
     assert view(page)["head"] == "mean of heads"
 
 
+@pytest.mark.slow
 def test_sections_are_filled_when_they_are_opened(open_view):
     page = open_view()
     page.get_by_text("Why this class, and why not that one").click()
@@ -305,6 +308,7 @@ def test_a_picture_is_drawn_soon_after_it_is_chosen(open_view):
     assert seconds < 1.5
 
 
+@pytest.mark.slow
 def test_an_upload_has_no_link(open_view, tmp_path, shapes):
     Image.fromarray(shapes.test.images[3].permute(1, 2, 0).numpy()).save(tmp_path / "mine.png")
     page = open_view()
@@ -316,6 +320,7 @@ def test_an_upload_has_no_link(open_view, tmp_path, shapes):
     expect(page.locator("#attention .x-file-note")).to_contain_text("stays with you")
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_be_reached_is_named_and_the_view_stays(open_view):
     page = open_view()
     page.route("**/component_server/**", lambda route: route.fulfill(status=500))
@@ -327,6 +332,7 @@ def test_a_server_that_cannot_be_reached_is_named_and_the_view_stays(open_view):
     page.errors.clear()
 
 
+@pytest.mark.slow
 def test_a_phone_shows_it_without_scrolling_sideways(open_view):
     page = open_view(width=390, height=844)
     page.evaluate("document.querySelectorAll('#attention details').forEach((details) => { details.open = true; })")

@@ -1,5 +1,6 @@
 """Names from a link, from a checkpoint and of a damaged run on the page, in a real Chromium: they are shown as text."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.ui.conftest import open_tab
@@ -16,6 +17,7 @@ def test_a_links_model_is_text_in_the_notice(open_page):
     assert not page.locator("[src*=stolen]").count()
 
 
+@pytest.mark.slow
 def test_a_checkpoints_names_are_text_everywhere_and_in_the_error_once_it_is_gone(open_page):
     folder = models.CHECKPOINTS / "cifar10"
     config(classes=[f"{i}{IMAGE}" for i in range(10)])(folder)
@@ -33,6 +35,7 @@ def test_a_checkpoints_names_are_text_everywhere_and_in_the_error_once_it_is_gon
     assert not page.locator("[src*=stolen]").count()
 
 
+@pytest.mark.slow
 def test_the_link_of_a_damaged_run_says_so_and_the_rest_works(open_page, ended):
     RECORDS["truncated"](on_disk(ended))
     page = open_page(f"?run={ended.id}")

@@ -17,6 +17,7 @@ def pooled(here, shapes):
     model.save_pretrained(models.CHECKPOINTS / "shapes")
 
 
+@pytest.mark.slow
 def test_the_layer_slider_ends_at_the_read_out_where_no_patch_asks(pooled, open_page):
     page = open_page("?model=shapes&picture=shapes-17")
     open_tab(page, "Attention")

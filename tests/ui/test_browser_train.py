@@ -144,6 +144,7 @@ def walk_through(visitor, url: str, dataset: str, slug: str) -> None:
     expect(late.locator("#prediction .v-seen img")).not_to_have_attribute("src", before)
 
 
+@pytest.mark.slow
 def test_a_run_on_shapes_from_start_to_use(visitor, app_url):
     walk_through(visitor, app_url, "Shapes", "shapes")
 
