@@ -19,9 +19,8 @@ class Contender(Classifier):
     """A network of anybody's as this package's loop and evaluation want it; forward gives logits (B, classes)."""
 
     def __init__(self, network: nn.Module, logits: Callable[..., Tensor] = lambda network, images: network(images)):
-        super().__init__()
+        super().__init__({"in_chans": 3, "img_size": IMAGE, "num_classes": CLASSES})
         self.network, self.logits = network, logits
-        self.config = {"in_chans": 3, "img_size": IMAGE, "num_classes": CLASSES}
 
     def forward(self, images: Tensor) -> Tensor:
         return self.logits(self.network, images)

@@ -66,16 +66,13 @@ class CNN(Classifier):
     """
 
     def __init__(self, img_size: int = 32, in_chans: int = 3, num_classes: int = 10, width: int = 256):
-        super().__init__()
+        super().__init__({"img_size": img_size, "in_chans": in_chans, "num_classes": num_classes, "width": width})
         if img_size < SMALLEST:
             raise ValueError(
                 f"A CNN halves the image three times, so img_size must be {SMALLEST} or more, got {img_size}."
             )
         if width < 4 or num_classes < 1:
             raise ValueError(f"width must be at least 4 and num_classes 1, got {width} and {num_classes}.")
-        self.config = {"img_size": img_size, "in_chans": in_chans, "num_classes": num_classes, "width": width}
-        self.mean = self.std = (0.5,) * in_chans
-        self.trained = {}
         self.whitening = Whitening(in_chans)
         widths = (8 * in_chans, width // 4, width, width)
         self.blocks = nn.ModuleList(itertools.starmap(ConvGroup, itertools.pairwise(widths)))

@@ -274,6 +274,11 @@ class Classifier(nn.Module):
     trained: dict[str, Any]
     has_attention = False
 
+    def __init__(self, config: dict[str, Any]):
+        super().__init__()
+        self.config, self.trained = config, {}
+        self.mean = self.std = (0.5,) * config["in_chans"]
+
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draws all weights anew, the same from a generator of the same state; None is torch's global one."""
         raise NotImplementedError
@@ -368,29 +373,28 @@ class ViT(Classifier):
         attn_gate: bool = False,
         weight_init: str = "trunc_normal",
     ):
-        super().__init__()
-        self.config = {
-            "img_size": img_size,
-            "patch_size": patch_size,
-            "in_chans": in_chans,
-            "num_classes": num_classes,
-            "embed_dim": embed_dim,
-            "depth": depth,
-            "num_heads": num_heads,
-            "mlp_ratio": mlp_ratio,
-            "qkv_bias": qkv_bias,
-            "drop_rate": drop_rate,
-            "drop_path_rate": drop_path_rate,
-            "norm_eps": norm_eps,
-            "stem": stem,
-            "distilled": distilled,
-            "global_pool": global_pool,
-            "reg_tokens": reg_tokens,
-            "attn_gate": attn_gate,
-            "weight_init": weight_init,
-        }
-        self.mean = self.std = (0.5,) * in_chans
-        self.trained = {}
+        super().__init__(
+            {
+                "img_size": img_size,
+                "patch_size": patch_size,
+                "in_chans": in_chans,
+                "num_classes": num_classes,
+                "embed_dim": embed_dim,
+                "depth": depth,
+                "num_heads": num_heads,
+                "mlp_ratio": mlp_ratio,
+                "qkv_bias": qkv_bias,
+                "drop_rate": drop_rate,
+                "drop_path_rate": drop_path_rate,
+                "norm_eps": norm_eps,
+                "stem": stem,
+                "distilled": distilled,
+                "global_pool": global_pool,
+                "reg_tokens": reg_tokens,
+                "attn_gate": attn_gate,
+                "weight_init": weight_init,
+            }
+        )
         stems: dict[str, type[PatchEmbedding | ConvStem]] = {"patch": PatchEmbedding, "conv": ConvStem}
         for choice, choices in {"stem": stems, "global_pool": GLOBAL_POOLS, "weight_init": WEIGHT_INITS}.items():
             if self.config[choice] not in choices:
@@ -550,9 +554,12 @@ def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
 
 def denormalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Back from `normalize` to uint8 pixels, rounded and clamped to [0, 255]."""
-    images = images.float()
-    pixels = (images * _per_channel(std, images) + _per_channel(mean, images)) * 255
-    return pixels.round().clamp(0, 255).to(torch.uint8)
+    return (unnormalize(images.float(), mean, std) * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def unnormalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Back from `normalize` to floats, in [0, 1] where they were pixels."""
+    return images * _per_channel(std, images) + _per_channel(mean, images)
 
 
 def _per_channel(values: Sequence[float], images: Tensor) -> Tensor:

@@ -34,8 +34,18 @@ def splits(shapes):
 
 
 def train(folder, splits, spec=SPEC, until=1.0):
-    """A run up to a share of it, and saved."""
+    """A new run up to a share of it, saved there."""
+    return finished(Run(folder, spec, splits, CPU), until)
+
+
+def resume(folder, splits, until=1.0):
+    spec, tensors, numbers = unfinished(folder)
     run = Run(folder, spec, splits, CPU)
+    run.restore(tensors, numbers)
+    return finished(run, until)
+
+
+def finished(run, until):
     steps = run.steps(save_every=1e9)
     for progress in steps:
         if progress.done >= until:
@@ -78,25 +88,11 @@ def test_a_resumed_run_goes_on_with_its_record_and_drops_what_it_does_again(tmp_
     resume(tmp_path, splits, until=0.6)
     (tmp_path / "state.safetensors").write_bytes(state)  # as if it had been killed before it could save again
     run = resume(tmp_path, splits)
-    album, steps = Album.load(tmp_path / MOMENTS), []
+    album = Album.load(tmp_path / MOMENTS)
     steps = [moment.figures["step"] for moment in album.moments]
     assert [moment.figures for moment in album.moments][: len(before)] == before
     assert steps == sorted(set(steps)) and steps[-1] == run.progress.step == 64
     assert len(list((tmp_path / "moments").iterdir())) == len(WEIGHTS_AT)
-
-
-def resume(folder, splits, until=1.0):
-    spec, tensors, numbers = unfinished(folder)
-    run = Run(folder, spec, splits, CPU)
-    run.restore(tensors, numbers)
-    steps = run.steps(save_every=1e9)
-    for progress in steps:
-        if progress.done >= until:
-            break
-    steps.close()
-    if until == 1.0:
-        run.finish()
-    return run
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "foreign", "statistics"])

@@ -28,10 +28,7 @@ def album(folder: Path) -> Album:
     """The moments beside a model; empty, and named in the log, where they can't be read or are another model's."""
     file = folder / MOMENTS
     try:
-        moments = Album.load(file)
-        if moments.moments and intact(folder) and not moments.fits(load(folder)):
-            raise ValueError("they are of a model of another shape")
-        return moments
+        return Album.load(file, load(folder) if file.exists() and intact(folder) else None)
     except (OSError, ValueError) as error:
         log_once(f"Left out, as they can't be read: {file}: {error}")
         return Album()

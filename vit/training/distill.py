@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, distributed
 
 from vit.data import Dataset
-from vit.model import Classifier
+from vit.model import Classifier, unnormalize
 from vit.training.config import TrainConfig
 from vit.weights.checkpoint import read_tensors, write_tensors
 
@@ -49,7 +49,8 @@ class Teacher:
 
     model: any that tells the student's classes apart, in the same order; used in eval mode, on the student's device.
     folder: where answers are kept and found; None for nowhere. Raises ValueError where the teacher knows other classes
-    or channels, where the folder has the answers to other questions, or where the run's steps are not fixed.
+    or channels, where the folder has the answers to other questions, or where the run has several processes or no fixed
+    steps.
     """
 
     def __init__(
@@ -63,6 +64,8 @@ class Teacher:
         check_teacher(model, train_set)
         if folder is not None and config.epochs is None:
             raise ValueError("Answers can be kept of a run whose steps are fixed; set epochs in place of minutes.")
+        if folder is not None and distributed.is_initialized():
+            raise ValueError("Answers can be kept of a run in one process; train without torchrun.")
         self.model = model.to(next(student.parameters()).device).eval().requires_grad_(False)
         self.student = student
         self.kept = None if folder is None else Answers(folder, fingerprint(model, train_set, config))
@@ -74,8 +77,10 @@ class Teacher:
             return known.to(images)
         size = self.model.config["img_size"]
         if (self.model.mean, self.model.std) != (self.student.mean, self.student.std):
-            mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in (self.student.mean, self.student.std))
-            images = self.model.normalize(images * std + mean)  # mixed and jittered images are no whole pixels any more
+            pixels = unnormalize(
+                images, self.student.mean, self.student.std
+            )  # mixed ones are no whole numbers any more
+            images = self.model.normalize(pixels)
         if size != images.shape[-1]:
             images = F.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
         logits = self.model(images)
@@ -104,9 +109,8 @@ class Answers:
         self.answers: dict[str, Tensor] = {}
         self.new = False
         folder.mkdir(parents=True, exist_ok=True)
-        for file in sorted(folder.glob("answers-*.safetensors")):
-            self._read(file)
-            break
+        if files := sorted(folder.glob("answers-*.safetensors")):
+            self._read(files[0])  # another teacher's are refused before the first step
 
     def find(self, step: int) -> Tensor | None:
         """None for a step without an answer."""

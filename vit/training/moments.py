@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from vit.data import Dataset
-from vit.interpret.attention import read_attention
 from vit.interpret.probing import patch_filters, position_similarity
 from vit.interpret.statistics import head_statistics
-from vit.interpret.trace import trace
+from vit.interpret.trace import Trace, trace
 from vit.model import Classifier, ViT
 from vit.training.loop import Progress
 from vit.weights.checkpoint import read_tensors, write_tensors
@@ -71,9 +70,9 @@ def take(model: ViT, pictures: Dataset, step: int = 0, statistics: bool = False)
     """Looks at the model as it is; the model and the random numbers stay as they were."""
     device = next(model.parameters()).device
     images = model.normalize(pictures.images.to(device))
-    logits, rows, _ = read_attention(model, images)
+    record = trace(model, images)
     h, w = model.grid_size
-    own = rows[..., model.num_prefix_tokens :].unflatten(-1, (h, w))
+    own = record.rows[..., model.num_prefix_tokens :].unflatten(-1, (h, w))
     stride = -(-h // POSITIONS)
     positions = position_similarity(model).unflatten(0, (h, w))[stride // 2 :: stride, stride // 2 :: stride]
     filters = patch_filters(model).float()
@@ -81,18 +80,18 @@ def take(model: ViT, pictures: Dataset, step: int = 0, statistics: bool = False)
     filters = filters / (2 * filters.abs().amax().clamp_min(1e-9)) + 0.5
     arrays = {
         "maps": own.float() * h * w / TOP,
-        "probabilities": model.probabilities(logits.float()),
+        "probabilities": model.probabilities(record.logits.float()),
         "positions": positions.float().clamp_min(0),
         "filters": filters,
     }
     data = b"".join(_bytes(values) for values in arrays.values())
     shapes = {name: tuple(values.shape) for name, values in arrays.items()}
-    return Snapshot(step, data, shapes, _statistics(model, images) if statistics else {})
+    return Snapshot(step, data, shapes, _statistics(record) if statistics else {})
 
 
-def _statistics(model: ViT, images: Tensor) -> dict[str, list]:
+def _statistics(record: Trace) -> dict[str, list]:
     """To four digits, which is what they are good for over so few pictures."""
-    measured = head_statistics(trace(model, images))
+    measured = head_statistics(record)
     tables = {name: measured.of_heads(name).tolist() for name in measured.values}
     return {name: [[_short(v) for v in row] for row in table] for name, table in tables.items()}
 
@@ -186,8 +185,12 @@ class Album:
         write_tensors(data, file, {"moments": json.dumps(about)})
 
     @classmethod
-    def load(cls, file: Path) -> "Album":
-        """What save wrote; an empty album where there is none. Raises OSError, or ValueError where it is damaged."""
+    def load(cls, file: Path, model: Classifier | None = None) -> "Album":
+        """What save wrote; an empty album where there is none.
+
+        model: whose they are to be, if that is known. Raises OSError, or ValueError where the file is damaged or the
+        moments are of a model of another shape.
+        """
         album = cls()
         if not file.exists():
             return album
@@ -197,6 +200,8 @@ class Album:
                 album.moments.append(_moment(int(name), data[name], about))
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"expected what Album.save writes ({type(error).__name__}: {error})") from error
+        if model is not None and not album.fits(model):
+            raise ValueError("they are of a model of another shape")
         album._next = album.moments[-1].id + 1 if album.moments else 0
         return album
 

@@ -62,11 +62,9 @@ class Recorder:
 
     def _go_on(self) -> None:
         try:
-            self.album = Album.load(self.folder / MOMENTS)
-            if not self.album.fits(self.model):
-                raise ValueError("they are of a model of another shape")
+            self.album = Album.load(self.folder / MOMENTS, self.model)
         except (OSError, ValueError) as error:
-            self.album, self.left_out = Album(), f"What was recorded in {self.folder} is left out: {error}."
+            self.left_out = f"What was recorded in {self.folder} is left out: {error}."
         self.album.cut(self.state.step)
         self.camera.taken_at = self.state.total.seconds
         for path in (self.folder / FOLDER).glob("step-*"):
