@@ -82,7 +82,7 @@ def _change_keeping(by: int) -> None:
             return
         give_back_above, ask_for, from_system = -1, -2, -3  # M_TRIM_THRESHOLD and so on, of malloc.h
         glibc.mallopt(from_system, 32 << 20)
-        glibc.mallopt(give_back_above, 1 << 30 if _keeping else 64 << 20)  # as far as it goes by itself, at most
+        glibc.mallopt(give_back_above, 1 << 30 if _keeping else 4 << 20)
         glibc.mallopt(ask_for, 64 << 20 if _keeping else 128 << 10)
         if not _keeping:
             glibc.malloc_trim(0)

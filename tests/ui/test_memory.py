@@ -52,7 +52,7 @@ def children() -> set[int]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads /proc")
-def test_20_runs_and_then_300_visits_leave_a_tenth_more_memory_each_at_most(tmp_path):
+def test_after_300_visits_and_20_runs_memory_is_within_a_tenth_of_what_it_was_after_the_first(tmp_path):
     before = children()
     with serving(HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1", VIT_RUNS_FOLDER=str(tmp_path / "runs")) as url:
         [server], client = children() - before, Client(url, verbose=False)
@@ -72,8 +72,7 @@ def test_20_runs_and_then_300_visits_leave_a_tenth_more_memory_each_at_most(tmp_
             Visitor(url).load()
         measured.append(memory(server))
         print(*(f"{megabytes:.0f} MB" for megabytes in measured))
-        first, after_runs, after_visits = measured
-        assert after_runs <= 1.1 * first and after_visits <= 1.1 * after_runs
+        assert max(measured[1:]) <= 1.1 * measured[0]
 
 
 def test_a_forgotten_visitor_goes_on_choosing_pictures_and_models(app_url):
