@@ -32,7 +32,7 @@ def chart(
     title: str, series: Sequence[Series], x: Axis, y: Axis, levels: Sequence[tuple[str, float]] = (), note: str = ""
 ) -> str:
     """A chart with a legend of the latest values. levels: (label, value), drawn as dashed lines across. note: a
-    sentence under the title."""
+    sentence below it, so that charts side by side keep their titles and plots in line."""
 
     def height(value: float) -> float:
         return 100 * (1 - min(value, y.end) / y.end) if math.isfinite(value) else math.nan
@@ -57,14 +57,13 @@ def chart(
             continue
         latest = f" {y.text(line.y[-1]) if math.isfinite(line.y[-1]) else 'not a number'}" if line.y else ""
         legend += f'<span class="v-key {line.kind}" style="{color}">{escape(line.name)}<b>{latest}</b></span>'
-    if note:
-        legend += f'<small class="v-note">{escape(note)}</small>'
+    below = f'<small class="v-note">{escape(note)}</small>' if note else ""
     labels = "".join(f"<span>{x.text(tick)}{x.unit if tick == x.ticks[-1] else ''}</span>" for tick in x.ticks)
     return (
         f'<figure class="v-chart"><figcaption><b>{escape(title)}</b>{legend}</figcaption><div class="v-plot">'
         f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{escape(title)}">'
         f'{grid}{dashes}{lines}</svg>{points}{marks}{names}<i class="v-cursor"></i></div>'
-        f'<div class="v-x">{labels}</div></figure>'
+        f'<div class="v-x">{labels}</div>{below}</figure>'
     )
 
 
