@@ -38,25 +38,27 @@ def draw(history: History, config: TrainConfig, classes: int, reference: tuple[s
         line(validation, drawn.validation_accuracy, "validation"),
     ]
     floor = [("least", least)] if (least := _least_loss(config, classes)) else []
-    charts = [
-        (
+    lr = _axis(max([config.lr, *drawn.lr]), 2, "{:.2g}".format)
+    drawings = [
+        chart(
             "Training loss, nats",
             [line(training, drawn.loss, "now")],
+            time,
             loss,
             [("chance", chance), *floor],
             _harder(config),
         ),
-        ("Validation loss, nats", [line(validation, drawn.validation_loss, "now")], loss, [("chance", chance)], PLAIN),
-        ("Accuracy", accuracies, _axis(1, 4, "{:.0%}".format), levels, ""),
-        (
-            "Learning rate",
-            [line(training, drawn.lr, "now" if drawn.lr else "")],
-            _axis(max([config.lr, *drawn.lr]), 2, "{:.2g}".format),
-            [],
-            "",
+        chart(
+            "Validation loss, nats",
+            [line(validation, drawn.validation_loss, "now")],
+            time,
+            loss,
+            [("chance", chance)],
+            PLAIN,
         ),
+        chart("Accuracy", accuracies, time, _axis(1, 4, "{:.0%}".format), levels),
+        chart("Learning rate", [line(training, drawn.lr, "now" if drawn.lr else "")], time, lr),
     ]
-    drawings = [chart(title, lines, time, y, dashed, note) for title, lines, y, dashed, note in charts]
     return f'<div class="v-charts" style="--end:{time.end:.3f}">{"".join(drawings)}</div>'
 
 
