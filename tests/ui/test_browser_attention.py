@@ -277,6 +277,8 @@ def test_sections_are_filled_when_they_are_opened(open_view):
     expect(page.locator("#attention .x-why canvas")).to_have_count(2)
     for caption in page.locator("#attention .x-why figcaption p").all():  # colors have a scale of their own each
         expect(caption).to_contain_text(re.compile(r"^Total \d"))
+    for figure in (1, 2):  # each has its brightest patch at the top of the scale, whose green is 255, at 60%
+        assert canvas(page, f".x-why figure:nth-child({figure}) canvas")[..., 1].max() >= 0.6 * 255 - 1
     before = canvas(page, ".x-why canvas")
     page.locator("#attention .x-why select").first.select_option("ring")
     page.wait_for_function(
