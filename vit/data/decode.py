@@ -98,7 +98,7 @@ def decode(path: str, size: int, frame: Frame | str | None = None) -> tuple[Imag
                 sharp = 4 * size / (frame[2] if isinstance(frame, (tuple, list)) else 1)
                 image.draft(image.mode, (round(sharp), round(sharp)))  # decodes as few pixels as will do
             image.load()
-            return whole(image, size) if frame == WHOLE else square(image, size, frame), of
+            return whole(image, size) if isinstance(frame, str) else square(image, size, frame), of
     except Refused:
         raise
     except MemoryError:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vit.data import decode
@@ -77,6 +78,16 @@ def _read(path: str | os.PathLike, size: int, frame: decode.Frame | str | None) 
         raise UnreadablePicture(name, answer["reason"])
     (width, height), of = answer["size"], tuple(answer["of"])
     return torch.frombuffer(pixels, dtype=torch.uint8).view(height, width, 3).permute(2, 0, 1).contiguous(), of
+
+
+def fit(images: Tensor, masks: Tensor | None, img_size: int) -> tuple[Tensor, Tensor | None]:
+    """Pictures (n, C, H, W) uint8 and their masks (n, H, W) in the size that a model takes."""
+    if images.shape[-1] == img_size:
+        return images, masks
+    resized = F.interpolate(images.float(), (img_size, img_size), mode="bilinear", antialias=True)
+    if masks is not None:
+        masks = F.interpolate(masks[:, None].float(), (img_size, img_size))[:, 0] > 0
+    return resized.round().clamp(0, 255).byte(), masks
 
 
 def _start() -> subprocess.Popen:

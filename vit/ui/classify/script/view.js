@@ -1,0 +1,70 @@
+// The answer to one picture.
+import { colorTable } from "../../script/color.js";
+import { percent } from "../../script/format.js";
+import { frameOn } from "./frame.js";
+import { drawLooks, unpackLooks } from "./looks.js";
+
+export function mount({ element, props, trigger, watch, constants }) {
+  const $ = (name) => element.querySelector(name), table = colorTable(constants.colors);
+  const frame = frameOn($(".c-original"), (chosen) => trigger(constants.events.frame, { frame: chosen }));
+  let shown = null; // the picture's name or id
+
+  function load() {
+    const value = props.value || { message: "Loading …" };
+    $(".v-message").hidden = !("message" in value);
+    $(".v-message").textContent = value.message || "";
+    $(".c-view").hidden = "message" in value;
+    if ("message" in value) return;
+    drawPictures(value);
+    $(".v-verdict b").textContent = value.bars[0][0];
+    Object.assign($(".v-verdict span"), verdict(value));
+    $(".v-bars").replaceChildren(...value.bars.map(bar));
+    $(".c-took").textContent = `${value.called} · ${value.title} · ${Math.max(1, Math.round(value.milliseconds))} ms`;
+    const now = value.original?.id ?? value.picture;
+    if (shown !== null && shown !== now) bringIntoView(element);
+    shown = now;
+    element.dispatchEvent(new CustomEvent("drawn", { bubbles: true }));
+  }
+
+  function drawPictures(value) {
+    const { original, image, looks, size } = value;
+    frame.draw(original);
+    $(".v-seen img").src = image;
+    $(".v-seen figcaption").textContent = `What the model sees: ${size} × ${size} pixels`;
+    $(".c-looks").hidden = $(".c-inside").hidden = !looks;
+    if (looks) {
+      $(".c-looks img").src = image;
+      drawLooks($(".c-looks canvas"), unpackLooks(looks), table);
+      $(".c-looks figcaption").textContent = `Where ${looks.asker} looks, mean of the heads`;
+    }
+    const detail = original && { id: original.id, src: image, token: value.token };
+    element.dispatchEvent(new CustomEvent("answered", { bubbles: true, detail }));
+  }
+
+  $(".c-inside").onclick = () => trigger(constants.events.inside);
+  watch("value", load);
+  load();
+}
+
+export function verdict({ truth, known, bars }) {
+  if (truth === null) return { className: "v-quiet", textContent: "True class not known" };
+  if (!known) return { className: "v-quiet", textContent: `It is a ${truth}, a class this model never saw` };
+  return truth === bars[0][0] ? { className: "v-right", textContent: "✓ Right" }
+    : { className: "v-wrong", textContent: `✗ Wrong: it is a ${truth}` };
+}
+
+export function bar([name, share, color]) {
+  const item = document.createElement("li");
+  item.innerHTML = `<span class="v-name"></span><span class="v-bar"><i></i></span><span class="v-percent"></span>`;
+  item.querySelector(".v-name").textContent = name;
+  Object.assign(item.querySelector("i").style, { width: `${100 * share}%`, background: color });
+  item.querySelector(".v-percent").textContent = percent(share, 1);
+  return item;
+}
+
+// On a phone the answer stands below what is tapped, or above.
+function bringIntoView(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  if (top >= 0 && bottom <= innerHeight || !matchMedia("(max-width: 640px)").matches) return;
+  element.scrollIntoView({ block: "start" });
+}
