@@ -3,12 +3,20 @@
 import base64
 import io
 import re
+import threading
+from collections import OrderedDict
 
 import pytest
+import torch
 from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.ui.conftest import await_quiet, open_tab
+from vit.evaluation import predict
+from vit.live import answers, models
+from vit.live.answers import Answers
+from vit.live.datasets import SOURCES
+from vit.model import Doubt
 
 SEEN = "#prediction .v-seen img"
 
@@ -161,3 +169,107 @@ def test_on_a_phone_the_answer_is_on_screen_once_a_picture_is_tapped(page, heigh
         expect(page.locator(".v-verdict")).to_be_in_viewport(ratio=1)
         expect(page.locator(".v-bars li").nth(4)).to_be_in_viewport(ratio=1)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_what_looks_like_nothing_learned_gets_a_hint_with_its_false_alarm_rate(page, mine):
+    expect(page.locator(".c-doubt")).to_be_hidden()  # nobody has fitted a threshold
+    model = models.find(models.default())
+    model.doubt = Doubt("confidence", 1.1, 0.05)
+    send(page, mine)
+    expect(page.locator(".c-doubt")).to_contain_text("Perhaps none of these")
+    expect(page.locator(".c-doubt")).to_contain_text("Of pictures that do show one of its 10 classes, 5% get this hint")
+
+
+# --- the gallery ------------------------------------------------------------------------------------------------------
+
+
+GALLERY = ".c-choose .v-gallery button"
+FIRST = "([first, name]) => document.querySelector(first).dataset.name === name"
+
+
+@pytest.fixture
+def said():
+    """Answers of the page's model to its 200 test pictures, computed here."""
+    model, test = models.find("cifar10"), SOURCES["shapes"].splits.test
+    probabilities = torch.cat([model.probabilities(logits) for logits, _ in predict(model, test, precision="fp32")])
+    return probabilities.max(1), test
+
+
+def names(page: Page) -> list[int]:
+    return page.locator(GALLERY).evaluate_all("all => all.map((b) => Number(b.dataset.name.split('-')[1]))")
+
+
+def await_page(page: Page, says: str) -> None:
+    expect(page.locator(".c-where")).to_have_text(says)
+
+
+def test_pages_of_the_gallery_are_all_of_the_test_set_each_picture_once(page):
+    there = []
+    for number in range(1, 8):
+        await_page(page, f"Page {number} of 7 · 200 pictures")
+        there += names(page)
+        if number < 7:
+            page.get_by_label("Next page").click()
+    assert sorted(there) == list(range(200))
+    expect(page.get_by_label("Next page")).to_be_disabled()
+    page.get_by_role("button", name="Shuffle").click()
+    await_page(page, "Page 1 of 7 · 200 pictures")
+    page.wait_for_function(
+        "([first, before]) => document.querySelector(first).dataset.name !== before",
+        arg=[GALLERY, f"shapes-{there[0]}"],
+    )
+
+
+def test_a_class_and_a_number_are_found(page):
+    page.get_by_label("Of which class").select_option("heart")
+    expect(page.locator(f"{GALLERY}:not([title^=heart])")).to_have_count(0)
+    page.get_by_label("Number of a test picture").fill("42")
+    page.get_by_label("Number of a test picture").press("Enter")
+    expect(page.locator(".c-took")).to_contain_text("Test picture 42 of Shapes")
+    page.get_by_label("Number of a test picture").fill("200")
+    page.get_by_label("Number of a test picture").press("Enter")
+    expect(page.locator(".c-error")).to_have_text("There are pictures 0 to 199; type one of these numbers.")
+
+
+def test_mistakes_and_sureness_are_the_models_own(page, said):
+    (sure, classes), test = said
+    wrong = (classes != test.labels).nonzero()[:, 0]
+    expected = {
+        "mistakes": wrong,
+        "wrong": wrong[sure[wrong].argsort(descending=True, stable=True)],
+        "unsure": sure.argsort(stable=True),
+    }
+    for order, indices in expected.items():
+        page.get_by_label("Which pictures").select_option(order)
+        await_page(page, f"Page 1 of {-(-len(indices) // 30)} · {len(indices)} pictures")
+        page.wait_for_function(FIRST, arg=[GALLERY, f"shapes-{indices[0]}"])
+        assert names(page) == indices[:30].tolist()
+    assert page.locator(GALLERY).first.get_attribute("title").endswith(f"{sure.min():.0%}")
+
+
+def test_the_answers_show_progress_and_can_be_cancelled(page, monkeypatch):
+    monkeypatch.setattr(answers, "_kept", OrderedDict())
+    step, go = Answers._answer_next, threading.Event()
+    monkeypatch.setattr(Answers, "_answer_next", lambda self: go.wait(30) and step(self))
+    page.get_by_label("Which pictures").select_option("mistakes")
+    expect(page.locator(".c-choose .c-wait-says")).to_have_text("The model looks at its test pictures: 0 of 200")
+    page.locator(".c-choose .c-cancel").click()
+    expect(page.locator(".c-choose .c-wait")).to_be_hidden()
+    await_page(page, "Page 1 of 7 · 200 pictures")
+    go.set()
+
+
+def test_a_gallery_page_seen_before_asks_the_server_nothing(page):
+    page.get_by_label("Next page").click()
+    await_page(page, "Page 2 of 7 · 200 pictures")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    took = page.evaluate("""async () => {
+        const started = performance.now(), where = document.querySelector(".c-where");
+        const changed = new Promise((done) => new MutationObserver(done).observe(where, { childList: true }));
+        document.querySelector(".c-back").click();
+        await changed;
+        return performance.now() - started;
+    }""")
+    await_page(page, "Page 1 of 7 · 200 pictures")
+    assert not asked and took < 100

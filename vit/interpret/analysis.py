@@ -35,7 +35,8 @@ class Prediction:
     """What one model says of one picture.
 
     pixels: (3, H, W), uint8 or floats in [0, 1], on the model's device. mask: (H, W) bool, True on the object, and
-    truth, the name of the true class, where they are known. seconds: that it took. Raises ValueError on a model whose
+    truth, the name of the true class, where they are known. seconds: that it took. doubtful: whether the model
+    should say that it is of none of its classes. Raises ValueError on a model whose
     numbers overflow.
     """
 
@@ -47,6 +48,7 @@ class Prediction:
         if not logits.isfinite().all():
             raise ValueError("This model's numbers overflow on this picture, so it says nothing; choose another model.")
         self.probabilities = model.probabilities(logits)  # (classes,)
+        self.doubtful = bool(model.doubts(logits))
         self.seconds = time.perf_counter() - started
 
     def _logits(self) -> Tensor:

@@ -108,6 +108,7 @@ class Page(NamedTuple):
             # Not preprocessed: the list of models is empty for a session that was forgotten, and would refuse a choice.
             model.input(self.show, [model, *chosen], self.model_views, preprocess=False, **QUIET)
         self.answer(classifying.gallery.pick, self.pick, classifying.model, preprocess=False, **latest)
+        self.answer(classifying.result.pick, self.pick, classifying.model, preprocess=False, **latest)
         self.answer(picker.gallery.pick, self.pick, picker.model, preprocess=False, **latest)
         self.answer(classifying.input.upload, self.upload, [classifying.model, classifying.input], js=unmark, **QUIET)
         self.answer(picker.upload.upload, self.upload, [picker.model, picker.upload], js=unmark, **QUIET)
@@ -152,13 +153,14 @@ class Page(NamedTuple):
         source = pictures.gallery_source(key)
         if picture is None or picture[0] not in ("upload", source):
             picture = (source, pictures.chosen(source, number)[0])
-        model = gr.Dropdown(models.choices(run_names), value=key)
+        choices = models.choices(run_names)
+        model = gr.Dropdown(choices, value=key)
         return {
             self.status: status_line(key, run_names),
             self.number: number,
             self.run_names: run_names,
             **dict.fromkeys(self.models, model),
-            self.classifying.gallery: gallery.opening(key, picture),
+            self.classifying.gallery: gallery.opening(key, picture, choices),
             self.picker.gallery: pictures.gallery(key, number, picture),
             self.picture: picture,
             self.classifying.result: self.said(key, picture),

@@ -37,8 +37,19 @@ def payload(prediction: Prediction, key: str, picture: Picture) -> dict:
         "bars": [[model.classes[i], p, colors[i]] for p, i in zip(best.values.tolist(), best.indices.tolist())],
         "truth": prediction.truth,
         "known": prediction.truth in model.classes,
+        "doubt": doubt(prediction) if prediction.doubtful else None,
         "milliseconds": 1000 * prediction.seconds,
     }
+
+
+def doubt(prediction: Prediction) -> str:
+    """The hint that it may be none of the classes, with how often that is wrong."""
+    found = prediction.model.doubt
+    assert found
+    return (
+        "Perhaps none of these: it looks unlike the pictures that this model learned from. Of pictures that do show "
+        f"one of its {len(prediction.model.classes)} classes, {found.false_alarm:.0%} get this hint, too."
+    )
 
 
 def called(picture: Picture) -> str:

@@ -26,8 +26,11 @@ ORDERS = {
 ASKING = ("mistakes", "unsure", "wrong")  # need the model's answers to all of the test set
 
 
-def opening(key: str | None, picked: Picture) -> dict:
-    """What the gallery opens with: its first page, its choices, and which picture is picked."""
+def opening(key: str | None, picked: Picture, choices: list[tuple[str, str]]) -> dict:
+    """What the gallery opens with: its first page, its choices, and which picture is picked.
+
+    choices: (label, key) of the models that this page can compare with.
+    """
     source = pictures.gallery_source(key)
     note = f"Test pictures of {label(source)}, not used in training"
     if key and (own := models.dataset(models.find(key))) != source:
@@ -42,6 +45,7 @@ def opening(key: str | None, picked: Picture) -> dict:
         "count": len(test),
         "picked": pictures.name_of(picked),
         "page": _page(source, _mixed(source, 0), 0, None),
+        "models": choices,
     }
 
 
@@ -101,24 +105,23 @@ def _mixed(source: str, seed: int) -> Tensor:
 
 
 def _page(source: str, indices: Tensor, number: int, said: Answers | None) -> dict:
-    test = SOURCES[source].load().test
     last = max(0, -(-len(indices) // ON_PAGE) - 1)
     number = min(number, last)
     shown = indices[number * ON_PAGE : (number + 1) * ON_PAGE].tolist()
     return {
-        "pictures": [
-            {
-                "src": pictures.data_uri(test.images[i]),
-                "label": test.classes[test.labels[i]],
-                "name": f"{source}-{i}",
-                "title": f"{test.classes[test.labels[i]]}, no. {i}" + (_verdict(said, i) if said else ""),
-            }
-            for i in shown
-        ],
+        "pictures": [thumbnail(source, i, _verdict(said, i) if said else "") for i in shown],
         "page": number,
         "pages": last + 1,
         "count": len(indices),
     }
+
+
+def thumbnail(source: str, index: int, verdict: str = "") -> dict:
+    """A test picture as galleries show it."""
+    test = SOURCES[source].load().test
+    label = test.classes[test.labels[index]]
+    name, title = f"{source}-{index}", f"{label}, no. {index}{verdict}"
+    return {"src": pictures.data_uri(test.images[index]), "label": label, "name": name, "title": title}
 
 
 def _verdict(said: Answers, index: int) -> str:

@@ -9,7 +9,7 @@ import gradio as gr
 from vit.figures import color_table
 from vit.live import models
 from vit.ui import pictures
-from vit.ui.classify import api, gallery
+from vit.ui.classify import api, gallery, testset
 
 HERE = Path(__file__).parent
 LARGEST = "20mb"  # of a file that is sent, as launch() takes it
@@ -54,8 +54,9 @@ def build() -> Tab:
             shown = pictures.html("gallery", HERE / "gallery", events, server_functions=[gallery.browse])
         with gr.Column(scale=5, min_width=300, elem_classes="c-answer"):
             colors = base64.b64encode(color_table()).decode()
-            told = {"colors": colors, "events": {"frame": "frame", "inside": "inside"}}
-            result = pictures.html("prediction", HERE / "view", told)
+            told = {"colors": colors, "events": {"pick": "pick", "frame": "frame", "inside": "inside"}}
+            asked = [testset.measured, testset.cell, testset.export, testset.beside, testset.against]
+            result = pictures.html("prediction", HERE / "view", told, server_functions=asked)
     api.build()
     return Tab(model, sent, shown, result)
 

@@ -1,6 +1,7 @@
 // The gallery of the test set, page by page, and the visitor's own pictures above it.
 import { fill, mark, markAtFirst } from "../../script/gallery.js";
 import { mineIn } from "./mine.js";
+import { offer } from "./offered.js";
 import { askUntilThere, drawWaiting } from "./server.js";
 
 const KEPT = 200; // pages, of some 80 kB
@@ -26,6 +27,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
       $(".c-number").max = value.count - 1;
     }
     pages.set(named({ ...state, order: "mixed", label: -1, seed: 0, page: 0 }), value.page);
+    offer(value.models);
     $(".v-note").textContent = value.note;
     show();
   }

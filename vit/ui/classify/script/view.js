@@ -1,12 +1,16 @@
 // The answer to one picture.
 import { colorTable } from "../../script/color.js";
-import { percent } from "../../script/format.js";
+import { compareIn } from "./compare.js";
 import { frameOn } from "./frame.js";
 import { drawLooks, unpackLooks } from "./looks.js";
+import { setIn } from "./set.js";
+import { bar, verdict } from "./words.js";
 
-export function mount({ element, props, trigger, watch, constants }) {
+export function mount({ element, props, server, trigger, watch, constants }) {
   const $ = (name) => element.querySelector(name), table = colorTable(constants.colors);
   const frame = frameOn($(".c-original"), (chosen) => trigger(constants.events.frame, { frame: chosen }));
+  const pick = (picture) => trigger(constants.events.pick, { picture });
+  const comparison = compareIn($(".c-compare"), server, table, pick), set = setIn($(".c-set"), server, pick);
   let shown = null; // the picture's name or id
 
   function load() {
@@ -18,8 +22,12 @@ export function mount({ element, props, trigger, watch, constants }) {
     drawPictures(value);
     $(".v-verdict b").textContent = value.bars[0][0];
     Object.assign($(".v-verdict span"), verdict(value));
+    $(".c-doubt").hidden = !value.doubt;
+    $(".c-doubt").textContent = value.doubt;
     $(".v-bars").replaceChildren(...value.bars.map(bar));
     $(".c-took").textContent = `${value.called} · ${value.title} · ${Math.max(1, Math.round(value.milliseconds))} ms`;
+    comparison.load(value);
+    set.load(value);
     const now = value.original?.id ?? value.picture;
     if (shown !== null && shown !== now) bringIntoView(element);
     shown = now;
@@ -44,22 +52,6 @@ export function mount({ element, props, trigger, watch, constants }) {
   $(".c-inside").onclick = () => trigger(constants.events.inside);
   watch("value", load);
   load();
-}
-
-export function verdict({ truth, known, bars }) {
-  if (truth === null) return { className: "v-quiet", textContent: "True class not known" };
-  if (!known) return { className: "v-quiet", textContent: `It is a ${truth}, a class this model never saw` };
-  return truth === bars[0][0] ? { className: "v-right", textContent: "✓ Right" }
-    : { className: "v-wrong", textContent: `✗ Wrong: it is a ${truth}` };
-}
-
-export function bar([name, share, color]) {
-  const item = document.createElement("li");
-  item.innerHTML = `<span class="v-name"></span><span class="v-bar"><i></i></span><span class="v-percent"></span>`;
-  item.querySelector(".v-name").textContent = name;
-  Object.assign(item.querySelector("i").style, { width: `${100 * share}%`, background: color });
-  item.querySelector(".v-percent").textContent = percent(share, 1);
-  return item;
 }
 
 // On a phone the answer stands below what is tapped, or above.
