@@ -9,7 +9,7 @@ import gradio as gr
 from vit.figures import color_table
 from vit.live import models
 from vit.ui import pictures
-from vit.ui.classify import api, gallery, testset
+from vit.ui.classify import api, gallery, many, testset
 
 HERE = Path(__file__).parent
 LARGEST = "20mb"  # of a file that is sent, as launch() takes it
@@ -52,6 +52,8 @@ def build() -> Tab:
             )
             events = {"pick": "pick"}
             shown = pictures.html("gallery", HERE / "gallery", events, server_functions=[gallery.browse])
+            with gr.Accordion("Many pictures", open=False, elem_classes="c-many"):
+                many.build(model)
         with gr.Column(scale=5, min_width=300, elem_classes="c-answer"):
             colors = base64.b64encode(color_table()).decode()
             told = {"colors": colors, "events": {"pick": "pick", "frame": "frame", "inside": "inside"}}
