@@ -10,11 +10,11 @@ from collections import OrderedDict
 import torch
 from torch import Tensor
 
-from vit.data import Dataset
+from vit.data import Dataset, DatasetUnavailable
 from vit.data.pictures import fit
 from vit.interpret.trace import evaluating
 from vit.live import models
-from vit.live.datasets import SOURCES
+from vit.live.datasets import SOURCES, reason
 from vit.model import Classifier
 
 BATCH = 50  # images: what a visitor who cancels still waits for
@@ -112,7 +112,13 @@ def test_of(model: Classifier) -> tuple[Dataset, Tensor]:
     Raises ValueError where no dataset here has its classes.
     """
     name = models.dataset(model)
-    test = (SOURCES[name].splits or SOURCES[name].load()).test
+    try:
+        test = (SOURCES[name].splits or SOURCES[name].load()).test
+    except DatasetUnavailable as error:
+        label = SOURCES[name].label
+        raise ValueError(
+            f"{label}'s test pictures can't be had here ({reason(error)}); choose another model."
+        ) from error
     if missing := set(model.classes) - set(test.classes):
         raise ValueError(
             f"No dataset here has this model's class {min(missing)!r}, so there is nothing to measure it on; choose a "

@@ -102,7 +102,8 @@ def _row(found: Answer, model: Classifier) -> str:
 
 def _drawn(rows: str, said: str) -> str:
     head = "<tr><th></th><th>File</th><th>It says</th><th>Sure</th></tr>"
-    return f'<p class="v-note" role="status">{said}</p><div class="c-scroll"><table class="c-table">{head}{rows}</table></div>'
+    table = f'<div class="c-scroll"><table class="c-table">{head}{rows}</table></div>'
+    return f'<p class="v-note" role="status">{said}</p>{table}'
 
 
 def _saved(text: str, name: str) -> str:
