@@ -146,7 +146,7 @@ def test_all_classes_have_bars_that_sum_to_one_and_the_right_answer_is_named(pag
     expect(page.locator(".c-choose .v-gallery [aria-pressed=true]")).to_have_count(1)
     shares = [float(text[:-1]) for text in page.locator(".v-bars .v-percent").all_inner_texts()]
     assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(100, abs=0.6)
-    expect(page.locator(".v-verdict span")).to_have_text(re.compile("✓ Right|✗ Wrong: it is a "))
+    expect(page.locator(".v-verdict span")).to_have_text(re.compile("✓ Right|✗ Wrong: it is an? "))
     expect(page.locator(".c-took")).to_have_text(re.compile(r"Test picture \d+ of Shapes · vit-live · \d+ ms"))
     expect(page.locator(".c-looks figcaption")).to_have_text("Where the class token looks, mean of the heads")
 

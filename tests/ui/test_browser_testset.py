@@ -61,7 +61,7 @@ def test_a_cell_of_the_matrix_shows_its_pictures_and_one_of_them_is_answered(pag
     expect(shown).to_have_count(min(20, int(count)))
     assert shown.first.get_attribute("title").startswith(f"{true}, no. ")
     shown.first.click()
-    expect(page.locator(".v-says > .v-verdict")).to_contain_text(re.compile(f"{taken}✗ Wrong: it is a {true}"))
+    expect(page.locator(".v-says > .v-verdict")).to_contain_text(re.compile(f"{taken}✗ Wrong: it is an? {true}"))
     expect(page.locator(".c-mistakes button")).to_have_count(20)
 
 

@@ -9,6 +9,7 @@ from vit.data.decode import SMALLEST_FRAME, Frame
 from vit.data.registry import label
 from vit.interpret.analysis import Analysis, Prediction
 from vit.live import models
+from vit.model import Classifier, ViT
 from vit.ui import pictures, theme
 from vit.ui.analysis import quantize, remember
 from vit.ui.checks import check, shortened
@@ -33,8 +34,10 @@ def payload(prediction: Prediction, key: str, picture: Picture) -> dict:
         "original": original(picture),
         "image": pictures.data_uri(prediction.pixels),
         "size": model.config["img_size"],
+        "grid": list(grid(model)),
         "looks": looks(prediction) if isinstance(prediction, Analysis) else None,
         "bars": [[model.classes[i], p, colors[i]] for p, i in zip(best.values.tolist(), best.indices.tolist())],
+        "all": {"names": model.classes, "shares": prediction.probabilities.tolist(), "colors": colors},
         "truth": prediction.truth,
         "known": prediction.truth in model.classes,
         "doubt": doubt(prediction) if prediction.doubtful else None,
@@ -50,6 +53,11 @@ def doubt(prediction: Prediction) -> str:
         "Perhaps none of these: it looks unlike the pictures that this model learned from. Of pictures that do show "
         f"one of its {len(prediction.model.classes)} classes, {found.false_alarm:.0%} get this hint, too."
     )
+
+
+def grid(model: Classifier) -> tuple[int, int]:
+    """What can be covered by hand: the model's patches, or an eighth of the side where it has none."""
+    return model.grid_size if isinstance(model, ViT) else (8, 8)
 
 
 def called(picture: Picture) -> str:

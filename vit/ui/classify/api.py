@@ -106,6 +106,6 @@ def build() -> None:
             api_name="compare",
             **WHOLE,
             api_description=f"Compare two models on the same test set; takes minutes the first time. {MODEL} other: "
-            "the same, of the second. Returns both accuracies, on how many pictures only one is right, and the p-value of "
-            "McNemar's exact test.",
+            "the same, of the second. Returns both accuracies, on how many pictures only one is right, and the p-value "
+            "of McNemar's exact test.",
         )

@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 import gradio as gr
 
+from vit.data.changes import LIMITS
 from vit.figures import color_table
 from vit.live import models
 from vit.ui import pictures
-from vit.ui.classify import api, gallery, many, testset
+from vit.ui.classify import api, gallery, many, poke, testset
 
 HERE = Path(__file__).parent
 LARGEST = "20mb"  # of a file that is sent, as launch() takes it
-SENDING = f"Drop, paste or take a picture\nPNG, JPEG, WebP, HEIC …, up to {LARGEST[:-2]} MB"
+SENDING = f"PNG, JPEG, WebP, HEIC and others, up to {LARGEST[:-2]} MB. It stays on this server for a day at most."
 
 
 class PictureInput(gr.Image):
@@ -48,8 +49,9 @@ def build() -> Tab:
                 show_label=False,
                 height=132,
                 elem_id="picture-input",
-                placeholder=SENDING,
+                placeholder="Drop, paste or take a picture",
             )
+            pictures.html(value=f'<p class="v-note">{SENDING}</p>', elem_classes="c-sending")
             events = {"pick": "pick"}
             shown = pictures.html("gallery", HERE / "gallery", events, server_functions=[gallery.browse])
             with gr.Accordion("Many pictures", open=False, elem_classes="c-many"):
@@ -57,7 +59,16 @@ def build() -> Tab:
         with gr.Column(scale=5, min_width=300, elem_classes="c-answer"):
             colors = base64.b64encode(color_table()).decode()
             told = {"colors": colors, "events": {"pick": "pick", "frame": "frame", "inside": "inside"}}
-            asked = [testset.measured, testset.cell, testset.export, testset.beside, testset.against]
+            told["changes"] = [limit._asdict() for limit in LIMITS.values()]
+            asked = [
+                poke.poked,
+                poke.occlusion,
+                testset.measured,
+                testset.cell,
+                testset.export,
+                testset.beside,
+                testset.against,
+            ]
             result = pictures.html("prediction", HERE / "view", told, server_functions=asked)
     api.build()
     return Tab(model, sent, shown, result)

@@ -3,6 +3,7 @@ import { colorTable } from "../../script/color.js";
 import { compareIn } from "./compare.js";
 import { frameOn } from "./frame.js";
 import { drawLooks, unpackLooks } from "./looks.js";
+import { pokeIn } from "./poke.js";
 import { setIn } from "./set.js";
 import { bar, verdict } from "./words.js";
 
@@ -11,6 +12,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
   const frame = frameOn($(".c-original"), (chosen) => trigger(constants.events.frame, { frame: chosen }));
   const pick = (picture) => trigger(constants.events.pick, { picture });
   const comparison = compareIn($(".c-compare"), server, table, pick), set = setIn($(".c-set"), server, pick);
+  const poking = pokeIn($(".c-poke"), server, table, constants.changes);
   let shown = null; // the picture's name or id
 
   function load() {
@@ -28,6 +30,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
     $(".c-took").textContent = `${value.called} · ${value.title} · ${Math.max(1, Math.round(value.milliseconds))} ms`;
     comparison.load(value);
     set.load(value);
+    poking.load(value);
     const now = value.original?.id ?? value.picture;
     if (shown !== null && shown !== now) bringIntoView(element);
     shown = now;

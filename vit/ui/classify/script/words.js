@@ -1,11 +1,13 @@
 // What is said of an answer, and the bar of a class.
 import { percent } from "../../script/format.js";
 
+const an = (name) => `${/^[aeiou]/i.test(name) ? "an" : "a"} ${name}`;
+
 export function verdict({ truth, known, bars }) {
   if (truth === null) return { className: "v-quiet", textContent: "True class not known" };
-  if (!known) return { className: "v-quiet", textContent: `It is a ${truth}, a class this model never saw` };
+  if (!known) return { className: "v-quiet", textContent: `It is ${an(truth)}, a class this model never saw` };
   return truth === bars[0][0] ? { className: "v-right", textContent: "✓ Right" }
-    : { className: "v-wrong", textContent: `✗ Wrong: it is a ${truth}` };
+    : { className: "v-wrong", textContent: `✗ Wrong: it is ${an(truth)}` };
 }
 
 export function bar([name, share, color]) {
