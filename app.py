@@ -21,13 +21,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--share", action="store_true", help="also open a public link, which lives one week")
     parser.add_argument("--host", help="address to listen on; 0.0.0.0 lets other machines of the network in")
     parser.add_argument("--port", type=int, help="port to listen on; the first free one from 7860 if not given")
+    parser.add_argument(
+        "--mcp", action="store_true", help="also serve the endpoints as tools of the Model Context Protocol"
+    )
     arguments = parser.parse_args(argv)
 
     from vit.device import share_memory
     from vit.ui import page
 
     share_memory()
-    page.launch(page.build(), share=arguments.share, server_name=arguments.host, server_port=arguments.port)
+    where = {"share": arguments.share, "server_name": arguments.host, "server_port": arguments.port}
+    page.launch(page.build(), mcp_server=arguments.mcp, **where)
 
 
 if __name__ == "__main__":
