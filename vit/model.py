@@ -568,7 +568,7 @@ def _per_channel(values: Sequence[float], images: Tensor) -> Tensor:
             f"Expected images (..., {len(values)}, H, W), as there are {len(values)} values of mean and std, "
             f"got {tuple(images.shape)}."
         )
-    return images.new_tensor(values).view(-1, 1, 1)
+    return torch.tensor(values, dtype=images.dtype).to(images.device, non_blocking=True).view(-1, 1, 1)
 
 
 def _fused_is_faster(q: Tensor) -> bool:

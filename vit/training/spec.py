@@ -93,13 +93,13 @@ class RunSpec:
         self._check_teacher()
 
     def _check_teacher(self) -> None:
-        distilled = bool(self.shape.get("distilled", False))
-        needs = {"distilled": distilled, "distill": self.config.distill, "distill_from": self.distill_from}
-        if any(needs.values()) and (missing := [name for name, value in needs.items() if not value]):
+        needs = {"distill": self.config.distill, "distill_from": self.distill_from}
+        wanted = self.shape.get("distilled", False) or any(needs.values())
+        if wanted and (missing := [name for name, value in needs.items() if not value]):
             raise WrongSetting(
                 missing[0],
-                "To learn from a teacher takes a distilled model (--distilled), a way (--distill hard or soft) and the "
-                f"teacher (--distill-from CHECKPOINT); {missing[0]} is missing.",
+                "To learn from a teacher takes a way (--distill hard or soft) and the teacher (--distill-from "
+                f"CHECKPOINT), as a distilled model (--distilled) does in any case; {missing[0]} is missing.",
             )
         if self.distill_answers and not self.distill_from:
             raise WrongSetting("distill_answers", "distill_answers keeps a teacher's answers; name one: distill_from.")
