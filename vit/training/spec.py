@@ -10,7 +10,7 @@ import torch
 
 from vit.data.registry import DATASETS
 from vit.device import device_name
-from vit.model import GLOBAL_POOLS, WEIGHT_INITS, Classifier
+from vit.model import GLOBAL_POOLS, Classifier
 from vit.precision import Precision
 from vit.training.config import LENGTHS, SETTINGS, TrainConfig, current_names, defaults, option, settings_of
 from vit.training.setting import Setting, WrongSetting
@@ -29,14 +29,12 @@ SHAPE = {  # the arguments of a model that a run may choose; the model's own whe
     "stem": Setting(str, "patch, the paper's, or conv", choices=("patch", "conv")),
     "global_pool": Setting(
         str,
-        "what the head reads: token, the paper's class token; class_attn, one that enters before the last layer alone; "
-        "attn, attention over the patches asked by a class token and their mean; attn_mean, by their mean",
+        "what the head reads: token, the paper's class token; attn, attention over the patches asked by a class token "
+        "and their mean",
         choices=GLOBAL_POOLS,
     ),
     "distilled": Setting(bool, "DeiT's second token and head, which learn from a teacher"),
     "reg_tokens": Setting(int, "registers: tokens that nothing reads in the end", low=0),
-    "attn_gate": Setting(bool, "a gate on each head's output"),
-    "weight_init": Setting(str, "trunc_normal, or mimetic, the look of trained attention", choices=WEIGHT_INITS),
     "drop_rate": Setting(float, "dropout", 0, 1, below=True, flag="--drop", former=("--drop-rate",)),
     "drop_path_rate": Setting(
         float,
