@@ -192,6 +192,7 @@ class RunSpec:
             "dataset": self.dataset,
             "model": self.model,
             "validation_accuracy": validation_accuracy,
+            "validation_size": self.validation_size,
             **tested,
             "epochs": round(progress.epoch, 3),
             "steps": progress.step,

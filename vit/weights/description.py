@@ -90,6 +90,9 @@ def _trained(given: Any) -> dict:
     _demand(isinstance(given, dict), "'trained'", "an object", given)
     for name in ("dataset", "model"):
         _demand(isinstance(given.get(name, ""), str), f"{name!r} of 'trained'", "a string", given.get(name))
+    size = given.get("validation_size")
+    fits = size is None or (type(size) is int and size >= 0)
+    _demand(fits, "'validation_size' of 'trained'", "a number of images, or null for a tenth", size)
     for name in ("test_accuracy", "validation_accuracy"):
         value = given.get(name)
         _demand(value is None or (_number(value) and 0 <= value <= 1), f"{name!r} of 'trained'", "0 to 1", value)
