@@ -87,7 +87,9 @@ def test_page_endpoint_and_command_line_give_the_same_number(key, picture, comma
     close(command(key, "--layer", "2", "--head", "3", "--query", "2,5")["grid"], of_patch)
     rolled = api.attention(picture, key, 2, 0, "", "rollout")[0]["grid"]
     close(command(key, "--layer", "2", "--rollout")["grid"], rolled)
-    numbers = np.frombuffer(zlib.decompress(base64.b64decode(sent["patches"])), "<f4").reshape(4, 2, depth, heads + 2, -1)
+    numbers = np.frombuffer(zlib.decompress(base64.b64decode(sent["patches"])), "<f4").reshape(
+        4, 2, depth, heads + 2, -1
+    )
     close(numbers[2:, 0, 1, 2, seen.model.grid_size[1] + 4], [np.max(of_patch), np.argmax(of_patch)])
 
 
