@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import vit
 from tests.conftest import ROOT
 
 tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no reader of TOML")
@@ -44,9 +45,10 @@ def test_the_requirements_files_name_what_the_project_names(project):
 
 
 def test_version_and_license_are_everywhere_the_same(project):
+    version = vit.__version__
     citation = (ROOT / "CITATION.cff").read_text()
-    assert f"\nversion: {project['version']}\n" in citation
-    assert f"\n## {project['version']}" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"\nversion: {version}\n" in citation
+    assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text()
     assert f"\nlicense: {project['license']}\n" in citation and (ROOT / "LICENSE").read_text().startswith("MIT License")
 
 

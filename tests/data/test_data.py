@@ -33,8 +33,9 @@ def cifar10() -> data.Splits:
 
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
-    """An empty working directory with an empty Hub cache and an empty cache of decoded pixels."""
+    """An empty working directory, an empty data folder, an empty Hub cache and an empty cache of decoded pixels."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(reader, "FOLDER", tmp_path / "data" / "cifar-10-batches-py")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     cached = functools.partial(huggingface_hub.cached_assets_path, assets_dir=tmp_path / "assets")
     monkeypatch.setattr(huggingface_hub, "cached_assets_path", cached)
@@ -209,8 +210,8 @@ def test_a_torchvision_folder_is_taken_first(elsewhere):
     images, labels = few_images(60)
     for i in range(5):
         here = slice(i * 10, i * 10 + 10)
-        write_batch(elsewhere / reader.FOLDER / f"data_batch_{i + 1}", images[here], labels[here])
-    write_batch(elsewhere / reader.FOLDER / "test_batch", images[50:], labels[50:])
+        write_batch(reader.FOLDER / f"data_batch_{i + 1}", images[here], labels[here])
+    write_batch(reader.FOLDER / "test_batch", images[50:], labels[50:])
     splits = data.load("cifar10", validation_size=10)
     everything = data.load("cifar10", validation_size=0)
     assert [len(split) for split in splits] == [40, 10, 10]
@@ -225,8 +226,8 @@ class Malicious:
 
 @pytest.mark.parametrize("content", [pickle.dumps({"data": Malicious()}, protocol=2), b"", b"\x80\x02}q"])
 def test_a_batch_that_is_no_batch_is_refused_and_never_run(elsewhere, content):
-    (elsewhere / reader.FOLDER).mkdir(parents=True)
-    (elsewhere / reader.FOLDER / "data_batch_1").write_bytes(content)
+    reader.FOLDER.mkdir(parents=True)
+    (reader.FOLDER / "data_batch_1").write_bytes(content)
     with pytest.raises(data.DatasetUnavailable, match=r"data_batch_1 is not a CIFAR-10 batch.*extract"):
         data.load("cifar10")
     assert not (elsewhere / "executed").exists()

@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from vit import environment
 from vit.data import DatasetUnavailable
 from vit.training import TrainingDiverged
 
@@ -21,6 +22,7 @@ COMMANDS = {  # what each does; the module of its name has its flags
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit status; a mistake of the caller's is one line on stderr, status 2."""
+    environment.settle()
     arguments = build_parser().parse_args(argv)
     try:
         arguments.run(arguments)

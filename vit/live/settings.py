@@ -8,7 +8,7 @@ from os import getenv
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vit.live.zerogpu import ON_ZERO
+from vit.live.space import ON_ZERO
 from vit.training.config import SETTINGS, TrainConfig
 from vit.training.setting import Setting, WrongSetting
 from vit.training.spec import SHAPE as MODEL_SHAPE

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from vit.live.space import ON_ZERO
 from vit.training.config import TrainConfig
 
-ON_ZERO = os.getenv("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 LONGEST_PAUSE = 60.0  # seconds; the GPU is only lent, and counts against the visitor's quota
 
 

@@ -29,7 +29,7 @@ def _call(task, duration, *arguments):
     process.start()
     there.close()
     if CALLS:
-        with open(CALLS, "a") as file:
+        with open(CALLS, "a", encoding="utf-8") as file:
             file.write(f"{os.getpid()} {process.pid} {duration(*arguments)}\n")
     try:
         while True:
