@@ -22,8 +22,8 @@ def health() -> dict:
         "data": {name: source.state for name, source in SOURCES.items()},
         "runs": {"places": runs.MAX_RUNS, "waiting_places": runs.MAX_QUEUE, **status},
         "disk": {
-            "free": round(shutil.disk_usage(place).free / GB, 3),
-            "runs": round(storage.size() / GB, 3),
+            "free": round(shutil.disk_usage(place).free / GB, 6),
+            "runs": round(storage.size() / GB, 6),
             "runs_at_most": storage.MAX_DISK,
         },
     }
