@@ -483,10 +483,11 @@ class ViT(Classifier):
         first = (None if self.has_readout else self.cls_token, self.dist_token, self.reg_token)
         prefix = [token for token in first if token is not None]
         # Under autocast the patches are bfloat16: tokens that follow them halve the traffic between the blocks.
-        x = torch.cat([*(token.to(x.dtype).expand(len(x), -1, -1) for token in prefix), x], dim=1)
+        B = x.shape[0]  # not len(x), which torch.jit.trace and torch.export would take for a constant
+        x = torch.cat([*(token.to(x.dtype).expand(B, -1, -1) for token in prefix), x], dim=1)
         x = x + self.pos_embed.to(x.dtype)
         if keep is not None:
-            kept = torch.arange(self.num_prefix_tokens, device=x.device).expand(len(x), -1)
+            kept = torch.arange(self.num_prefix_tokens, device=x.device).expand(B, -1)
             tokens = torch.cat([kept, keep + self.num_prefix_tokens], dim=1)
             x = x.gather(1, tokens[..., None].expand(-1, -1, x.shape[2]))
         return self.pos_drop(x)
@@ -501,7 +502,7 @@ class ViT(Classifier):
         if self.attn_pool is not None:
             return self.attn_pool(self.norm(x), self.num_prefix_tokens, self.cls_token, head_mask)
         assert self.cls_token is not None
-        tokens = torch.cat([self.cls_token.to(x.dtype).expand(len(x), -1, -1), x], dim=1)
+        tokens = torch.cat([self.cls_token.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
         asked, attn = self.blocks[-1](tokens, True, head_mask, queries=1, keys=1)
         return self.norm(asked), attn
 

@@ -1,4 +1,4 @@
-"""The command line, a module a command: vit train | evaluate | report | predict | attention | benchmark."""
+"""The command line, a module a command: vit train | evaluate | report | export | predict | attention | benchmark."""
 
 import argparse
 import sys
@@ -14,6 +14,7 @@ COMMANDS = {  # what each does; the module of its name has its flags
     "train": "train a model from scratch and save it with its validation accuracy",
     "evaluate": "accuracy on the test images: overall, per class, confusion matrix",
     "report": "measure a checkpoint on its test set and write its card; go on where it was stopped",
+    "export": "write a checkpoint as ONNX, for programs without torch",
     "benchmark": "how fast this trains on CIFAR-10, beside other libraries' ViTs",
     "predict": "name what is in your own images: the five likeliest classes of each",
     "attention": "draw or save attention: input, map, overlay",
@@ -67,4 +68,5 @@ class _Command(argparse.ArgumentParser):
 
 
 def _lacking(error: ModuleNotFoundError) -> str:
-    return f"needs {error.name}, which is not installed; it comes with the extra vit-live[data]"
+    extra = "export" if error.name in ("onnx", "onnxscript") else "data"
+    return f"needs {error.name}, which is not installed; it comes with the extra vit-live[{extra}]"
