@@ -1,4 +1,4 @@
-"""The command line, a module a command: vit train | evaluate | report | export | predict | attention | benchmark."""
+"""The command line, a module a command: vit train, evaluate, report, predict, attention and the others below."""
 
 import argparse
 import sys
@@ -15,6 +15,7 @@ COMMANDS = {  # what each does; the module of its name has its flags
     "evaluate": "accuracy on the test images: overall, per class, confusion matrix",
     "report": "measure a checkpoint on its test set and write its card; go on where it was stopped",
     "export": "write a checkpoint as ONNX, for programs without torch",
+    "deploy": "upload this clone as a Space of your own",
     "benchmark": "how fast this trains on CIFAR-10, beside other libraries' ViTs",
     "predict": "name what is in your own images: the five likeliest classes of each",
     "attention": "draw or save attention: input, map, overlay",
