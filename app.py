@@ -35,12 +35,16 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(2)
 
     from vit.device import share_memory
+    from vit.live import datasets, speed
     from vit.ui import logs, page
 
     logs.start()
     share_memory()
     address = {"server_name": arguments.host, "server_port": arguments.port}
-    page.launch(page.build(), share=arguments.share, auth=login, **address)
+    demo = page.build()
+    page.launch(demo, share=arguments.share, auth=login, prevent_thread_lock=True, **address)
+    datasets.load_in_background(then=speed.find_out)  # only now: it would keep the page from its first answer
+    demo.block_thread()
 
 
 if __name__ == "__main__":

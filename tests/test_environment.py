@@ -25,7 +25,6 @@ import warnings, io
 warnings.filterwarnings("error", category=EncodingWarning, module=r"(vit|app)(\\..*)?$")
 from vit.ui import page
 from vit.cli import COMMANDS, build_parser
-page.datasets.load_in_background = lambda then: None
 page.build()
 print(len(page.models.shipped()))
 """

@@ -441,6 +441,8 @@ class ViT(Classifier):
         Truncated normal 0.02 for linear layers, tokens and positions, as in timm; LeCun normal for the patch
         projection, as in the paper; torch's own start for the convolutions of a stem.
         """
+        if self.pos_embed.is_meta:  # without memory there is nothing to draw, and torch takes a second to find that out
+            return
         for module in self.modules():
             _init_weights(module, generator)
         for token in (self.cls_token, self.dist_token, self.reg_token, self.pos_embed):

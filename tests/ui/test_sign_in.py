@@ -67,6 +67,10 @@ def test_a_space_with_oauth_asks_to_sign_in_and_for_no_token(provider, tmp_path)
 def test_the_token_is_the_signed_in_visitors_and_the_pasted_one_only_elsewhere(signs_in, monkeypatch):
     pushed = []
     monkeypatch.setattr(outcome, "SIGNS_IN", signs_in)
+    monkeypatch.setenv("SYSTEM", "spaces")  # elsewhere a button to sign in asks for an account of this machine
+    monkeypatch.setenv("SPACE_ID", "someone/vit")
+    for name in ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL"):
+        monkeypatch.setattr(gr.oauth, name, "of the Space")
     monkeypatch.setattr(outcome, "push_run", lambda *asked: pushed.append(asked) or "done")
     with gr.Blocks() as demo:
         run_id = gr.State("a" * 16)

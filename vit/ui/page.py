@@ -52,9 +52,8 @@ def launch(demo: gr.Blocks, **options) -> tuple:
 
 
 def build() -> gr.Blocks:
-    """The whole page; starts loading the datasets, and names in the log what of the checkpoints can't be read."""
+    """The whole page; names in the log what of the checkpoints can't be read."""
     models.shipped()
-    datasets.load_in_background(then=speed.find_out)
     with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         page = lay_out()
         page.wire(demo)

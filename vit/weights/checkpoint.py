@@ -93,8 +93,11 @@ def from_pretrained(
         raise CheckpointError(
             f"{source}/{WEIGHTS} is damaged or not a safetensors file ({error}); copy or download it again."
         ) from error
-    model = _outline(source, described, weights).to_empty(device="cpu")
-    model.load_state_dict(weights, strict=True)
+    model = _outline(source, described, weights)
+    due = {name: tensor.dtype for name, tensor in model.state_dict().items()}
+    # Assigned, in memory of their own: filling a model that was made without takes torch a second to learn.
+    weights = {name: tensor.to(due[name], copy=True) for name, tensor in weights.items()}
+    model.load_state_dict(weights, strict=True, assign=True)
     model.classes, model.mean, model.std = described.classes, described.mean, described.std
     model.trained, model.temperature = described.trained, described.temperature
     _check_finite(source, model.eval())

@@ -152,7 +152,8 @@ def notes(entered: dict) -> Iterator[tuple[str, str]]:
 
 def _counts(chosen: RunSpec, pace: str) -> str:
     size = settings.size(chosen)
-    words = f"{size.parameters:,} parameters · {size.tokens} tokens · {size.flops / 1e6:,.0f} MFLOPs an image"
+    flops = settings.flops(chosen) / 1e6
+    words = f"{size.parameters:,} parameters · {size.tokens} tokens · {flops:,.0f} MFLOPs an image"
     pace = pace or "How fast it trains shows here while no run is under way."
     return f'<p class="t-count"><b>{words}</b><br>{escape(pace)}</p>'
 
