@@ -176,3 +176,11 @@ def test_a_login_keeps_out_who_does_not_know_it(tmp_path):
         assert visitor.post("login", data={"username": "class", "password": "cheese"}).status_code == 400
         assert visitor.post("login", data={"username": "class", "password": "chalk"}).json() == {"success": True}
         assert visitor.post("gradio_api/call/about", json=call).status_code == 200
+
+
+@pytest.mark.slow
+def test_other_machines_of_the_network_get_in_where_they_may(tmp_path):
+    variables = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "VIT_RUNS_FOLDER": str(tmp_path / "runs")}
+    with serving("--host", "0.0.0.0", **variables) as url:
+        own = socket.gethostbyname(socket.gethostname())
+        assert httpx.get(url.replace("0.0.0.0", own), trust_env=False).status_code == 200
