@@ -206,6 +206,44 @@ def test_cifar10_is_downloaded_from_the_hub_with_progress(elsewhere, hub_at):
     assert all(0 <= done <= 1 for done, _ in reports) and reports[-1][0] == 1
 
 
+def test_a_download_that_breaks_off_goes_on_where_it_was(elsewhere, hub_at, monkeypatch):
+    images, labels = few_images(50)
+    for split in ("train", "test"):
+        write_parquet(elsewhere / "served", split, images, labels)
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
+    asked = []
+
+    class Hub(BaseHTTPRequestHandler):
+        """Hangs up half way through what it is asked for, twice."""
+
+        def do_GET(self):
+            body = (elsewhere / "served" / self.path.rpartition("/")[2]).read_bytes()
+            start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+            self.send_response(206 if start else 200)
+            self.send_header("X-Repo-Commit", reader.REVISION)
+            self.send_header("ETag", f'"{self.path[-30:-8]}"')
+            self.send_header("Content-Length", str(len(body) - start))
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            self.end_headers()
+            if self.command == "GET":
+                asked.append(start)
+                self.wfile.write(body[start : (start + len(body)) // 2 if len(asked) <= 2 else None])
+
+        do_HEAD = do_GET
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        hub_at(f"http://127.0.0.1:{server.server_port}")
+        splits = data.load("cifar10", validation_size=0)
+        server.shutdown()
+    first, second, third, of_the_test_split = asked
+    assert first == of_the_test_split == 0 < second < third
+    assert splits.train.images.equal(images)
+
+
 def test_a_torchvision_folder_is_taken_first(elsewhere):
     images, labels = few_images(60)
     for i in range(5):
