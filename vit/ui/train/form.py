@@ -160,6 +160,8 @@ def _counts(chosen: RunSpec, pace: str) -> str:
 
 def _pace(chosen: RunSpec) -> str:
     speed_here = speed.images_per_second(chosen)
+    if speed_here is None:
+        return "It trains on a GPU that is lent to you for the run."
     text = f"This machine trains about {speed_here:,.0f} images a second"
     source = SOURCES[chosen.dataset].splits
     if source is None:
