@@ -19,7 +19,7 @@ INPUT = (
 
 
 class _Outputs(nn.Module):
-    """Tensors alone: logits; of a model with attention the trunk's maps in one, and a read-out's map."""
+    """Tensors alone: logits; of a model with attention the blocks' maps in one, and a read-out's map."""
 
     def __init__(self, model: Classifier):
         super().__init__()
@@ -29,7 +29,7 @@ class _Outputs(nn.Module):
         if not isinstance(self.model, ViT):
             return (self.model(images),)
         logits, maps = self.model(images, return_attention=True)
-        trunk = len(self.model.trunk)
+        trunk = len(self.model.blocks)
         return logits, torch.stack(maps[:trunk], dim=1), *maps[trunk:]
 
 
