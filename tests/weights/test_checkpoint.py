@@ -175,10 +175,18 @@ def test_a_config_from_before_an_argument_came_means_its_default_and_no_other_ma
     later = ("global_pool", "reg_tokens")
     change_config(folder, lambda config: [config["architecture"].pop(name) for name in later])
     assert ViT.from_pretrained(folder).config == model.config
-    change_config(folder, lambda config: config["architecture"].update(attn_gate=False))  # of an argument that is gone
-    assert ViT.from_pretrained(folder).config == model.config
     change_config(folder, lambda config: config["architecture"].pop("distilled"))
     with pytest.raises(CheckpointError, match="'distilled'"):
+        ViT.from_pretrained(folder)
+
+
+def test_an_argument_that_nobody_knows_is_left_out_with_a_word_if_it_is_off_and_refused_if_not(model, tmp_path):
+    folder = model.save_pretrained(tmp_path / "saved")
+    change_config(folder, lambda config: config["architecture"].update(attn_gate=False, of_tomorrow=0))
+    with pytest.warns(UserWarning, match=r"off: \['attn_gate', 'of_tomorrow'\]"):
+        assert ViT.from_pretrained(folder).config == model.config
+    change_config(folder, lambda config: config["architecture"].update(attn_gate=True, of_tomorrow=3))
+    with pytest.raises(CheckpointError, match=r"attn_gate.*of_tomorrow.*doesn't know"):
         ViT.from_pretrained(folder)
 
 
