@@ -125,7 +125,7 @@ def importance_table(importance: HeadImportance) -> str:
     rows = ""
     for k in range(H):
         values = zip(points[:, k].tolist(), low[:, k].tolist(), high[:, k].tolist())
-        cells = "".join(_cell(*numbers, scale, L) for numbers in values)
+        cells = "".join(_cell(*numbers, scale, L, f"{layer}.{k}") for layer, numbers in enumerate(values))
         rows += f"<tr><th>Head {k + 1}</th>{cells}</tr>"
     return (
         f'<p class="x-study-says">{importance_sentence(importance)}</p>'
@@ -159,13 +159,14 @@ def _rounded(number: float) -> str:
     return f"{-(-int(number) // unit) * unit:,}"
 
 
-def _cell(points: float, low: float, high: float, scale: float, L: int) -> str:
+def _cell(points: float, low: float, high: float, scale: float, L: int, place: str) -> str:
+    """place: layer.head, which the page's script shows at a click."""
     strength = round(45 * min(1, abs(points) / scale)) if low > 0 or high < 0 else 0
     color = "var(--v-train)" if points > 0 else "var(--v-val)"
     interval = f"<small>{low:.1f} to {high:.1f}</small>" if L < 7 else ""
     return (
         f'<td title="{points:.2f} points, {low:.2f} to {high:.2f}" style="background:color-mix(in srgb, {color} '
-        f'{strength}%, transparent)">{points:.1f}{interval}</td>'
+        f'{strength}%, transparent)"><button type="button" data-show="{place}">{points:.1f}{interval}</button></td>'
     )
 
 
