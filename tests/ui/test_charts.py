@@ -62,18 +62,18 @@ def test_a_loss_that_is_no_number_leaves_a_gap_and_the_rest_is_drawn(value, at):
     losses[at] = value
     drawn = curves.draw(history(losses), SHORT, 10)
     assert all(math.isfinite(number) for line in points(drawn) for place in line for number in place)
-    assert [len(line) for line in points(drawn)[1:-3]] == {0: [4], 2: [2, 2], 4: [4]}[at]
+    assert [len(line) for line in points(drawn)[3:-1]] == {0: [4], 2: [2, 2], 4: [4]}[at]
     assert ("not a number" in drawn) == (at == 4)
 
 
 def test_losses_of_which_none_is_a_number_are_an_empty_line():
     drawn = curves.draw(history([NAN, NAN]), SHORT, 10)
-    assert [len(line) for line in points(drawn)] == [2, 0, 2, 2, 2]
+    assert [len(line) for line in points(drawn)] == [2, 2, 2, 0, 2]
 
 
 def test_the_two_losses_are_drawn_apart_and_each_says_what_it_is_of():
     drawn = curves.draw(history([1.5, 1.0]), SHORT, 10)
-    training, validation = re.findall(r"<figure.*?</figure>", drawn)[:2]
+    training, validation = re.findall(r"<figure.*?</figure>", drawn)[1:3]
     assert "v-val" not in training and "v-train" not in validation
     assert "labels smoothed by 0.1, 50% of the patches left out" in training and "whole pictures" in validation
     plain = {"label_smoothing": 0, "patch_dropout": 0, "crop": 0, "flip": False}

@@ -12,12 +12,12 @@ import gradio as gr
 import torch
 
 from vit import data
-from vit.data.registry import fallback
+from vit.data.registry import fallback, preferred
 from vit.interpret.analysis import Analysis
 from vit.live import datasets, models, speed, worker
 from vit.live.models import RunNames
 from vit.precision import Precision
-from vit.ui import classify, pictures, scripts, theme
+from vit.ui import classify, intro, pictures, scripts, theme
 from vit.ui.analysis import payload, predict
 from vit.ui.attention import tab as attention
 from vit.ui.checks import check, checked
@@ -111,7 +111,7 @@ class Page(NamedTuple):
 
         demo.load(open_tab, None, self.tabs, **QUIET)
         opened = demo.load(self.open, training.owned, [*self.model_views, *training.opened], **QUIET)
-        data = opened.success(watch_data, None, self.notice, **QUIET)
+        data = opened.success(watch_data, training.form["dataset"], self.notice, **QUIET)
         data.success(training.settle, {*training.form.values(), training.run_id}, training.settled, **QUIET)
 
     @checked
@@ -191,7 +191,9 @@ class Page(NamedTuple):
 def lay_out() -> Page:
     """Everything that there is to see, within a gr.Blocks."""
     with gr.Row(elem_id="top"):
+        gr.HTML("<h1>Vision Transformer, live</h1>", apply_default_css=False, elem_id="title")
         status, notice = pictures.html("status"), pictures.html("notice")
+    intro.build()
     with gr.Tabs() as tabs:
         with gr.Tab("Train", id="train"):
             training = train.build()
@@ -224,11 +226,16 @@ def linked(query) -> tuple[str | None, Picture | None]:
     return key or models.default(), picture
 
 
-async def watch_data() -> AsyncIterator[str]:
-    """What there is to say about the preferred dataset, until it is loaded or known to be out of reach."""
+async def watch_data(chosen: str | None) -> AsyncIterator[str]:
+    """What there is to say about the preferred dataset, until it is loaded or known to be out of reach.
+
+    chosen: the data that the page opened with, and stays on.
+    """
     said = None
     while True:
         settled, notice = datasets.settled(), datasets.notice()
+        if settled and not notice and chosen != preferred().name:
+            notice = f"{preferred().label} is here now: choose it under Data."
         if notice != said:
             said = notice
             yield escape(notice)
@@ -241,7 +248,7 @@ def status_line(key: str | None, run_names: RunNames) -> str:
     """Where one is: model, data, device."""
     where = models.title(key, run_names) if key else f"no model yet · {fallback().label}"
     tried = "".join(f', <span title="{escape(str(found))}">{found.name} by trial</span>' for found in _tried())
-    return f"<b>Vision Transformer, live</b><span>{escape(where)} · {escape(_device())}{tried}</span>"
+    return f"<span>{escape(where)} · {escape(_device())}{tried}</span>"
 
 
 def _device() -> str:

@@ -30,11 +30,9 @@ Form = dict[str, gr.components.Component]
 def basics() -> Form:
     """Data, model and time: all that has to be chosen, and it is chosen already."""
     return {
-        "dataset": gr.Radio(
-            [(entry.label, entry.name) for entry in DATASETS.values()], value=fallback().name, label="Data"
-        ),
+        "dataset": gr.Radio([(entry.label, entry.name) for entry in DATASETS.values()], value=None, label="Data"),
         "model": gr.Radio(
-            [(f"{NAMES[name]} · {_size(name).parameters / 1e6:.1f}M", name) for name in settings.VARIANTS],
+            _sized(),
             value="vit_live",
             label="Model",
             info="Live sees through small convolutions, Live patch through plain patches; both learn within minutes. "
@@ -124,6 +122,15 @@ def fill_shape(variant: str | None) -> tuple:
     return tuple(shape[name] for name in SHAPE)
 
 
+def sized_models() -> gr.Radio:
+    """The variants with their sizes, that of the live preset as wide as suits this machine."""
+    return gr.Radio(_sized())
+
+
+def _sized() -> list[tuple[str, str]]:
+    return [(f"{NAMES[name]} · {_size(name).parameters / 1e6:.1f}M", name) for name in settings.VARIANTS]
+
+
 def fitting_width(entered: dict) -> int:
     """The width chosen; for the live preset as it is, the one that suits this machine, once that is known."""
     own = settings.variant_shape("vit_live")
@@ -173,4 +180,5 @@ def _number(value: int, label: str, info: str) -> gr.Number:
 
 
 def _size(variant: str) -> settings.Size:
-    return settings.size(RunSpec(fallback().name, variant, DEFAULTS))
+    width = {"embed_dim": speed.widths[-1]} if variant == "vit_live" and speed.widths else {}
+    return settings.size(RunSpec(fallback().name, variant, DEFAULTS, shape=width))

@@ -14,7 +14,7 @@ from vit.live.datasets import SOURCES
 from vit.live.history import History
 from vit.live.run import LiveRun
 from vit.live.settings import DEFAULTS, size
-from vit.training.moments import TOP, Moment, Snapshot, probe, take
+from vit.training.moments import TOP, Album, Moment, Snapshot, probe, take
 from vit.training.spec import RunSpec
 from vit.ui import pictures, theme
 from vit.ui.charts import clock
@@ -37,15 +37,21 @@ def forming(run: LiveRun) -> dict:
 
 
 def fetch(wanted: list) -> list[dict]:
-    """[run's id, moments' ids] -> those of them that are kept; the page's script asks."""
+    """[run's id or checkpoint's name, moments' ids] -> those of them that are kept; the page's script asks."""
     if len(check("wanted", wanted, list)) != 2:
         raise BadInput(f"wanted must be a run's id and its moments' ids, got {len(wanted)} values; send these two.")
-    run_id, ids = check("wanted[0]", wanted[0], str), check("wanted[1]", wanted[1], list[int])
+    key, ids = check("wanted[0]", wanted[0], str), check("wanted[1]", wanted[1], list[int])
+    return packed(find_album(key).get(ids))
+
+
+def find_album(key: str) -> Album:
+    """The moments of a run, by its id, or of a checkpoint, by its name. Raises BadInput."""
+    if (album := models.moments(key)).moments:
+        return album
     try:
-        run = runs.find(run_id)
+        return runs.find(key).album
     except ValueError as error:
         raise BadInput(error) from error
-    return [{"id": moment.id, **_packed(moment.snapshot)} for moment in run.album.get(ids)]
 
 
 def untrained(settings: RunSpec) -> dict | None:
@@ -54,7 +60,7 @@ def untrained(settings: RunSpec) -> dict | None:
         return None
     start = _start(settings.dataset, settings.model, settings.classes, tuple(settings.shape.items()))
     moments = [{"id": 0, "step": 0, "seconds": 0.0, "epoch": 0.0, "lr": 0.0}]
-    own = {"run": "", "moments": moments, "live": False, "inline": [{"id": 0, **_packed(start)}]}
+    own = {"run": "", "moments": moments, "live": False, "inline": packed([Moment(0, start, {})])}
     return {**_frame(settings), **own}
 
 
@@ -72,14 +78,15 @@ def _fixed_pictures(dataset: str, classes: tuple[str, ...]) -> Dataset:
 def _frame(settings: RunSpec) -> dict:
     counted = size(settings)
     return {
-        **_pictures(settings.dataset, settings.classes),
+        **pictures_of(settings.dataset, settings.classes),
         "readout": counted.has_readout,
         "tokens": counted.tokens,
     }
 
 
 @lru_cache(maxsize=16)
-def _pictures(dataset: str, classes: tuple[str, ...]) -> dict:
+def pictures_of(dataset: str, classes: tuple[str, ...]) -> dict:
+    """The fixed pictures and all that is said of their classes."""
     fixed, entry = _fixed_pictures(dataset, classes), DATASETS[dataset]
     colors = dict(zip(entry.classes, theme.class_colors(len(entry.classes))))
     return {
@@ -91,20 +98,27 @@ def _pictures(dataset: str, classes: tuple[str, ...]) -> dict:
     }
 
 
-def _packed(snapshot: Snapshot) -> dict:
-    return {"data": base64.b64encode(snapshot.data).decode(), "shapes": snapshot.shapes}
+def packed(moments: list[Moment]) -> list[dict]:
+    """As the page's script unpacks them."""
+    return [
+        {"id": m.id, "data": base64.b64encode(m.snapshot.data).decode(), "shapes": m.snapshot.shapes} for m in moments
+    ]
 
 
 def ready(settings: RunSpec) -> str:
     """The head before a run: what would be trained on what."""
-    source = SOURCES[settings.dataset]
-    parameters = size(settings).parameters
-    text = f"{parameters:,} parameters start at random and learn from "
+    source, counted = SOURCES[settings.dataset], size(settings)
     share = len(settings.classes) / len(DATASETS[settings.dataset].classes)
-    text += f"{len(source.splits.train) * share:,.0f} pictures of {source.label}." if source.splits else source.label
+    text = f"{settings.title} starts from random weights and learns {source.label} in {settings.config.minutes:g} min."
     if source.error:
         text = f"{source.label} {source.state}. Start tries once more; {fallback().label} is built in."
-    return head("Ready to train", text)
+    shown = [
+        ("Parameters", f"{counted.parameters:,}"),
+        ("Tokens", f"{counted.tokens}"),
+        ("Pictures", f"{len(source.splits.train) * share:,.0f}" if source.splits else "–"),
+        ("Classes", f"{len(settings.classes)}"),
+    ]
+    return head("Ready to train", text) + _told(shown)
 
 
 def empty_charts(settings: RunSpec) -> str:
@@ -177,6 +191,10 @@ def figures(run: LiveRun) -> str:
         ("Speed", f"{progress.images_per_second:,.0f}<small> images/s</small>"),
         (time[0], f"{time[1]}<small> min</small>"),
     ]
+    return _told(shown)
+
+
+def _told(shown: list[tuple[str, str]]) -> str:
     return '<dl class="v-figures">' + "".join(f"<div><dt>{n}</dt><dd>{v}</dd></div>" for n, v in shown) + "</dl>"
 
 
