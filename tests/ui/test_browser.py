@@ -43,7 +43,7 @@ def test_the_page_says_where_one_is(page):
 @pytest.mark.slow
 def test_training_draws_curves_and_the_model_is_chosen_everywhere(page):
     await_quiet(page)
-    minutes = page.get_by_label("number input for Minutes")
+    minutes = page.get_by_label("Minutes", exact=True)
     minutes.fill("0.1")
     minutes.press("Tab")
     page.get_by_role("button", name="Start training", exact=True).click()

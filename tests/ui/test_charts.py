@@ -116,9 +116,11 @@ def test_runs_are_compared_in_the_same_chart_and_a_table(monkeypatch):
         return SimpleNamespace(history=history([1.0, NAN]), settings=settings, accuracy=accuracy, evaluation=None)
 
     monkeypatch.setattr(runs, "RUNS", {"a": run(0.5), "b": run(0.75)})
-    assert outcome.comparison(["a"]) == "" == outcome.comparison(["a", "gone"])
+    alone = outcome.comparison(["a", "gone"])
+    assert outcome.comparison(["gone"]) == "" and "polyline" not in alone and 'href="?run=a"' in alone
+    assert "1 more of this browser&#x27;s are not kept" in alone or "1 more of this browser's are not kept" in alone
     html = outcome.comparison(["a", "gone", "b"])
-    assert [len(line) for line in points(html)] == [2, 2] and "Run 2" in html and "75.0%" in html
+    assert [len(line) for line in points(html)] == [2, 2] and "Run 2</a>" in html and "75.0%" in html
     assert html.count("<tr>") == 3 and "&lt;b&gt;mine" in html
     colors = re.findall(r'polyline class="" style="--line:(#\w+);"', html)
     assert len(set(colors)) == 2 and all(f"background:{color}" in html for color in colors)

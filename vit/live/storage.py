@@ -59,6 +59,13 @@ def save(run_id: str, model: ViT, record: dict, album: Album) -> Path:
     return path
 
 
+def delete(run_id: str) -> None:
+    """All that is on disk of a run."""
+    if exists(run_id):
+        shutil.rmtree(FOLDER / run_id, ignore_errors=True)
+        shutil.rmtree(_archives() / run_id, ignore_errors=True)
+
+
 def record(run_id: str) -> Record | None:
     """What was saved beside the weights, or None where nothing was. Raises DamagedRun."""
     if not exists(run_id):
@@ -94,6 +101,14 @@ def archive(run_id: str, source: Path, name: str) -> Path:
     return path
 
 
+def temporary(key: str, name: str, content: bytes) -> Path:
+    """A file to hand out, beside a run's zips, which ends with this process. Raises OSError."""
+    path = _archives() / Path(key).name / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
 @cache
 def _archives() -> Path:
     """In the system's temporary folder, from which Gradio serves; nobody else may look into it or knows its name."""
@@ -106,5 +121,4 @@ def _delete_oldest() -> None:
     there = [path for path in FOLDER.iterdir() if exists(path.name)]
     there.sort(key=lambda path: (path / RECORD if (path / RECORD).exists() else path).stat().st_mtime)
     for path in there[:-KEEP_ON_DISK]:
-        shutil.rmtree(path, ignore_errors=True)
-        shutil.rmtree(_archives() / path.name, ignore_errors=True)
+        delete(path.name)

@@ -21,10 +21,11 @@ const remember = () => { try { localStorage.setItem(used, "yes"); } catch { /* a
 const known = () => { try { return localStorage.getItem(used); } catch { return null; } };
 details.open = innerWidth > 640 && !known();
 details.addEventListener("toggle", () => { if (!details.open) remember(); });
-for (const button of element.querySelectorAll("[data-tab]")) button.addEventListener("click", () => {
-  [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === button.dataset.tab)?.click();
-});
 document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-tab]");
+  if (button) {
+    [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === button.dataset.tab)?.click();
+  }
   if (!event.isTrusted || !event.target.closest?.("#start, [role=tab], [data-tab]")) return;
   remember();
   details.open = false;

@@ -29,6 +29,7 @@ from vit.ui.train import tab as train
 HERE = Path(__file__).parent
 SESSIONS = 100  # that Gradio keeps, the latest in use: 0.3 to 0.5 MB each, as it keeps all that it ever sent to one
 
+DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
 
@@ -109,6 +110,7 @@ class Page(NamedTuple):
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
         followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
 
+        demo.load(None, js=DECIMAL_KEYBOARD)
         demo.load(open_tab, None, self.tabs, **QUIET)
         opened = demo.load(self.open, training.owned, [*self.model_views, *training.opened], **QUIET)
         data = opened.success(watch_data, training.form["dataset"], self.notice, **QUIET)
@@ -126,7 +128,7 @@ class Page(NamedTuple):
             key = run_id
         if key and models.ended(key):
             run_names = models.name_run(run_names, key, own=False)
-        return {**self.show(key, 0, picture, run_names), **self.training.open(run_id)}
+        return {**self.show(key, 0, picture, run_names), **self.training.open(run_id, owned)}
 
     @checked
     def show(self, key: str | None, number: int, picture: Picture | None, run_names: RunNames) -> dict:
@@ -191,7 +193,8 @@ class Page(NamedTuple):
 def lay_out() -> Page:
     """Everything that there is to see, within a gr.Blocks."""
     with gr.Row(elem_id="top"):
-        gr.HTML("<h1>Vision Transformer, live</h1>", apply_default_css=False, elem_id="title")
+        walk = scripts.mount(HERE / "script" / "tabs.js", {})
+        gr.HTML("<h1>Vision Transformer, live</h1>", js_on_load=walk, apply_default_css=False, elem_id="title")
         status, notice = pictures.html("status"), pictures.html("notice")
     intro.build()
     with gr.Tabs() as tabs:

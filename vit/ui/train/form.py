@@ -38,13 +38,12 @@ def basics() -> Form:
             info="Live sees through small convolutions, Live patch through plain patches; both learn within minutes. "
             "Tiny and Small need hours. M: million parameters.",
         ),
-        "minutes": gr.Slider(
-            0.1,
-            settings.LIMITS["minutes"].high,
-            value=min(DEFAULTS.minutes, settings.LIMITS["minutes"].high),
-            step=0.1,
+        "minutes": gr.Textbox(
+            f"{min(DEFAULTS.minutes, settings.MAX_MINUTES):g}",
             label="Minutes",
-            buttons=[],
+            info=f"At most {settings.MAX_MINUTES:g}; half a minute is 0.5 or 0,5.",
+            max_lines=1,
+            elem_id="minutes",
         ),
     }
 
@@ -109,8 +108,17 @@ def advanced() -> tuple[Form, gr.HTML, gr.HTML]:
 
 
 def values(form: Form, entered: dict) -> dict:
-    """What Gradio hands over for a set of components, under the settings' names."""
-    return {name: entered[component] for name, component in form.items()}
+    """What Gradio hands over for a set of components, under the settings' names; minutes as a number if it is one."""
+    given = {name: entered[component] for name, component in form.items()}
+    return {**given, "minutes": number(given["minutes"])}
+
+
+def number(typed: object) -> object:
+    """What a text says with a decimal point or comma; what is no number as it is, for the check to name."""
+    try:
+        return float(typed.strip().replace(",", ".")) if isinstance(typed, str) else typed
+    except ValueError:
+        return typed
 
 
 @checked

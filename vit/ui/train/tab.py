@@ -14,7 +14,7 @@ from vit.live.datasets import SOURCES
 from vit.live.run import LiveRun
 from vit.training.setting import WrongSetting
 from vit.training.spec import RunSpec
-from vit.ui import pictures
+from vit.ui import pictures, scripts
 from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput
 from vit.ui.train import api as train_api
@@ -70,6 +70,7 @@ class Tab(NamedTuple):
             self.form["embed_dim"],
             self.form["classes"],
             *self.figures,
+            self.outcome.table,
         ]
 
     @property
@@ -77,7 +78,7 @@ class Tab(NamedTuple):
         """What `settle` fills."""
         return [self.form["model"], self.form["embed_dim"], *self.figures]
 
-    def open(self, run_id: str) -> dict:
+    def open(self, run_id: str, owned: Owned) -> dict:
         """The tab as a page meets it; with a run, whose views `watch` fills, or without."""
         dataset = datasets.usable()
         chosen = proposed(dataset)
@@ -87,7 +88,7 @@ class Tab(NamedTuple):
             self.form["model"]: train_form.sized_models(),
             self.form["embed_dim"]: {**settings.variant_shape(chosen.model), **chosen.shape}["embed_dim"],
             self.form["classes"]: train_form.fill_classes(dataset),
-            **({} if run_id else self._ready(chosen)),
+            **({} if run_id else {**self._ready(chosen), self.outcome.table: outcome.comparison(list(owned))}),
         }
 
     def begin(self, entered: dict, request: gr.Request) -> dict:
@@ -202,17 +203,19 @@ def build() -> Tab:
                 )
                 gr.Button("Train your own", link="?", link_target="_self", size="md")
         with gr.Column(scale=5, min_width=300):
-            progress = pictures.html("progress")
+            progress = gr.HTML(
+                js_on_load=scripts.mount(HERE / "script" / "next.js", {}), apply_default_css=False, elem_id="progress"
+            )
             with gr.Row(elem_classes="t-run"):
                 forming = pictures.html(
                     "forming",
                     HERE / "forming",
                     {theme: base64.b64encode(color_table(name)).decode() for theme, name in DIVERGING.items()},
-                    server_functions=[train_view.fetch],
+                    server_functions=[train_view.fetch, train_view.animate],
                     elem_classes="t-view",
                 )
                 charts = pictures.html("charts")
-            ended = outcome.build(run_id)
+            ended = outcome.build(run_id, owned)
     tab = Tab(run_id, owned, form, form_column, start, controls, watching, progress, forming, charts, ended)
     _wire_form(tab, size_note, learning_note)
     start.click(

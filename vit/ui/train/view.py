@@ -21,6 +21,7 @@ from vit.ui.charts import clock
 from vit.ui.checks import check
 from vit.ui.errors import BadInput, alert
 from vit.ui.train import curves
+from vit.ui.train.animation import animation
 
 
 def charts(run: LiveRun) -> str:
@@ -54,6 +55,34 @@ def find_album(key: str) -> Album:
         raise BadInput(error) from error
 
 
+def animate(wanted: list) -> dict:
+    """[run's id or checkpoint's name, layer from 1] -> a GIF's name and content, or {"error": a sentence}."""
+    try:
+        if len(check("wanted", wanted, list)) != 2:
+            raise BadInput(f"wanted must be a run's id and a layer, got {len(wanted)} values; send these two.")
+        key = check("wanted[0]", wanted[0], str)
+        gif = gif_of(key, check("wanted[1]", wanted[1], int))
+    except BadInput as error:
+        return {"error": error.sentence}
+    return {"name": "attention-forming.gif", "content": base64.b64encode(gif).decode()}
+
+
+def gif_of(key: str, layer: int) -> bytes:
+    """How attention formed in a run, by its id, or in a checkpoint's recorded one, by its name. Raises BadInput."""
+    album = find_album(key)
+    if models.moments(key).moments:
+        model = models.find_vit(key)
+        dataset, classes = models.dataset(model), tuple(model.classes)
+        name, tokens = models.name(model), model.num_prefix_tokens + model.grid_size[0] * model.grid_size[1]
+    else:
+        spec = runs.find(key).settings
+        dataset, classes, name, tokens = spec.dataset, spec.classes, spec.title, size(spec).tokens
+    if SOURCES[dataset].splits is None:
+        raise BadInput("The pictures of this run are not loaded yet; ask again in a minute.")
+    pictures_ = fixed_pictures(dataset, classes).images.permute(0, 2, 3, 1).numpy()
+    return animation(album.moments, pictures_, layer - 1, tokens, f"{name} learns {label(dataset)}, layer {layer}")
+
+
 def untrained(settings: RunSpec) -> dict | None:
     """As forming, before a run: one moment, of the model at its random start; None while the pictures are missing."""
     if SOURCES[settings.dataset].splits is None:
@@ -67,11 +96,11 @@ def untrained(settings: RunSpec) -> dict | None:
 @lru_cache(maxsize=16)
 def _start(dataset: str, variant: str, classes: tuple[str, ...], shape: tuple) -> Snapshot:
     settings = RunSpec(dataset, variant, DEFAULTS, classes, dict(shape))
-    return take(settings.build(), _fixed_pictures(dataset, classes))
+    return take(settings.build(), fixed_pictures(dataset, classes))
 
 
 @lru_cache(maxsize=16)
-def _fixed_pictures(dataset: str, classes: tuple[str, ...]) -> Dataset:
+def fixed_pictures(dataset: str, classes: tuple[str, ...]) -> Dataset:
     return probe(select_classes(SOURCES[dataset].splits, classes).validation)
 
 
@@ -87,7 +116,7 @@ def _frame(settings: RunSpec) -> dict:
 @lru_cache(maxsize=16)
 def pictures_of(dataset: str, classes: tuple[str, ...]) -> dict:
     """The fixed pictures and all that is said of their classes."""
-    fixed, entry = _fixed_pictures(dataset, classes), DATASETS[dataset]
+    fixed, entry = fixed_pictures(dataset, classes), DATASETS[dataset]
     colors = dict(zip(entry.classes, theme.class_colors(len(entry.classes))))
     return {
         "pictures": [pictures.data_uri(picture) for picture in fixed.images],
@@ -160,11 +189,20 @@ def panel(run: LiveRun) -> str:
         text = f"{run.message} The last good state is kept and chosen in Classify and Attention."
         return head(f"{what} ended early", text, kind="error") + figures(run) + warning
     verb = {"stopped": "Stopped", "interrupted": "Interrupted"}.get(run.status, "Done")
-    text = f"{run.message} The model is chosen in Classify and Attention now.".strip()
-    return head(f"{verb}: {what}", text, 1.0, "done") + figures(run) + warning
+    return head(f"{verb}: {what}", run.message, kind="done", below=_next(run.id)) + figures(run) + warning
 
 
-def head(title: str, text: str, done: float | None = None, kind: str = "") -> str:
+def _next(run_id: str) -> str:
+    """What one does with a finished run; its model is chosen in both tabs by then."""
+    return (
+        '<div class="t-next"><button type="button" data-tab="Classify">Classify with it</button>'
+        '<button type="button" data-tab="Attention">Look inside it</button>'
+        f'<button type="button" data-run="{escape(run_id)}">Copy the run\'s link</button></div>'
+    )
+
+
+def head(title: str, text: str, done: float | None = None, kind: str = "", below: str = "") -> str:
+    """below: HTML in the place of a bar."""
     bar = (
         ""
         if done is None
@@ -174,7 +212,7 @@ def head(title: str, text: str, done: float | None = None, kind: str = "") -> st
         )
     )
     words = f"<p>{escape(text)}</p>" if text else ""
-    return f'<div class="v-head {kind}"><h2>{escape(title)}</h2>{words}{bar}</div>'
+    return f'<div class="v-head {kind}"><h2>{escape(title)}</h2>{words}{bar}{below}</div>'
 
 
 def figures(run: LiveRun) -> str:
@@ -205,7 +243,7 @@ def readable(run: LiveRun, moment: Moment) -> dict:
         length = math.prod(shape)
         parts[name] = np.frombuffer(moment.snapshot.data, np.uint8, length, start).reshape(shape) / 255
         start += length
-    fixed = _fixed_pictures(run.settings.dataset, run.settings.classes)
+    fixed = fixed_pictures(run.settings.dataset, run.settings.classes)
     return {
         **moment.figures,
         "classes": list(fixed.classes),

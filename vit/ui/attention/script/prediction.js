@@ -17,10 +17,10 @@ export const keepOnlyHead = (tab) => switchOff(tab, (layer, head) => layer !== t
 // Switches off exactly the heads of which `isOff` is true.
 function switchOff(tab, isOff) {
   const { state: { off }, view: { L, heads } } = tab;
+  const all = Array.from({ length: L * heads }, (_, i) => [Math.floor(i / heads), i % heads]);
+  const wanted = all.filter(([layer, head]) => isOff(layer, head)); // before it is cleared, which isOff may look at
   off.clear();
-  for (let layer = 0; layer < L; layer++) for (let head = 0; head < heads; head++) {
-    if (isOff(layer, head)) off.add(`${layer}.${head}`);
-  }
+  for (const [layer, head] of wanted) off.add(`${layer}.${head}`);
   showOff(tab);
 }
 

@@ -1,8 +1,9 @@
 // Attention as it forms: the sliders redraw what is here and ask the server nothing.
+import { setAddress } from "../../script/address.js";
 import { paint } from "../../script/canvas.js";
 import { colorTable } from "../../script/color.js";
 import { percent } from "../../script/format.js";
-import { showAddress } from "./address.js";
+import { saveAnimation } from "./animation.js";
 import { fetchMissing, keep } from "./moments.js";
 import { between, play, playOnceSeen, stop } from "./play.js";
 import { buildStrip, drawMaps, drawPredictions } from "./strip.js";
@@ -39,6 +40,7 @@ export function mount({ element, props, server, watch, constants }) {
     forming.layer = +$(".layer").value;
     draw(forming);
   });
+  $(".t-gif").addEventListener("click", () => saveAnimation(forming));
   $(".over").addEventListener("input", () => draw(forming));
   watch("value", () => load(forming));
   load(forming);
@@ -46,7 +48,7 @@ export function mount({ element, props, server, watch, constants }) {
 
 async function load(forming) {
   const { $, props: { value } } = forming, before = forming.view;
-  if (value?.run) showAddress(value.run);
+  if (value?.run) setAddress("run", value.run);
   if (!value || !value.moments.length) return;
   const nameOf = (view) => [view.run || view.recorded, view.pictures].join();
   const same = before && nameOf(before) === nameOf(value), last = value.moments.length - 1;
@@ -62,6 +64,7 @@ async function load(forming) {
   $(".t-forming").hidden = false;
   $(".when").max = Math.max(1, last);
   $(".when").disabled = $(".play").hidden = last < 1;
+  $(".t-gif").hidden = value.live || last < 1;
   $(".t-recorded").hidden = !value.says;
   $(".t-recorded").textContent = value.says ?? "";
   if (!same || value.inline) buildStrip(forming);
