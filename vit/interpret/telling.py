@@ -26,10 +26,10 @@ class TellingHead:
 def telling_heads(analysis: Analysis, count: int = TOUR) -> list[TellingHead]:
     """The most telling head of what is read, then those that differ most from the ones before, and tell much.
 
-    A head tells the more the more it gives to patches, the sharper that is (in information, and enough once it is as if
-    over the square root of all patches: a single lit patch shows less than a lit object), the less it is like the
-    layer's other heads (Jensen-Shannon divergence) and, where the object is known, the more of it falls there: the
-    score is their product.
+    A head tells the more the more it gives to patches, the more it picks some of them, yet more than a few dots (by
+    entropy, between a quarter and half of ln N is best), the less it is like the layer's other heads (Jensen-Shannon
+    divergence) and, where the object is known, the better it covers that (squared Bhattacharyya coefficient with an
+    even share of the object, 1 where they are the same): the score is their product.
     """
     given = _given(analysis)
     scores = _scores(analysis, given).flatten()
@@ -58,13 +58,15 @@ def _shares(given: Tensor) -> Tensor:
 def _scores(analysis: Analysis, given: Tensor) -> Tensor:
     """(L, heads), in [0, 1]."""
     shares, heads, patches = _shares(given), given.shape[1], given.shape[2]
-    sharp = (2 - 2 * _entropy(shares) / math.log(max(patches, 2))).clamp(max=1)
+    spread = _entropy(shares) / math.log(max(patches, 2))
+    picks = (2 - 2 * spread).clamp(max=1) * (4 * spread).clamp(max=1)
     others = (shares.sum(1, keepdim=True) - shares) / max(heads - 1, 1)
-    unlike = _divergence(shares, others) / math.log(2) if heads > 1 else torch.ones_like(sharp)
-    on_object = torch.ones_like(sharp)
+    unlike = _divergence(shares, others) / math.log(2) if heads > 1 else torch.ones_like(picks)
+    covers = torch.ones_like(picks)
     if analysis.mask is not None:
-        on_object = (shares * analysis.objects.flatten().to(shares)).sum(-1)
-    return (given.sum(-1) * sharp * unlike * on_object).clamp(0, 1)
+        on_object = analysis.objects.flatten().to(shares)
+        covers = (shares * on_object / on_object.sum().clamp_min(1e-9)).sqrt().sum(-1) ** 2
+    return (given.sum(-1) * picks * unlike * covers).clamp(0, 1)
 
 
 def _entropy(shares: Tensor) -> Tensor:

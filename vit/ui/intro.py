@@ -21,6 +21,10 @@ const remember = () => { try { localStorage.setItem(used, "yes"); } catch { /* a
 const known = () => { try { return localStorage.getItem(used); } catch { return null; } };
 details.open = innerWidth > 640 && !known();
 details.addEventListener("toggle", () => { if (!details.open) remember(); });
+const projector = matchMedia("(min-width: 1800px)"); // the same page, read from the last row
+const scale = () => { document.body.style.zoom = projector.matches ? 1.3 : ""; };
+projector.addEventListener("change", scale);
+scale();
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-tab]");
   if (button) {

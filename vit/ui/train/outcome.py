@@ -173,7 +173,7 @@ def _confusion(evaluation: Evaluation, classes: tuple[str, ...]) -> str:
     return (
         f'<p class="v-label">Test accuracy {evaluation.accuracy:.1%} <span class="v-quiet">on {evaluation.n:,} '
         "pictures it had never seen. Rows: what it is; columns: what the model says; percent of the row</span></p>"
-        f'<div class="t-scroll"><table class="t-confusion"><tr><th></th>{top}</tr>{rows}</table></div>'
+        f'<div class="t-scroll"><table class="t-confusion"><tr><td></td>{top}</tr>{rows}</table></div>'
     )
 
 

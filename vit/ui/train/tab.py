@@ -191,7 +191,7 @@ def build() -> Tab:
             with gr.Column(elem_id="form") as form_column:
                 form = train_form.basics()
                 start = gr.Button("Start training", variant="primary", size="lg", elem_id="start")
-                gr.HTML(f'<p class="v-note">{train_form.LIMITS}</p>', apply_default_css=False)
+                gr.HTML(f'<p class="v-note">{train_form.LIMITS}</p>', apply_default_css=False, elem_id="limits")
                 more, size_note, learning_note = train_form.advanced()
                 form |= more
             controls = steering.build(run_id, owned)

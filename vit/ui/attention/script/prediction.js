@@ -1,5 +1,5 @@
 // What the model says, and what it would say with heads switched off.
-import { percent } from "../../script/format.js";
+import { article, percent } from "../../script/format.js";
 import { ask } from "./ask.js";
 import { drawOff, markGrid } from "./heads.js";
 
@@ -42,7 +42,7 @@ export function drawPrediction({ $, view, state }, now) {
   const before = new Map(view.best), order = (now || []).map((p, i) => [i, p]).sort((a, b) => b[1] - a[1]);
   const ids = [...new Set([...(now ? order.slice(0, 2).map(([i]) => i) : []), ...before.keys()])].slice(0, 4);
   const first = now ? order[0][0] : view.best[0][0], n = state.off.size;
-  const truth = view.truth && (view.truth === view.classes[first] ? ", which is right" : `; it is a ${view.truth}`);
+  const truth = view.truth && (view.truth === view.classes[first] ? ", which is right" : `; it is ${article(view.truth)}`);
   $(".x-says-title").textContent = (now ? `With ${n} head${n > 1 ? "s" : ""} off it says ` : "It says ")
     + view.classes[first] + (truth || "");
   $(".x-change").textContent = now ? changeOf(view.classes[view.best[0][0]], view.best[0][1], now[view.best[0][0]]) : "";
