@@ -30,12 +30,9 @@ KINDS = {  # of models: the arguments by which they differ in what tokens they h
     "class token": {},
     "distilled": {"distilled": True},
     "registers": {"reg_tokens": 3},
-    "class_attn": {"global_pool": "class_attn"},
     "attn": {"global_pool": "attn"},
-    "attn_mean": {"global_pool": "attn_mean"},
     "attn with registers": {"global_pool": "attn", "reg_tokens": 2},
     "conv stem": {"stem": "conv"},
-    "gated": {"attn_gate": True},
 }
 
 

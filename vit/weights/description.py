@@ -12,7 +12,8 @@ from vit.variants import KINDS
 
 KEYS = ("architecture", "classes", "mean", "std", "trained")
 SMALLEST_TEMPERATURE = 0.01
-LATER = ("global_pool", "reg_tokens", "attn_gate", "weight_init")  # arguments that older files do not have
+LATER = ("global_pool", "reg_tokens")  # arguments that older files do not have
+FORMER = {"attn_gate": False, "weight_init": "trunc_normal"}  # those that are gone, and what means nothing to miss
 LARGEST = 1e300  # far beyond any sensible figure; NaN and infinity fail the comparison with it
 
 
@@ -63,6 +64,7 @@ def read(file: Path) -> Description:
 def _architecture(kind: type[Classifier], given: Any) -> dict:
     _demand(isinstance(given, dict), "'architecture'", "an object of the constructor's arguments", given)
     arguments = inspect.signature(kind).parameters
+    given = {name: value for name, value in given.items() if name not in FORMER or value != FORMER[name]}
     given = {**{name: arguments[name].default for name in LATER if name in arguments}, **given}
     unknown, missing = [repr(k) for k in given if k not in arguments], [repr(k) for k in arguments if k not in given]
     if unknown or missing:
@@ -88,6 +90,9 @@ def _trained(given: Any) -> dict:
     _demand(isinstance(given, dict), "'trained'", "an object", given)
     for name in ("dataset", "model"):
         _demand(isinstance(given.get(name, ""), str), f"{name!r} of 'trained'", "a string", given.get(name))
+    size = given.get("validation_size")
+    fits = size is None or (type(size) is int and size >= 0)
+    _demand(fits, "'validation_size' of 'trained'", "a number of images, or null for a tenth", size)
     for name in ("test_accuracy", "validation_accuracy"):
         value = given.get(name)
         _demand(value is None or (_number(value) and 0 <= value <= 1), f"{name!r} of 'trained'", "0 to 1", value)
