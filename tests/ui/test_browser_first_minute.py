@@ -7,6 +7,7 @@ import torch
 from playwright.sync_api import expect
 
 from tests.ui.conftest import open_tab
+from tests.ui.test_damage import config
 from vit.interpret.telling import telling_heads
 from vit.live import models
 from vit.live.datasets import SOURCES
@@ -81,7 +82,7 @@ def test_who_wants_no_motion_sees_the_finished_model_at_once(recorded, visit):
     expect(page.locator("#forming .play")).to_have_text("Play")
 
 
-@pytest.mark.parametrize("damage", ["cut", "of another model", "none"])
+@pytest.mark.parametrize("damage", ["cut", "of another model", "none", "of pictures that are not"])
 def test_moments_that_cannot_be_shown_leave_the_page_as_without(here, visit, damage, small_vit):
     file = models.CHECKPOINTS / "shapes" / MOMENTS
     if damage == "cut":
@@ -90,6 +91,11 @@ def test_moments_that_cannot_be_shown_leave_the_page_as_without(here, visit, dam
         album, other = Album(), torch.manual_seed(0) and type(small_vit)(embed_dim=12, depth=1, num_heads=1)
         album.add(take(other, probe(SOURCES["shapes"].splits.validation)), figures())
         album.save(file)
+    elif damage == "of pictures that are not":
+        album = Album()
+        album.add(take(models.find_vit("shapes"), probe(SOURCES["shapes"].splits.validation)), figures())
+        album.save(file)
+        config("trained", validation_size=10**6)(file.parent)
     page = visit()
     page.wait_for_selector("#forming canvas.map")
     expect(page.locator(".t-recorded")).to_be_hidden()

@@ -7,6 +7,7 @@ from vit.live.history import History
 from vit.training.config import TrainConfig, current_names
 from vit.training.moments import Album, Moment
 from vit.ui.charts import clock
+from vit.ui.errors import BadInput
 from vit.ui.train import curves
 from vit.ui.train import view as train_view
 
@@ -17,8 +18,12 @@ def forming(dataset: str) -> dict | None:
     if key is None:
         return None
     model, moments = models.find_vit(key), models.moments(key).moments
+    try:
+        pictures = train_view.pictures_of(dataset, tuple(model.classes), model.trained.get("validation_size"))
+    except BadInput:
+        return None
     return {
-        **train_view.pictures_of(dataset, tuple(model.classes)),
+        **pictures,
         "readout": model.has_readout,
         "tokens": model.num_prefix_tokens + model.grid_size[0] * model.grid_size[1],
         "run": "",

@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from vit.data import Dataset, select_classes
+from vit.data import Dataset, load, select_classes
 from vit.data.registry import DATASETS, fallback, label
 from vit.live import models, runs
 from vit.live.datasets import SOURCES
@@ -72,14 +72,15 @@ def gif_of(key: str, layer: int) -> bytes:
     album = find_album(key)
     if models.moments(key).moments:
         model = models.find_vit(key)
-        dataset, classes = models.dataset(model), tuple(model.classes)
+        dataset, classes, held_out = models.dataset(model), model.classes, model.trained.get("validation_size")
         name, tokens = models.name(model), model.num_prefix_tokens + model.grid_size[0] * model.grid_size[1]
     else:
         spec = runs.find(key).settings
-        dataset, classes, name, tokens = spec.dataset, spec.classes, spec.title, size(spec).tokens
+        dataset, classes, held_out = spec.dataset, spec.classes, None
+        name, tokens = spec.title, size(spec).tokens
     if SOURCES[dataset].splits is None:
         raise BadInput("The pictures of this run are not loaded yet; ask again in a minute.")
-    pictures_ = fixed_pictures(dataset, classes).images.permute(0, 2, 3, 1).numpy()
+    pictures_ = fixed_pictures(dataset, tuple(classes), held_out).images.permute(0, 2, 3, 1).numpy()
     return animation(album.moments, pictures_, layer - 1, tokens, f"{name} learns {label(dataset)}, layer {layer}")
 
 
@@ -100,8 +101,16 @@ def _start(dataset: str, variant: str, classes: tuple[str, ...], shape: tuple) -
 
 
 @lru_cache(maxsize=16)
-def fixed_pictures(dataset: str, classes: tuple[str, ...]) -> Dataset:
-    return probe(select_classes(SOURCES[dataset].splits, classes).validation)
+def fixed_pictures(dataset: str, classes: tuple[str, ...], validation_size: int | None = None) -> Dataset:
+    """The pictures of all moments of a run. validation_size: as the run held them out, None for a tenth.
+
+    Raises BadInput where that can't be.
+    """
+    try:
+        splits = SOURCES[dataset].splits if validation_size is None else load(dataset, validation_size=validation_size)
+        return probe(select_classes(splits, classes).validation)
+    except (ValueError, IndexError) as error:  # as many as there are, or so few that a class is missing
+        raise BadInput(f"No pictures can be shown of a run that held out {validation_size}; choose another.") from error
 
 
 def _frame(settings: RunSpec) -> dict:
@@ -114,9 +123,9 @@ def _frame(settings: RunSpec) -> dict:
 
 
 @lru_cache(maxsize=16)
-def pictures_of(dataset: str, classes: tuple[str, ...]) -> dict:
+def pictures_of(dataset: str, classes: tuple[str, ...], validation_size: int | None = None) -> dict:
     """The fixed pictures and all that is said of their classes."""
-    fixed, entry = fixed_pictures(dataset, classes), DATASETS[dataset]
+    fixed, entry = fixed_pictures(dataset, classes, validation_size), DATASETS[dataset]
     colors = dict(zip(entry.classes, theme.class_colors(len(entry.classes))))
     return {
         "pictures": [pictures.data_uri(picture) for picture in fixed.images],
