@@ -51,7 +51,8 @@ def test_arrows_walk_the_tabs_and_back_walks_them_again(open_page):
 
 
 def test_the_thumbnails_are_one_stop_with_arrows_inside(open_page):
-    page = open_page("?tab=attention")
+    page = open_page("")
+    open_tab(page, "Attention")
     thumbnails = page.locator(".x-picker .v-gallery button")
     expect(thumbnails.first).to_be_visible()
     assert page.locator(".x-picker .v-gallery button[tabindex='0']").count() == 1
@@ -73,7 +74,8 @@ def test_on_a_projector_no_text_is_small(open_page, tab):
 
 
 def test_on_a_phone_the_picture_stays_in_sight_while_heads_are_tapped(open_page):
-    page = open_page("?tab=attention")
+    page = open_page("")
+    open_tab(page, "Attention")
     page.set_viewport_size({"width": 390, "height": 844})
     page.locator("#attention .x-cell").last.scroll_into_view_if_needed()
     page.locator("#attention .x-cell").last.click()

@@ -109,8 +109,8 @@ def test_the_page_says_what_it_is_and_folds_that_away_once_it_was_used(here, vis
     page.get_by_role("button", name=re.compile("^3 Look inside")).click()
     expect(page.locator("#attention .x-sentence")).to_contain_text("nats")
     expect(page.locator("#intro .i-steps")).to_be_hidden()
-    page.reload()
-    page.wait_for_selector("#progress h2")
+    page.reload()  # to the same tab
+    expect(page.locator("#attention .x-sentence")).to_contain_text("nats")
     expect(page.locator("#intro .i-steps")).to_be_hidden()
     phone = visit(viewport={"width": 390, "height": 844})
     expect(phone.locator("#intro summary")).to_be_visible()

@@ -6,13 +6,12 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vit.figures import color_table
+from vit.figures import DIVERGING, color_table
 from vit.training.moments import TOP, Moment
 from vit.ui.errors import BadInput
 
 CELL, GAP, LINE, TEXT = 72, 4, 22, 14  # pixels: a map's side, what is between maps, a line of text, its letters
 SECONDS, LAST = 6.0, 2.0  # of all moments together, and of the last one
-COLORS = "RdBu_r"
 ENDS = 2  # powers of two around the even share, as the page's scale
 BACKGROUND, INK = "#ffffff", "#22272e"
 
@@ -63,7 +62,7 @@ def _words(moment: Moment) -> str:
 
 def _colors(most: float) -> np.ndarray:
     """(256, 3): of a byte of a map. most: what 255 stands for, in even shares."""
-    table = np.frombuffer(color_table(COLORS), np.uint8).reshape(256, 3)
+    table = np.frombuffer(color_table(DIVERGING), np.uint8).reshape(256, 3)
     ratio = np.maximum(np.arange(256) / 255 * most, 1e-9)
     places = np.clip(np.log2(ratio) / ENDS, -1, 1)
     return table[np.round(127.5 + 127.5 * places).astype(int)]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from vit.figures import color_table
+from vit.figures import DIVERGING, color_table
 from vit.live import datasets, runs, settings, storage
 from vit.live.datasets import SOURCES
 from vit.live.run import LiveRun
@@ -29,7 +29,6 @@ from vit.ui.train.steering import Owned, Steering
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 SCROLL_TO_PROGRESS = "() => { if (innerWidth < 800) document.querySelector('#progress').scrollIntoView(); }"
 HERE = Path(__file__).parent
-DIVERGING = {"light": "RdBu_r", "dark": "berlin"}  # the middle, an even share of attention, is the page's own color
 
 
 class Tab(NamedTuple):
@@ -210,7 +209,7 @@ def build() -> Tab:
                 forming = pictures.html(
                     "forming",
                     HERE / "forming",
-                    {theme: base64.b64encode(color_table(name)).decode() for theme, name in DIVERGING.items()},
+                    {"colors": base64.b64encode(color_table(DIVERGING)).decode()},
                     server_functions=[train_view.fetch, train_view.animate],
                     elem_classes="t-view",
                 )

@@ -14,7 +14,7 @@ export function mount({ element, props, server, watch, constants }) {
   const $ = (name) => element.querySelector(name), forming = {
     element, props, server, $,
     $$: (name) => [...element.querySelectorAll(name)],
-    tables: { light: colorTable(constants.light), dark: colorTable(constants.dark) },
+    table: colorTable(constants.colors),
     view: null, // what the server sent
     held: new Map(), // moments by id, unpacked; null: not to be had any more
     following: true, // the newest moment
@@ -75,7 +75,7 @@ async function load(forming) {
 
 // The moment that is on show, or the last one before it that is here.
 function draw(forming) {
-  const { $, held, view } = forming;
+  const { $, held, table, view } = forming;
   if (!view) return;
   let near = Math.min(Math.floor(forming.at), view.moments.length - 1);
   while (near > 0 && !held.get(view.moments[near].id)) near--;
@@ -85,7 +85,6 @@ function draw(forming) {
   const share = Math.max(0, Math.min(1, forming.at - near));
   const moment = between(here, share < 1 ? held.get(view.moments[near + 1]?.id) : null, share);
   const [, L, , h, w] = moment.shapes.maps, layers = L - (view.readout ? 1 : 0), { layer } = forming;
-  const table = forming.tables[document.body.classList.contains("dark") ? "dark" : "light"];
   const most = view.top * view.tokens / (h * w); // times an even share, which all tokens get
   drawMaps(forming, moment, table, most);
   drawPredictions(forming, moment);
