@@ -49,6 +49,7 @@ function drawView(tab) {
   $(".head-out").textContent = state.source === "head" ? `${state.head + 1} of ${view.heads}` : sourceName(state);
   for (const button of $$("[data-source]")) check(button, button.dataset.source === state.source);
   $(".x-sentence").textContent = sentence(tab);
+  $("canvas.overlay").setAttribute("aria-label", `The picture under its map. ${sentence(tab)}`);
   drawTelling(tab);
   drawOff(tab);
 }
