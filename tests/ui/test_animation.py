@@ -8,7 +8,7 @@ from PIL import Image
 
 from vit.training.moments import Moment, figures, probe, take
 from vit.ui.errors import BadInput
-from vit.ui.train.animation import CELL, GAP, LINE, animation
+from vit.ui.train.animation import CELL, FRAMES, GAP, LINE, animation
 
 
 @pytest.fixture
@@ -22,10 +22,10 @@ def pictures(shapes):
     return probe(shapes.validation).images.permute(0, 2, 3, 1).numpy()
 
 
-def test_a_frame_is_a_moment_with_all_pictures_and_heads(moments, pictures):
+def test_a_frame_has_all_pictures_and_heads(moments, pictures):
     gif = animation(moments, pictures, 1, 65, "vit learns Shapes, layer 2")
     image = Image.open(io.BytesIO(gif))
-    assert image.n_frames == 4 and len(gif) < 3_000_000
+    assert image.n_frames == FRAMES and len(gif) < 3_000_000
     assert image.size == (6 * (CELL + GAP) + GAP, 4 * (CELL + GAP) + GAP + 2 * LINE)
 
 

@@ -11,14 +11,16 @@ from vit.training.moments import TOP, Moment
 from vit.ui.errors import BadInput
 
 CELL, GAP, LINE, TEXT = 72, 4, 22, 14  # pixels: a map's side, what is between maps, a line of text, its letters
-SECONDS, LAST = 6.0, 2.0  # of all moments together, and of the last one
+FRAMES = 40  # between moments stand their mixtures, as on the page
+SECONDS, LAST = 6.0, 2.0  # of all frames together, and of the last one
 ENDS = 2  # powers of two around the even share, as the page's scale
 BACKGROUND, INK = "#ffffff", "#22272e"
 
 
 def animation(moments: list[Moment], pictures: np.ndarray, layer: int, tokens: int, title: str) -> bytes:
-    """A GIF of all moments in one layer. pictures: (P, H, W, 3) uint8; layer: from 0; tokens: of which N is the number.
+    """A GIF of all moments in one layer, and of what lies between them.
 
+    pictures: (P, H, W, 3) uint8; layer: from 0; tokens: how many there are, of which an even share is one part.
     Raises BadInput where there are fewer than two moments, or no such layer.
     """
     if len(moments) < 2:
@@ -26,24 +28,34 @@ def animation(moments: list[Moment], pictures: np.ndarray, layer: int, tokens: i
     layers = moments[0].snapshot.shapes["maps"][1]
     if not 0 <= layer < layers:
         raise BadInput(f"This run's moments have layers 1 to {layers}, got {layer + 1}; choose one of them.")
-    frames = [_frame(moment, pictures, layer, tokens, title) for moment in moments]
-    each = max(40, round(1000 * SECONDS / len(frames)))
+    places = np.linspace(0, len(moments) - 1, FRAMES)
+    frames = [_frame(_mixed(moments, at, layer), pictures, tokens, (title, _words(moments[int(at)]))) for at in places]
+    each = round(1000 * SECONDS / FRAMES)
     file = io.BytesIO()
-    durations = [each] * (len(frames) - 1) + [round(1000 * LAST)]
+    durations = [each] * (FRAMES - 1) + [round(1000 * LAST)]
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=False)
     return file.getvalue()
 
 
-def _frame(moment: Moment, pictures: np.ndarray, layer: int, tokens: int, title: str) -> Image.Image:
+def _mixed(moments: list[Moment], at: float, layer: int) -> np.ndarray:
+    """Maps of a layer, (P, heads, h, w) uint8, between the moments on both sides of a place."""
+    first, second = (_maps(moments[place], layer).astype(float) for place in (math.floor(at), math.ceil(at)))
+    return np.round(first + (at - math.floor(at)) * (second - first)).astype(np.uint8)
+
+
+def _maps(moment: Moment, layer: int) -> np.ndarray:
     shape = moment.snapshot.shapes["maps"]
-    maps = np.frombuffer(moment.snapshot.data, np.uint8, math.prod(shape)).reshape(shape)[:, layer]  # (P, heads, h, w)
-    shown, heads = maps.shape[:2]
+    return np.frombuffer(moment.snapshot.data, np.uint8, math.prod(shape)).reshape(shape)[:, layer]
+
+
+def _frame(maps: np.ndarray, pictures: np.ndarray, tokens: int, words: tuple[str, str]) -> Image.Image:
+    shown, heads, h, w = maps.shape
     size = (shown * (CELL + GAP) + GAP, (1 + heads) * (CELL + GAP) + GAP + 2 * LINE)
     frame = Image.new("RGB", size, BACKGROUND)
     pen, font = ImageDraw.Draw(frame), ImageFont.load_default(TEXT)
-    for line, text in enumerate((title, _words(moment))):
+    for line, text in enumerate(words):
         pen.text((GAP, line * LINE + 3), text, INK, font)
-    colors = _colors(TOP * tokens / (shape[3] * shape[4]))
+    colors = _colors(TOP * tokens / (h * w))
     for p in range(shown):
         column = [pictures[p], *(colors[maps[p, head]] for head in range(heads))]
         for row, pixels in enumerate(column):
