@@ -43,7 +43,7 @@ def test_the_page_says_where_one_is(page):
 @pytest.mark.slow
 def test_training_draws_curves_and_the_model_is_chosen_everywhere(page):
     await_quiet(page)
-    minutes = page.get_by_label("Minutes", exact=True)
+    minutes = page.locator("#minutes :is(input, textarea)")
     minutes.fill("0.1")
     minutes.press("Tab")
     page.get_by_role("button", name="Start training", exact=True).click()
@@ -68,8 +68,8 @@ def test_training_draws_curves_and_the_model_is_chosen_everywhere(page):
     assert "tab=attention" in page.url
     page.go_back()
     expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true")
-    page.locator("#form").get_by_label("Minutes", exact=True).fill("0,2")  # the run stays until Start
-    page.locator("#form").get_by_label("Minutes", exact=True).press("Tab")
+    page.locator("#minutes :is(input, textarea)").fill("0,2")  # the run stays until Start
+    page.locator("#minutes :is(input, textarea)").press("Tab")
     await_quiet(page)
     expect(page.locator("#progress h2")).to_have_text(done)
     page.get_by_role("button", name="Delete this run").click()

@@ -50,7 +50,7 @@ def button(page, name: str):
 def start(page, minutes: float, dataset: str = "Shapes") -> None:
     await_quiet(page)
     page.get_by_label(dataset, exact=True).check()
-    field = page.get_by_label("Minutes", exact=True)
+    field = page.locator("#minutes :is(input, textarea)")
     field.fill(str(minutes))
     field.press("Tab")
     expect(field).to_have_value(str(minutes))
