@@ -30,7 +30,7 @@ def pictures(shapes):
 def test_a_frame_has_all_pictures_and_heads(moments, pictures):
     gif = animation(moments, pictures, 1, 65, "vit learns Shapes, layer 2")
     image = Image.open(io.BytesIO(gif))
-    assert image.n_frames == FRAMES and len(gif) < 3_000_000
+    assert len(moments) < image.n_frames <= FRAMES and len(gif) < 3_000_000  # of equal frames one is left
     assert image.size == (6 * (CELL + GAP) + GAP, 4 * (CELL + GAP) + GAP + 2 * LINE)
 
 
