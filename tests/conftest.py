@@ -57,11 +57,11 @@ def of_kind(kind: str) -> ViT:
 
 
 @contextlib.contextmanager
-def serving(**variables: str) -> Iterator[str]:
-    """Address of a real `python app.py` of its own, with nothing but these of our variables."""
+def serving(*flags: str, **variables: str) -> Iterator[str]:
+    """Address of a real `python app.py` of its own, with these flags and nothing but these of our variables."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "VIT_"))}
     environment |= {"PYTHONUNBUFFERED": "1", **variables}
-    command = [sys.executable, "app.py"]
+    command = [sys.executable, "app.py", *flags]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
             said = next((line for line in server.stdout if "http://" in line), None)

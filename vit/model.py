@@ -414,6 +414,8 @@ class ViT(Classifier):
         Truncated normal 0.02 for linear layers, tokens and positions, as in timm; LeCun normal for the patch
         projection, as in the paper; torch's own start for the convolutions of a stem.
         """
+        if self.pos_embed.is_meta:  # without memory there is nothing to draw, and torch takes a second to find that out
+            return
         for module in self.modules():
             _init_weights(module, generator)
         for token in (self.cls_token, self.dist_token, self.reg_token, self.pos_embed):
@@ -448,10 +450,11 @@ class ViT(Classifier):
         first = (None if self.has_readout else self.cls_token, self.dist_token, self.reg_token)
         prefix = [token for token in first if token is not None]
         # Under autocast the patches are bfloat16: tokens that follow them halve the traffic between the blocks.
-        x = torch.cat([*(token.to(x.dtype).expand(len(x), -1, -1) for token in prefix), x], dim=1)
+        B = x.shape[0]  # not len(x), which torch.jit.trace and torch.export would take for a constant
+        x = torch.cat([*(token.to(x.dtype).expand(B, -1, -1) for token in prefix), x], dim=1)
         x = x + self.pos_embed.to(x.dtype)
         if keep is not None:
-            kept = torch.arange(self.num_prefix_tokens, device=x.device).expand(len(x), -1)
+            kept = torch.arange(self.num_prefix_tokens, device=x.device).expand(B, -1)
             tokens = torch.cat([kept, keep + self.num_prefix_tokens], dim=1)
             x = x.gather(1, tokens[..., None].expand(-1, -1, x.shape[2]))
         return self.pos_drop(x)

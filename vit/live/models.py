@@ -1,16 +1,16 @@
 """The models a visitor can choose: the checkpoints that come with the app, and the runs that this page trained."""
 
-from pathlib import Path
 from reprlib import repr as short
 
 from vit.data.registry import DATASETS, fallback, label, preferred
+from vit.environment import ROOT
 from vit.live import runs, storage, stored
 from vit.live.datasets import SOURCES
 from vit.model import Classifier, ViT
 from vit.training.moments import Album
 from vit.weights.checkpoint import CONFIG, WEIGHTS
 
-CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
+CHECKPOINTS = ROOT / "checkpoints"
 NO_ATTENTION = "This model is made of convolutions: it has no attention to look into; choose another model."
 ANOTHERS = "Another's run"
 ADVICE = f"There is no model yet. Train one: a minute on {fallback().label} is enough."

@@ -20,9 +20,10 @@ from vit.live import storage, zerogpu
 from vit.live.datasets import SOURCES
 from vit.live.run import UNWATCHED_MINUTES, LiveRun, changed
 from vit.live.settings import check_lr
+from vit.live.space import ON_ZERO
 from vit.live.visitors import Visitor, check_share
 from vit.live.worker import Frame, begin
-from vit.live.zerogpu import LONGEST_PAUSE, ON_ZERO, Letter
+from vit.live.zerogpu import LONGEST_PAUSE, Letter
 from vit.training import TrainingDiverged
 from vit.training.moments import figures
 from vit.training.spec import RunSpec

@@ -1,10 +1,11 @@
 """Runs on disk: weights, config and card as save_pretrained writes them, and beside them what the page shows of a run.
 
-Only folders in VIT_RUNS_FOLDER that bear a run's unguessable id are read, written or, when there are more than
-VIT_KEEP_ON_DISK, deleted.
+Only folders in FOLDER that bear a run's unguessable id are read, written or, when there are more than VIT_KEEP_ON_DISK
+or they take more than VIT_MAX_DISK, deleted, the oldest first.
 """
 
 import atexit
+import contextlib
 import json
 import os
 import re
@@ -14,14 +15,16 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
-from vit.live import stored
+from vit.environment import ROOT
+from vit.live import space, stored
 from vit.live.record import Record, parse
 from vit.model import ViT
 from vit.training.moments import MOMENTS, Album
 from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, save_pretrained
 
-FOLDER = Path(os.getenv("VIT_RUNS_FOLDER", Path(__file__).parents[2] / "runs" / "page"))
+FOLDER = space.runs_folder(ROOT / "runs" / "page")
 KEEP_ON_DISK = int(os.getenv("VIT_KEEP_ON_DISK", "40"))
+MAX_DISK = float(os.getenv("VIT_MAX_DISK", "4"))  # gigabytes that all runs there may take
 RECORD = "run.json"
 ID = re.compile(r"[\w-]{16}")
 
@@ -117,8 +120,32 @@ def _archives() -> Path:
     return Path(folder)
 
 
+def size() -> int:
+    """Bytes that all runs on disk take."""
+    return sum(map(_size, _folders()))
+
+
+def _folders() -> list[Path]:
+    return [path for path in FOLDER.iterdir() if exists(path.name)] if FOLDER.is_dir() else []
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for file in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # it went this moment
+            total += file.stat().st_size
+    return total
+
+
 def _delete_oldest() -> None:
-    there = [path for path in FOLDER.iterdir() if exists(path.name)]
-    there.sort(key=lambda path: (path / RECORD if (path / RECORD).exists() else path).stat().st_mtime)
-    for path in there[:-KEEP_ON_DISK]:
+    """The latest run stays whatever it takes."""
+
+    def saved_at(path: Path) -> float:
+        return (path / RECORD if (path / RECORD).exists() else path).stat().st_mtime
+
+    kept, taken = 0, 0
+    for path in sorted(_folders(), key=saved_at, reverse=True):
+        kept, taken = kept + 1, taken + _size(path)
+        if kept == 1 or (kept <= KEEP_ON_DISK and taken <= MAX_DISK * 1e9):
+            continue
         delete(path.name)

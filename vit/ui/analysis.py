@@ -26,7 +26,7 @@ ENDPOINT = {"concurrency_id": "picture", "concurrency_limit": 2}  # all that ask
 KEPT_BYTES = 64_000_000  # of maps: some 150 pictures through the shipped models, and always the last one
 KEPT_TOKENS = 1000
 ROBUST = 0.99  # quantile of the weights at which a shared scale ends: one lone peak must not darken every map
-MAX_BYTES = 1_600_000  # of maps before compression; above it the patch queries are pooled
+MAX_BYTES = 3_000_000  # of maps before compression; above it the patch queries are pooled
 
 _predictions: OrderedDict[tuple[str | None, Picture], Prediction] = OrderedDict()
 _tokens: OrderedDict[str, tuple[str, Picture]] = OrderedDict()

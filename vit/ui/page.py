@@ -10,14 +10,17 @@ from typing import NamedTuple
 
 import gradio as gr
 import torch
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from vit import data
 from vit.data.registry import fallback, preferred
 from vit.interpret.analysis import Analysis
 from vit.live import datasets, models, speed, worker
+from vit.live.health import health
 from vit.live.models import RunNames
 from vit.precision import Precision
-from vit.ui import classify, intro, pictures, scripts, theme
+from vit.ui import classify, intro, logs, pictures, scripts, theme
 from vit.ui.analysis import payload, predict
 from vit.ui.attention import tab as attention
 from vit.ui.checks import check, checked
@@ -27,6 +30,7 @@ from vit.ui.train import outcome
 from vit.ui.train import tab as train
 
 HERE = Path(__file__).parent
+HEALTH = "/gradio_api/health"  # below Gradio's own prefix: what it passes on to Python where Node renders the pages
 SESSIONS = 100  # that Gradio keeps, the latest in use: 0.3 to 0.5 MB each, as it keeps all that it ever sent to one
 
 DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
@@ -43,15 +47,15 @@ def launch(demo: gr.Blocks, **options) -> tuple:
         max_file_size="5mb",
         state_session_capacity=SESSIONS,
         footer_links=["api", "gradio", "settings"],
+        app_kwargs={"routes": [Route(HEALTH, lambda request: JSONResponse(health()))]},
         **options,
     )
 
 
 def build() -> gr.Blocks:
-    """The whole page; starts loading the datasets, and names in the log what of the checkpoints can't be read."""
+    """The whole page; names in the log what of the checkpoints can't be read."""
     models.shipped()
-    datasets.load_in_background(then=speed.find_out)
-    with gr.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+    with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         page = lay_out()
         page.wire(demo)
         gr.api(about, api_name="about", concurrency_limit=None)

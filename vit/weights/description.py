@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
@@ -13,7 +14,7 @@ from vit.variants import KINDS
 KEYS = ("architecture", "classes", "mean", "std", "trained")
 SMALLEST_TEMPERATURE = 0.01
 LATER = ("global_pool", "reg_tokens")  # arguments that older files do not have
-FORMER = {"attn_gate": False, "weight_init": "trunc_normal"}  # those that are gone, and what means nothing to miss
+FORMER = {"weight_init": "trunc_normal"}  # those that are gone, and what means nothing to miss
 LARGEST = 1e300  # far beyond any sensible figure; NaN and infinity fail the comparison with it
 
 
@@ -64,7 +65,10 @@ def read(file: Path) -> Description:
 def _architecture(kind: type[Classifier], given: Any) -> dict:
     _demand(isinstance(given, dict), "'architecture'", "an object of the constructor's arguments", given)
     arguments = inspect.signature(kind).parameters
-    given = {name: value for name, value in given.items() if name not in FORMER or value != FORMER[name]}
+    foreign = [name for name in given if name not in arguments]
+    if off := [name for name in foreign if not given[name] or given[name] == FORMER.get(name)]:
+        warnings.warn(f"left out of 'architecture', as it is off: {short(off)}", stacklevel=3)
+        given = {name: value for name, value in given.items() if name not in off}
     given = {**{name: arguments[name].default for name in LATER if name in arguments}, **given}
     unknown, missing = [repr(k) for k in given if k not in arguments], [repr(k) for k in arguments if k not in given]
     if unknown or missing:

@@ -167,13 +167,16 @@ def notes(entered: dict) -> Iterator[tuple[str, str]]:
 
 def _counts(chosen: RunSpec, pace: str) -> str:
     size = settings.size(chosen)
-    words = f"{size.parameters:,} parameters · {size.tokens} tokens · {size.flops / 1e6:,.0f} MFLOPs an image"
+    flops = settings.flops(chosen) / 1e6
+    words = f"{size.parameters:,} parameters · {size.tokens} tokens · {flops:,.0f} MFLOPs an image"
     pace = pace or "How fast it trains shows here while no run is under way."
     return f'<p class="t-count"><b>{words}</b><br>{escape(pace)}</p>'
 
 
 def _pace(chosen: RunSpec) -> str:
     speed_here = speed.images_per_second(chosen)
+    if speed_here is None:
+        return "It trains on a GPU that is lent to you for the run."
     text = f"This machine trains about {speed_here:,.0f} images a second"
     source = SOURCES[chosen.dataset].splits
     if source is None:

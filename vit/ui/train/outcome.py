@@ -10,6 +10,7 @@ from vit.data.registry import label
 from vit.evaluation import Evaluation
 from vit.live import runs, settings, storage
 from vit.live.run import UNWATCHED_MINUTES, LiveRun
+from vit.live.space import SIGNS_IN
 from vit.ui import pictures
 from vit.ui.charts import clock
 from vit.ui.checks import checked, whole
@@ -56,10 +57,13 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Outcome:
         download = gr.DownloadButton("Download weights, config and card", size="md")
         with gr.Accordion("Push to your Hugging Face account", open=False):
             name = gr.Textbox(label="Repository", placeholder="my-first-vit", info="Made in your account if it's new.")
-            token = gr.Textbox(
+            if SIGNS_IN:
+                gr.LoginButton(size="md", variant="secondary")
+            pasted = gr.Textbox(
                 label="Access token",
                 type="password",
                 info="One that may write, from huggingface.co/settings/tokens. Used once; neither logged nor kept.",
+                visible=not SIGNS_IN,
             )
             private = gr.Checkbox(False, label="Private")
             push = gr.Button("Push", size="md")
@@ -71,10 +75,13 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Outcome:
 
     delete.click(delete_own, [run_id, owned], owned, **QUIET).success(None, js=LEAVE)
 
-    def push_it(entered: dict) -> dict:
-        return {pushed: push_run(*(entered[field] for field in (run_id, name, token, private))), token: ""}
+    def push_it(entered: dict, signed_in: gr.OAuthToken | None) -> dict:
+        if SIGNS_IN and signed_in is None:
+            return {pushed: alert("Sign in with the button above first.")}
+        token = signed_in.token if SIGNS_IN and signed_in else entered[pasted]
+        return {pushed: push_run(entered[run_id], entered[name], token, entered[private]), pasted: ""}
 
-    push.click(push_it, {run_id, name, token, private}, {pushed, token}, trigger_mode="once", **QUIET)
+    push.click(push_it, {run_id, name, pasted, private}, {pushed, pasted}, trigger_mode="once", **QUIET)
     with gr.Column(visible=False):
         asked = gr.Textbox(label="run_id")
         gr.Button().click(
