@@ -64,7 +64,7 @@ def bottom(page, name: str) -> float:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_train_plays_the_recorded_run_once_and_nothing_jumps(recorded, visit, theme):
     page = visit(f"?__theme={theme}")
-    expect(page.locator(".t-recorded")).to_contain_text("Recorded: how the vit-live that comes with this page learned")
+    expect(page.locator(".t-about")).to_contain_text("Recorded: how the vit-live that comes with this page learned")
     expect(page.locator("#forming .play")).to_have_text("Pause")
     page.wait_for_function("document.querySelector('[data-step]')?.dataset.step === '90'")
     expect(page.locator("#forming .play")).to_have_text("Play")
@@ -98,7 +98,7 @@ def test_moments_that_cannot_be_shown_leave_the_page_as_without(here, visit, dam
         config("trained", validation_size=10**6)(file.parent)
     page = visit()
     page.wait_for_selector("#forming canvas.map")
-    expect(page.locator(".t-recorded")).to_be_hidden()
+    expect(page.locator(".t-about")).to_contain_text("Before training")
     expect(page.locator(".t-then")).to_contain_text("before training")
 
 

@@ -200,7 +200,7 @@ def lay_out() -> Page:
         walk = scripts.mount(HERE / "script" / "tabs.js", {})
         gr.HTML("<h1>Vision Transformer, live</h1>", js_on_load=walk, apply_default_css=False, elem_id="title")
         status, notice = pictures.html("status"), pictures.html("notice")
-    intro.build()
+        intro.build()
     with gr.Tabs() as tabs:
         with gr.Tab("Train", id="train"):
             training = train.build()

@@ -23,6 +23,10 @@ from vit.ui.errors import BadInput, alert
 from vit.ui.train import curves
 from vit.ui.train.animation import animation
 
+BEFORE = "Before training: the weights are random, and so is where it looks. Start training and watch both change."
+LIVE = "Live: what the model makes of six pictures that it does not learn from, drawn again every few seconds."
+OVER = "The whole run: press Play, or move the slider to see how attention formed."
+
 
 def charts(run: LiveRun) -> str:
     return curves.draw(run.history, run.settings.config, len(run.settings.classes))
@@ -34,7 +38,8 @@ def forming(run: LiveRun) -> dict:
     if not moments or SOURCES[run.settings.dataset].splits is None:  # after a restart the pictures may still be missing
         return {"run": run.id, "moments": []}
     seen = [{"id": moment.id, **moment.figures} for moment in moments]
-    return {**_frame(run.settings), "run": run.id, "moments": seen, "live": run.live}
+    says = LIVE if run.live else OVER
+    return {**_frame(run.settings), "run": run.id, "moments": seen, "live": run.live, "says": says}
 
 
 def fetch(wanted: list) -> list[dict]:
@@ -90,7 +95,7 @@ def untrained(settings: RunSpec) -> dict | None:
         return None
     start = _start(settings.dataset, settings.model, settings.classes, tuple(settings.shape.items()))
     moments = [{"id": 0, "step": 0, "seconds": 0.0, "epoch": 0.0, "lr": 0.0}]
-    own = {"run": "", "moments": moments, "live": False, "inline": packed([Moment(0, start, {})])}
+    own = {"run": "", "says": BEFORE, "moments": moments, "live": False, "inline": packed([Moment(0, start, {})])}
     return {**_frame(settings), **own}
 
 

@@ -65,8 +65,7 @@ async function load(forming) {
   $(".when").max = Math.max(1, last);
   $(".when").disabled = $(".play").hidden = last < 1;
   $(".t-gif").hidden = value.live || last < 1;
-  $(".t-recorded").hidden = !value.says;
-  $(".t-recorded").textContent = value.says ?? "";
+  $(".t-about").textContent = value.says;
   if (!same || value.inline) buildStrip(forming);
   draw(forming);
   await fetchMissing(forming, () => draw(forming));

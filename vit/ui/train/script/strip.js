@@ -11,7 +11,7 @@ function make(tag, props, ...children) {
 // The cells for these pictures and this many heads; drawMaps and drawPredictions fill them.
 export function buildStrip(forming) {
   const { $, held, view } = forming, strip = $(".t-strip"), [newest] = [...held.values()].filter(Boolean).slice(-1);
-  if (!newest) { strip.replaceChildren(); return; }
+  if (!newest) return; // what was there stays until something is here: else all below would jump
   const [P, L, heads] = newest.shapes.maps;
   strip.style.setProperty("--pictures", P);
   const cells = [make("span", { className: "t-row" })];
