@@ -17,7 +17,11 @@ export function markAtFirst(name) {
 }
 
 function markIn(gallery) {
-  for (const button of gallery.children) button.setAttribute("aria-pressed", button.dataset.name === picked);
+  const buttons = [...gallery.children], at = Math.max(0, buttons.findIndex((button) => button.dataset.name === picked));
+  buttons.forEach((button, i) => {
+    button.setAttribute("aria-pressed", button.dataset.name === picked);
+    button.tabIndex = i === at ? 0 : -1; // one stop for them all, with arrows inside
+  });
 }
 
 // Fills a gallery with buttons. choose: told the name of the one that is clicked.
@@ -35,8 +39,18 @@ export function fill(gallery, pictures, choose) {
     };
     return button;
   }));
+  gallery.onkeydown = move;
   galleries.add(gallery);
   markIn(gallery);
+}
+
+function move(event) {
+  const grid = event.currentTarget, buttons = [...grid.children];
+  const columns = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
+  const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+  if (!by) return;
+  event.preventDefault();
+  buttons[buttons.indexOf(event.target) + by]?.focus();
 }
 
 export function mount({ element, props, trigger, watch, constants }) {
