@@ -1,7 +1,7 @@
 """Many pictures at once, or a zip of them: a table that grows, and all of it as a CSV."""
 
+import base64
 import io
-import tempfile
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -26,7 +26,6 @@ class Many(NamedTuple):
     """The components of the section."""
 
     table: gr.HTML
-    file: gr.DownloadButton
     cancel: gr.Button
 
     @checked
@@ -35,18 +34,18 @@ class Many(NamedTuple):
         model = chosen(key)
         text, shown, n, broken = io.StringIO(newline=""), "", 0, 0
         rows = Table(text, model.classes)
-        yield {self.table: _drawn(shown, "Reading …"), self.file: gr.skip(), self.cancel: gr.Button(visible=True)}
+        yield {self.table: _drawn(shown, "Reading …"), self.cancel: gr.Button(visible=True)}
         for found in limited(model, paths or []):
             rows.add(found)
             n, broken = n + 1, broken + bool(found.reason)
             shown += _row(found, model) if n <= SHOWN else ""
             if n % BATCH == 0:
                 said = f"{n} answered so far"
-                yield {self.table: _drawn(shown, said), self.file: gr.skip(), self.cancel: gr.skip()}
+                yield {self.table: _drawn(shown, said), self.cancel: gr.skip()}
         said = f"{n - broken} answered" + (f", {broken} not" if broken else "")
         said += f"; the first {SHOWN} are shown, the CSV has all" if n > SHOWN else ""
-        file = gr.DownloadButton(value=_saved(text.getvalue(), f"answers-{models.name(model)}.csv"), visible=True)
-        yield {self.table: _drawn(shown, said), self.file: file, self.cancel: gr.Button(visible=False)}
+        said += _link(text.getvalue(), f"answers-{models.name(model)}.csv")
+        yield {self.table: _drawn(shown, said), self.cancel: gr.Button(visible=False)}
 
 
 def build(model: gr.Dropdown) -> None:
@@ -60,16 +59,18 @@ def build(model: gr.Dropdown) -> None:
     )
     with gr.Row(elem_classes="v-buttons"):
         cancel = gr.Button("Cancel", size="md", visible=False)
-        file = gr.DownloadButton("Save as CSV", size="md", visible=False)
-    many = Many(pictures.html("many"), file, cancel)
+    many = Many(pictures.html("many"), cancel)
     work = sent.upload(many.answer, [model, sent], set(many), concurrency_id="many", concurrency_limit=1, **QUIET)
     cancel.click(lambda: gr.Button(visible=False), None, cancel, cancels=[work], queue=False, **QUIET)
 
-    def clear() -> dict:
-        hidden = {file: gr.DownloadButton(visible=False), cancel: gr.Button(visible=False)}
-        return {many.table: "", **hidden}
-
-    sent.clear(clear, None, set(many), cancels=[work], queue=False, **QUIET)
+    sent.clear(
+        lambda: {many.table: "", cancel: gr.Button(visible=False)},
+        None,
+        set(many),
+        cancels=[work],
+        queue=False,
+        **QUIET,
+    )
 
 
 def chosen(key: str | None) -> Classifier:
@@ -106,8 +107,7 @@ def _drawn(rows: str, said: str) -> str:
     return f'<p class="v-note" role="status">{said}</p>{table}'
 
 
-def _saved(text: str, name: str) -> str:
-    """A file of that name, in a folder that Gradio serves from and empties."""
-    path = Path(tempfile.mkdtemp(prefix="vit-answers-")) / name
-    path.write_text(text, encoding="utf-8", newline="")
-    return str(path)
+def _link(text: str, name: str) -> str:
+    """What saves the table; the page holds it, so that no file of it stays on the server."""
+    content = base64.b64encode(text.encode()).decode()
+    return f' <a class="x-quiet-button" download="{escape(name)}" href="data:text/csv;base64,{content}">Save as CSV</a>'
