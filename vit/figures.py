@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 COLORMAP = "inferno"  # perceptually uniform: equal steps in attention look like equal steps
 
+DIVERGING = "RdBu_r"  # around an even share, which is white: less is blue, more is red
+
 
 def color_table(name: str = COLORMAP) -> bytes:
     """256 RGB triples of a color map, from weight 0 to the top of the scale: what the page's scripts draw with."""

@@ -7,6 +7,7 @@ from vit.environment import ROOT
 from vit.live import runs, storage, stored
 from vit.live.datasets import SOURCES
 from vit.model import Classifier, ViT
+from vit.training.moments import Album
 from vit.weights.checkpoint import CONFIG, WEIGHTS
 
 CHECKPOINTS = ROOT / "checkpoints"
@@ -80,6 +81,21 @@ def dataset(model: Classifier) -> str:
     classes = set(model.classes)
     fitting = [entry.name for entry in DATASETS.values() if classes and classes <= set(entry.classes)]
     return name if name in DATASETS else next(iter(fitting), fallback().name)
+
+
+def recorded(wanted: str) -> str | None:
+    """The checkpoint of a dataset of which moments were kept while it learned, if there is one."""
+    for key in shipped():
+        model = find(key)
+        known = set(model.classes) <= set(DATASETS[dataset(model)].classes)
+        if dataset(model) == wanted and known and moments(key).moments:
+            return key
+    return None
+
+
+def moments(key: str) -> Album:
+    """What was recorded of a checkpoint while it learned; empty where nothing was, or nothing that can be read."""
+    return stored.album(CHECKPOINTS / key) if _shipped(key) else Album()
 
 
 def name(model: Classifier) -> str:

@@ -92,6 +92,24 @@ def stop(run_id: str, owner: str) -> LiveRun:
     return find(run_id)
 
 
+def delete(run_id: str, owner: str) -> None:
+    """Forgets a run that has ended, and deletes what is on disk of it; others' links to it lead nowhere then.
+
+    Raises PermissionError for a wrong token, ValueError while it is live or where there is none.
+    """
+    run = find(run_id)
+    if not run.owned_by(owner):
+        raise PermissionError(
+            "Only the page that started this run can delete it, and only until the server's next restart; the server "
+            "deletes it by itself when newer runs need its place."
+        )
+    if run.live:
+        raise ValueError("This run is still going on; stop it first, then delete it.")
+    with changed:
+        RUNS.pop(run_id, None)
+        storage.delete(run_id)
+
+
 def pause(run_id: str, owner: str) -> LiveRun:
     """Halts a run after the step under way. Raises PermissionError for a wrong token, RunEnded."""
     with _steering(run_id, owner) as run:

@@ -62,6 +62,13 @@ def save(run_id: str, model: ViT, record: dict, album: Album) -> Path:
     return path
 
 
+def delete(run_id: str) -> None:
+    """All that is on disk of a run."""
+    if exists(run_id):
+        shutil.rmtree(FOLDER / run_id, ignore_errors=True)
+        shutil.rmtree(_archives() / run_id, ignore_errors=True)
+
+
 def record(run_id: str) -> Record | None:
     """What was saved beside the weights, or None where nothing was. Raises DamagedRun."""
     if not exists(run_id):
@@ -94,6 +101,14 @@ def archive(run_id: str, source: Path, name: str) -> Path:
             for part in (WEIGHTS, CONFIG, CARD):
                 file.write(source / part, f"{name}/{part}")
         new.replace(path)
+    return path
+
+
+def temporary(key: str, name: str, content: bytes) -> Path:
+    """A file to hand out, beside a run's zips, which ends with this process. Raises OSError."""
+    path = _archives() / Path(key).name / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
     return path
 
 
@@ -133,5 +148,4 @@ def _delete_oldest() -> None:
         kept, taken = kept + 1, taken + _size(path)
         if kept == 1 or (kept <= KEEP_ON_DISK and taken <= MAX_DISK * 1e9):
             continue
-        shutil.rmtree(path, ignore_errors=True)
-        shutil.rmtree(_archives() / path.name, ignore_errors=True)
+        delete(path.name)

@@ -15,6 +15,7 @@ from vit.data.pictures import read_picture
 from vit.interpret import describe
 from vit.interpret.analysis import Analysis, Prediction
 from vit.interpret.statistics import TABLE, finite, listed
+from vit.interpret.telling import telling_heads
 from vit.live import models
 from vit.live.datasets import SOURCES
 from vit.ui import pictures, theme
@@ -122,6 +123,7 @@ def payload(analysis: Analysis, key: str, picture: Picture) -> dict:
         },
         "statistics": _numbers(analysis),
         "sentences": analysis.sentences,
+        "telling": [asdict(head) for head in telling_heads(analysis)],
         "patches": _patches(analysis) if maps["pool"] == 1 else None,
         "reach": [describe.LOCAL, describe.GLOBAL],
         "unread": describe.nothing_reads(analysis.statistics),

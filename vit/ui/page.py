@@ -14,13 +14,13 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from vit import data
-from vit.data.registry import fallback
+from vit.data.registry import fallback, preferred
 from vit.interpret.analysis import Analysis
 from vit.live import datasets, models, speed, worker
 from vit.live.health import health
 from vit.live.models import RunNames
 from vit.precision import Precision
-from vit.ui import classify, logs, pictures, scripts, theme
+from vit.ui import classify, intro, logs, pictures, scripts, theme
 from vit.ui.analysis import payload, predict
 from vit.ui.attention import tab as attention
 from vit.ui.checks import check, checked
@@ -33,6 +33,7 @@ HERE = Path(__file__).parent
 HEALTH = "/gradio_api/health"  # below Gradio's own prefix: what it passes on to Python where Node renders the pages
 SESSIONS = 100  # that Gradio keeps, the latest in use: 0.3 to 0.5 MB each, as it keeps all that it ever sent to one
 
+DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
 
@@ -113,9 +114,10 @@ class Page(NamedTuple):
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
         followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
 
+        demo.load(None, js=DECIMAL_KEYBOARD)
         demo.load(open_tab, None, self.tabs, **QUIET)
         opened = demo.load(self.open, training.owned, [*self.model_views, *training.opened], **QUIET)
-        data = opened.success(watch_data, None, self.notice, **QUIET)
+        data = opened.success(watch_data, training.form["dataset"], self.notice, **QUIET)
         data.success(training.settle, {*training.form.values(), training.run_id}, training.settled, **QUIET)
 
     @checked
@@ -130,7 +132,7 @@ class Page(NamedTuple):
             key = run_id
         if key and models.ended(key):
             run_names = models.name_run(run_names, key, own=False)
-        return {**self.show(key, 0, picture, run_names), **self.training.open(run_id)}
+        return {**self.show(key, 0, picture, run_names), **self.training.open(run_id, owned)}
 
     @checked
     def show(self, key: str | None, number: int, picture: Picture | None, run_names: RunNames) -> dict:
@@ -195,7 +197,10 @@ class Page(NamedTuple):
 def lay_out() -> Page:
     """Everything that there is to see, within a gr.Blocks."""
     with gr.Row(elem_id="top"):
+        walk = scripts.mount(HERE / "script" / "tabs.js", {})
+        gr.HTML("<h1>Vision Transformer, live</h1>", js_on_load=walk, apply_default_css=False, elem_id="title")
         status, notice = pictures.html("status"), pictures.html("notice")
+        intro.build()
     with gr.Tabs() as tabs:
         with gr.Tab("Train", id="train"):
             training = train.build()
@@ -228,11 +233,16 @@ def linked(query) -> tuple[str | None, Picture | None]:
     return key or models.default(), picture
 
 
-async def watch_data() -> AsyncIterator[str]:
-    """What there is to say about the preferred dataset, until it is loaded or known to be out of reach."""
+async def watch_data(chosen: str | None) -> AsyncIterator[str]:
+    """What there is to say about the preferred dataset, until it is loaded or known to be out of reach.
+
+    chosen: the data that the page opened with, and stays on.
+    """
     said = None
     while True:
         settled, notice = datasets.settled(), datasets.notice()
+        if settled and not notice and chosen != preferred().name:
+            notice = f"{preferred().label} is here now: choose it under Data."
         if notice != said:
             said = notice
             yield escape(notice)
@@ -245,7 +255,7 @@ def status_line(key: str | None, run_names: RunNames) -> str:
     """Where one is: model, data, device."""
     where = models.title(key, run_names) if key else f"no model yet · {fallback().label}"
     tried = "".join(f', <span title="{escape(str(found))}">{found.name} by trial</span>' for found in _tried())
-    return f"<b>Vision Transformer, live</b><span>{escape(where)} · {escape(_device())}{tried}</span>"
+    return f"<span>{escape(where)} · {escape(_device())}{tried}</span>"
 
 
 def _device() -> str:
