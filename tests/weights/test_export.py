@@ -47,8 +47,8 @@ def test_an_onnx_file_gives_the_models_logits_and_maps_for_any_number_of_picture
                 expected = {"logits": model(pictures(n))}
             else:
                 logits, maps = model(pictures(n), return_attention=True)
-                trunk = len(model.blocks)
-                expected = {"logits": logits, "maps": torch.stack(maps[:trunk], 1)}
+                depth = len(model.blocks)
+                expected = {"logits": logits, "maps": torch.stack(maps[:depth], 1)}
                 expected |= {"readout": maps[-1]} if model.has_readout else {}
         assert answers.keys() == expected.keys()
         for name, answer in answers.items():

@@ -29,8 +29,8 @@ class _Outputs(nn.Module):
         if not isinstance(self.model, ViT):
             return (self.model(images),)
         logits, maps = self.model(images, return_attention=True)
-        trunk = len(self.model.blocks)
-        return logits, torch.stack(maps[:trunk], dim=1), *maps[trunk:]
+        depth = len(self.model.blocks)
+        return logits, torch.stack(maps[:depth], dim=1), *maps[depth:]
 
 
 def export_onnx(model: Classifier, file: Path) -> Path:

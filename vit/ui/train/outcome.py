@@ -56,9 +56,9 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Outcome:
         command = gr.Textbox(label="The same from the command line", buttons=["copy"], interactive=False, max_lines=4)
         download = gr.DownloadButton("Download weights, config and card", size="md")
         with gr.Accordion("Push to your Hugging Face account", open=False):
-            name = gr.Textbox(label="Repository", placeholder="my-first-vit", info="Made in your account if it's new.")
             if SIGNS_IN:
                 gr.LoginButton(size="md", variant="secondary")
+            name = gr.Textbox(label="Repository", placeholder="my-first-vit", info="Made in your account if it's new.")
             pasted = gr.Textbox(
                 label="Access token",
                 type="password",
