@@ -64,7 +64,7 @@ def test_an_upload_is_shown_whole_with_its_frame_and_what_the_model_sees_of_it(p
     box, frame = page.locator(".c-original img").bounding_box(), page.locator(".c-frame").bounding_box()
     assert frame["x"] - box["x"] == pytest.approx(box["width"] / 4, abs=1)
     assert frame["width"] == pytest.approx(frame["height"], abs=1) == pytest.approx(box["height"], abs=1)
-    expect(page.locator(".v-verdict")).to_contain_text("True class not known")
+    expect(page.locator(".v-says > .v-verdict")).to_contain_text("True class not known")
     expect(page.locator(".c-choose .v-gallery [aria-pressed=true]")).to_have_count(0)
 
 
@@ -166,7 +166,7 @@ def test_on_a_phone_the_answer_is_on_screen_once_a_picture_is_tapped(page, heigh
         before = page.locator(SEEN).get_attribute("src")
         page.locator(".c-choose .v-gallery button").nth(place).click()
         await_another(page, before)
-        expect(page.locator(".v-verdict")).to_be_in_viewport(ratio=1)
+        expect(page.locator(".v-says > .v-verdict")).to_be_in_viewport(ratio=1)
         expect(page.locator(".v-bars li").nth(4)).to_be_in_viewport(ratio=1)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 

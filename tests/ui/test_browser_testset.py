@@ -5,6 +5,7 @@ import io
 import re
 
 import pytest
+import torch
 from playwright.sync_api import Page, expect
 
 from tests.ui.conftest import open_tab
@@ -18,8 +19,9 @@ from vit.ui.classify import testset
 @pytest.fixture
 def other(here, small_vit):
     """A second model of the same classes, worse or better as it happens, and its name."""
+    torch.manual_seed(1)
     for parameter in small_vit.parameters():
-        parameter.data += 0.1
+        torch.nn.init.normal_(parameter, std=0.3)
     small_vit.trained = {"dataset": "shapes", "model": "another"}
     small_vit.save_pretrained(models.CHECKPOINTS / "another")
     return "another"
@@ -103,7 +105,10 @@ def test_two_models_are_compared_on_the_whole_test_set_and_by_a_link(other, open
     expect(page.locator(".c-one h4").nth(1)).to_contain_text("another · Shapes")
     expect(page.locator(".c-took")).to_contain_text("Test picture 5 of Shapes")
     page.get_by_role("button", name="Compare on the whole test set").click()
-    first, second = (testset.right(said) for said in testset.pair("cifar10", other))
+    pair = testset.pair("cifar10", other)
+    for said in pair:
+        said.wait()
+    first, second = map(testset.right, pair)
     only = int((first & ~second).sum()), int((second & ~first).sum())
     expect(page.locator(".c-against")).to_contain_text(f"On {sum(only)} of 200 pictures exactly one of them is right")
     assert [int(text.split(": ")[1]) for text in page.locator(".c-against .v-label").all_inner_texts()] == list(only)

@@ -76,7 +76,7 @@ export function setIn(element, server, pick) {
       download: answer.name, href: URL.createObjectURL(new Blob([bytes(answer.content)])),
     });
     link.click();
-    URL.revokeObjectURL(link.href);
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // once the browser has it
   }
 
   function fail(error) {
