@@ -158,7 +158,7 @@ def reliability_figure(before: list[tuple], after: list[tuple], temperature: flo
 
     before, after: of each bin its count, mean confidence and accuracy; empty bins are left out.
     """
-    figure = Figure(figsize=(4.6, 4.4), dpi=120, layout="constrained")
+    figure = _figure(4.6, 4.4)
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color="gray", lw=0.8, ls="--")
     for rows, name, color in (
