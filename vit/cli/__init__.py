@@ -1,4 +1,5 @@
-"""The command line, a module a command: vit train | evaluate | report | predict | attention | benchmark."""
+"""The command line, a module a command: vit train | evaluate | report | predict | attention | convert |
+benchmark."""
 
 import argparse
 import sys
@@ -13,6 +14,7 @@ COMMANDS = {  # what each does; the module of its name has its flags
     "train": "train a model from scratch and save it with its validation accuracy",
     "evaluate": "accuracy on the test images: overall, per class, confusion matrix",
     "report": "measure a checkpoint on its test set and write its card; go on where it was stopped",
+    "convert": "save a ViT of timm, transformers or torchvision as one of ours",
     "benchmark": "how fast this trains on CIFAR-10, beside other libraries' ViTs",
     "predict": "name what is in your own images: the five likeliest classes of each",
     "attention": "draw or save attention: input, map, overlay",

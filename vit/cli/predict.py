@@ -19,6 +19,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     model = Classifier.from_pretrained(arguments.folder)
+    if not model.classes:
+        raise ValueError(f"{arguments.folder} has no class head: it names nothing. See where it looks: vit attention.")
     pixels = torch.stack([read_picture(path, model.config["img_size"]) for path in arguments.images])
     with torch.no_grad():
         probabilities = model.probabilities(model(model.normalize(pixels)))
