@@ -15,18 +15,25 @@ def main(argv: list[str] | None = None) -> None:
         description="Serve the page on which a small Vision Transformer is trained live, used, and looked into.",
         epilog="The variables VIT_MAX_MINUTES, VIT_MAX_PARAMETERS, VIT_MAX_MEMORY, VIT_MAX_RUNS, VIT_MAX_QUEUE, "
         "VIT_KEEP_RUNS, VIT_KEEP_ON_DISK and VIT_UNWATCHED_MINUTES bound the training; VIT_RUNS_FOLDER is where runs "
-        "are saved.",
+        "are saved. VIT_KEEP_MODELS and VIT_MAX_FETCH bound what comes from the Hub.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--share", action="store_true", help="also open a public link, which lives one week")
     parser.add_argument("--host", help="address to listen on; 0.0.0.0 lets other machines of the network in")
     parser.add_argument("--port", type=int, help="port to listen on; the first free one from 7860 if not given")
+    parser.add_argument("--model", metavar="SOURCE", help="a model folder, or OWNER/NAME on the Hub, to open on")
     arguments = parser.parse_args(argv)
 
     from vit.device import share_memory
+    from vit.live import elsewhere
     from vit.ui import page
 
     share_memory()
+    if arguments.model:
+        try:
+            elsewhere.give(arguments.model)
+        except ValueError as error:
+            parser.error(f"--model: {error}")
     page.launch(page.build(), share=arguments.share, server_name=arguments.host, server_port=arguments.port)
 
 

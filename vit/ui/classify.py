@@ -27,6 +27,10 @@ def classify(image: str | None, model: str | None) -> dict[str, float]:
     if not image:
         raise BadInput("There is no picture; send one as the first argument.")
     prediction = predict(model or models.default(), ("upload", image))
+    try:
+        models.named(prediction.model)
+    except ValueError as error:
+        raise BadInput(error) from error
     return dict(zip(prediction.model.classes, prediction.probabilities.tolist(), strict=True))
 
 
@@ -54,6 +58,8 @@ def build() -> Tab:
 
 def draw(prediction: Prediction) -> str:
     """The picture as the model sees it, the verdict, and the likeliest classes as bars."""
+    if models.headless(prediction.model):
+        return f'<p class="v-message">{models.HEADLESS}</p>'
     model, colors = prediction.model, theme.class_colors(len(prediction.model.classes))
     best = prediction.probabilities.topk(min(TOP, len(model.classes)))
     rows = "".join(

@@ -56,17 +56,18 @@ def from_pretrained(
     kind: type[Model] = Classifier,  # type: ignore[assignment]  # mypy gives a type variable no default
     progress: Progress | None = None,
     headless: bool = False,
+    local: bool = False,
 ) -> Model:
     """The model saved in a folder, or in a repository of the Hub ("owner/name"), in eval mode on the CPU.
 
     Also one of timm, transformers or torchvision, if it is a plain ViT: `vit.weights.pretrained` says which. kind: the
     class that it must be of; Classifier for any. progress: told of a download. headless: leaves a foreign model's head
-    out, whatever is wrong with it.
+    out, whatever is wrong with it. local: only what was downloaded before.
 
     Strict: config.json is whole and every value of its kind; every tensor is there, with its shape, and no other; all
     weights and what comes out are finite numbers. Raises CheckpointError otherwise.
     """
-    described, weights = _read(source, fetch.files(source, revision, progress), headless)
+    described, weights = _read(source, fetch.files(source, revision, progress, local), headless)
     if not issubclass(described.kind, kind):
         raise CheckpointError(
             f"{source} holds a {described.kind.__name__}, which has no attention; expected a {kind.__name__}, as the "

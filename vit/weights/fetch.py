@@ -25,11 +25,13 @@ class Files:
     preprocessor: Path | None
 
 
-def files(source: str | os.PathLike, revision: str | None = None, progress: Progress | None = None) -> Files:
+def files(
+    source: str | os.PathLike, revision: str | None = None, progress: Progress | None = None, local: bool = False
+) -> Files:
     """Of a folder, of a .safetensors file with what lies beside it, or of "owner/name" on the Hub, downloaded first.
 
-    A download that broke off goes on where it stopped, and what is cached needs no network. Raises CheckpointError:
-    what is missing, refused, too large, or can't be reached, and the remedy.
+    A download that broke off goes on where it stopped, and what is cached needs no network; local asks it for nothing.
+    Raises CheckpointError: what is missing, refused, too large, or can't be reached, and the remedy.
     """
     path = Path(source)
     if path.is_dir():
@@ -43,7 +45,7 @@ def files(source: str | os.PathLike, revision: str | None = None, progress: Prog
             f"There is no folder {source}; expected a folder written by save_pretrained, or a repository of the Hub "
             f'as "owner/name".'
         )
-    return _download(str(source), revision, progress)
+    return _download(str(source), revision, progress, local)
 
 
 def on_hub(source: str | os.PathLike) -> bool:
@@ -61,6 +63,17 @@ def size(repository: str, revision: str | None = None) -> tuple[int, bool]:
     return about.file_size or 0, about.is_cached
 
 
+def cached(repository: str) -> bool:
+    """Whether config and weights of a repository are here, so that `files(..., local=True)` needs no network."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return all(isinstance(try_to_load_from_cache(repository, name), str) for name in (CONFIG, WEIGHTS))
+    except HFValidationError:
+        return False
+
+
 def _checked(folder: Path, weights: Path) -> Files:
     missing = [file.name for file in (folder / CONFIG, weights) if not file.is_file()]
     if weights.name in missing:
@@ -74,13 +87,13 @@ def _checked(folder: Path, weights: Path) -> Files:
     return Files(config, weights, preprocessor)
 
 
-def _download(repository: str, revision: str | None, progress: Progress | None) -> Files:
+def _download(repository: str, revision: str | None, progress: Progress | None, local: bool) -> Files:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     def beside(name: str) -> Path | None:
         try:
-            return Path(hf_hub_download(repository, name, revision=revision))
+            return Path(hf_hub_download(repository, name, revision=revision, local_files_only=local))
         except LocalEntryNotFoundError:  # the Hub is out of reach
             if name == CONFIG:
                 raise
@@ -90,9 +103,10 @@ def _download(repository: str, revision: str | None, progress: Progress | None) 
 
     with _refused(repository):
         config = beside(CONFIG)
-        total, _ = size(repository, revision)
+        total = 0 if local else size(repository, revision)[0]
         preprocessor = beside(PREPROCESSOR)
-        weights = hf_hub_download(repository, WEIGHTS, revision=revision, tqdm_class=_telling(progress, total))
+        told = _telling(progress, total)
+        weights = hf_hub_download(repository, WEIGHTS, revision=revision, tqdm_class=told, local_files_only=local)
     return Files(config, Path(weights), preprocessor)
 
 

@@ -37,9 +37,9 @@ def translate(config: dict[str, Any], tensors: Tensors) -> Foreign:
     if other := [key for key, value in given.items() if key not in KNOWN | IDLE and value not in (None, False)]:
         raise ValueError(f"model_args has {other[0]}={given[other[0]]!r:.60}, which our model has no part for")
     pools = [place["global_pool"] for place in (given, config) if place.get("global_pool") is not None]
-    if not pools or any(pool != "token" for pool in pools):
-        other = next((pool for pool in pools if pool != "token"), None)
-        said = f"has global_pool={other!r:.40}" if pools else "does not say what its head reads (global_pool)"
+    others = [pool for pool in pools if pool != "token"]
+    if others or not pools:
+        said = f"has global_pool={others[0]!r:.40}" if others else "does not say what its head reads (global_pool)"
         raise ValueError(f"it {said}, and only 'token', the class token, fits: the same weights answer otherwise")
     if given.get("class_token", True) is not True:
         raise ValueError("it has no class token")
