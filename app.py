@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 
 # Before torch is imported. Its threads wait for one another after each operation; those that spin meanwhile take the
 # cores from whatever else computes here: a run from its visitors, and they from it.
@@ -9,32 +10,47 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Reads the flags, builds the page and serves it until interrupted."""
+    """Reads the flags, builds the page and serves it until interrupted; where it can't be served, exits with 2."""
     parser = argparse.ArgumentParser(
         prog="python app.py",
         description="Serve the page on which a small Vision Transformer is trained live, used, and looked into.",
-        epilog="The variables VIT_MAX_MINUTES, VIT_MAX_PARAMETERS, VIT_MAX_MEMORY, VIT_MAX_RUNS, VIT_MAX_QUEUE, "
-        "VIT_KEEP_RUNS, VIT_KEEP_ON_DISK and VIT_UNWATCHED_MINUTES bound the training; VIT_RUNS_FOLDER is where runs "
-        "are saved. VIT_KEEP_MODELS and VIT_MAX_FETCH bound what comes from the Hub.",
+        epilog="What visitors may use is bounded by variables, which README.md lists.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    host, port = os.getenv("GRADIO_SERVER_NAME", "127.0.0.1"), os.getenv("GRADIO_SERVER_PORT")
     parser.add_argument("--share", action="store_true", help="also open a public link, which lives one week")
-    parser.add_argument("--host", help="address to listen on; 0.0.0.0 lets other machines of the network in")
-    parser.add_argument("--port", type=int, help="port to listen on; the first free one from 7860 if not given")
+    parser.add_argument("--host", default=host, help="to listen on; 0.0.0.0 lets other machines of the network in")
+    parser.add_argument("--port", type=int, default=port, help="to listen on; without, the first free one from 7860")
+    parser.add_argument("--auth", metavar="NAME:PASSWORD", help="let in only who knows these")
     parser.add_argument("--model", metavar="SOURCE", help="a model folder, or OWNER/NAME on the Hub, to open on")
     arguments = parser.parse_args(argv)
 
-    from vit.device import share_memory
-    from vit.live import elsewhere
-    from vit.ui import page
+    from vit import environment
 
+    environment.settle(arguments.host)
+    try:
+        environment.check_address(arguments.host, arguments.port)
+        login = environment.login(arguments.auth)
+    except ValueError as error:
+        print(f"app.py: {error}", file=sys.stderr)
+        sys.exit(2)
+
+    from vit.device import share_memory
+    from vit.live import datasets, elsewhere, speed
+    from vit.ui import logs, page
+
+    logs.start()
     share_memory()
     if arguments.model:
         try:
             elsewhere.give(arguments.model)
         except ValueError as error:
             parser.error(f"--model: {error}")
-    page.launch(page.build(), share=arguments.share, server_name=arguments.host, server_port=arguments.port)
+    address = {"server_name": arguments.host, "server_port": arguments.port}
+    demo = page.build()
+    page.launch(demo, share=arguments.share, auth=login, prevent_thread_lock=True, **address)
+    datasets.load_in_background(then=speed.find_out)  # only now: it would keep the page from its first answer
+    demo.block_thread()
 
 
 if __name__ == "__main__":

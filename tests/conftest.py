@@ -30,12 +30,9 @@ KINDS = {  # of models: the arguments by which they differ in what tokens they h
     "class token": {},
     "distilled": {"distilled": True},
     "registers": {"reg_tokens": 3},
-    "class_attn": {"global_pool": "class_attn"},
     "attn": {"global_pool": "attn"},
-    "attn_mean": {"global_pool": "attn_mean"},
     "attn with registers": {"global_pool": "attn", "reg_tokens": 2},
     "conv stem": {"stem": "conv"},
-    "gated": {"attn_gate": True},
 }
 
 
@@ -60,11 +57,11 @@ def of_kind(kind: str) -> ViT:
 
 
 @contextlib.contextmanager
-def serving(**variables: str) -> Iterator[str]:
-    """Address of a real `python app.py` of its own, with nothing but these of our variables."""
+def serving(*flags: str, **variables: str) -> Iterator[str]:
+    """Address of a real `python app.py` of its own, with these flags and nothing but these of our variables."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "VIT_"))}
     environment |= {"PYTHONUNBUFFERED": "1", **variables}
-    command = [sys.executable, "app.py"]
+    command = [sys.executable, "app.py", *flags]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
             said = next((line for line in server.stdout if "http://" in line), None)

@@ -92,10 +92,10 @@ def test_accuracy_alone_is_measured_and_a_missing_library_is_said_at_once(small,
 
 
 def test_the_published_numbers_are_named_as_the_code_names_them_and_no_list_is_empty():
-    report = json.loads(Path("docs/benchmark/benchmark.json").read_text())
+    report = json.loads(Path("docs/benchmark/benchmark.json").read_text(encoding="utf-8"))
     assert {row["contender"] for row in report["rates"] if row["row"] != "data"} == set(CONTENDERS)
     assert all(report.values()) and all(row["rates"] for row in report["rates"])
-    table = Path("README.md").read_text()
+    table = Path("README.md").read_text(encoding="utf-8")
     for row in report["rates"]:
         median, low, high = (f"{number:.0f}" for number in (row["median"], min(row["rates"]), max(row["rates"])))
         assert row["row"] == "data" or f" {median} ({low}-{high}) |" in table

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = [  # a module imports from its own room and from floors below; never up, never sideways
-    {"vit.device", "vit.precision", "vit.model", "vit.figures"},
+    {"vit.environment", "vit.device", "vit.precision", "vit.model", "vit.figures"},
     {"vit.cnn", "vit.data"},
     {"vit.variants"},
     {"vit.weights", "vit.interpret"},

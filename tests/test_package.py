@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import vit
 from tests.conftest import ROOT
 
 tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no reader of TOML")
@@ -40,13 +41,14 @@ def test_the_requirements_files_name_what_the_project_names(project):
     assert (
         app == {name.replace("_", "-") for name in required(project["dependencies"])} | extras["data"] | extras["app"]
     )
-    assert required((ROOT / "requirements-dev.txt").read_text().splitlines()) == extras["dev"]
+    assert required((ROOT / "requirements-dev.txt").read_text().splitlines()) == extras["dev"] | extras["export"]
 
 
 def test_version_and_license_are_everywhere_the_same(project):
+    version = vit.__version__
     citation = (ROOT / "CITATION.cff").read_text()
-    assert f"\nversion: {project['version']}\n" in citation
-    assert f"\n## {project['version']}" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"\nversion: {version}\n" in citation
+    assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text()
     assert f"\nlicense: {project['license']}\n" in citation and (ROOT / "LICENSE").read_text().startswith("MIT License")
 
 

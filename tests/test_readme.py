@@ -3,6 +3,9 @@
 import re
 import shlex
 
+import pytest
+
+import app
 from tests.conftest import ROOT
 from vit import data
 from vit.cli import build_parser
@@ -28,3 +31,16 @@ def test_every_command_line_has_flags_that_exist():
     assert len(lines) >= 8
     for line in lines:
         build_parser().parse_args(shlex.split(line))
+
+
+def test_every_limit_is_in_the_readmes_table_and_there_is_no_other():
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "vit").rglob("*.py"))
+    assert set(re.findall(r"`(VIT_[A-Z_]+)`", README)) == set(re.findall(r"\"(VIT_[A-Z_]+)\"", code))
+
+
+def test_every_flag_of_the_app_that_the_readme_shows_is_there(capsys):
+    with pytest.raises(SystemExit):
+        app.main(["--help"])
+    helped = capsys.readouterr().out
+    shown = set(re.findall(r"--[a-z]+", " ".join(re.findall(r"python app\.py (--[^#\n]*)", README))))
+    assert shown == {"--share", "--host", "--auth"} and all(flag in helped for flag in shown)

@@ -8,6 +8,8 @@ from vit.cnn import CNN
 from vit.model import MLP, Attention, ConvStem, PatchEmbedding, TransformerBlock, ViT
 from vit.variants import cnn, create_model, vit_base, vit_large, vit_live, vit_live_patch, vit_small, vit_tiny
 
+__version__ = "0.1.0"
+
 __all__ = [
     "CNN",
     "MLP",

@@ -1,15 +1,34 @@
-"""Arrays in, matplotlib Figures out; never pyplot, whose global state is not safe between visitors."""
+"""Arrays in, matplotlib Figures out; never pyplot, whose global state is not safe between visitors.
+
+matplotlib is imported by the first figure: a command that draws nothing starts without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLORMAP = "inferno"  # perceptually uniform: equal steps in attention look like equal steps
+
+DIVERGING = "RdBu_r"  # around an even share, which is white: less is blue, more is red
 
 
 def color_table(name: str = COLORMAP) -> bytes:
     """256 RGB triples of a color map, from weight 0 to the top of the scale: what the page's scripts draw with."""
+    from matplotlib import colormaps
+
     return np.round(colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8).tobytes()
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Empty, of so many inches; its canvas is its own, whatever backend the process has."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=120, layout="constrained")
 
 
 def attention_figure(
@@ -33,7 +52,7 @@ def attention_figure(
     if attention.ndim != 2 or not attention.size or not np.isfinite(attention).all() or attention.min() < 0:
         raise ValueError(f"attention must be (h, w) of finite weights, 0 or more, got shape {attention.shape}.")
     vmax = vmax or float(attention.max()) or 1.0
-    figure = Figure(figsize=(9, 3.3), dpi=120, layout="constrained")
+    figure = _figure(9, 3.3)
     axes = figure.subplots(1, 3)
     axes[0].imshow(image, interpolation="nearest")
     drawn = axes[1].imshow(attention, cmap=colormap, vmin=0, vmax=vmax, interpolation="nearest")
@@ -60,6 +79,8 @@ def overlay(
 
     image and attention as in attention_figure; H and W are multiples of h and w. opacity: of the color, in [0, 1].
     """
+    from matplotlib import colormaps
+
     image, attention = np.asarray(image), np.asarray(attention)
     _check_image(image)
     pixels = image / 255.0 if image.dtype == np.uint8 else image
@@ -88,7 +109,7 @@ def curve_figure(history: list[dict]) -> Figure:
     """
     if not history:
         raise ValueError("There is nothing to draw: the history is empty.")
-    figure = Figure(figsize=(10, 3.2), dpi=120, layout="constrained")
+    figure = _figure(10, 3.2)
     axes = figure.subplots(1, 3)
     steps = [line["step"] for line in history]
     validated = [line for line in history if line["validation_accuracy"] is not None]
@@ -117,7 +138,7 @@ def confusion_figure(confusion: np.ndarray, classes: tuple[str, ...]) -> Figure:
 
     confusion: (classes, classes) of counts.
     """
-    figure = Figure(figsize=(6.4, 6.0), dpi=120, layout="constrained")
+    figure = _figure(6.4, 6.0)
     axis = figure.subplots()
     shares = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -137,10 +158,12 @@ def rates_figure(rates: list) -> Figure:
 
     rates: with contender, row, precision, rates and median, all of them measured.
     """
+    from matplotlib import colormaps
+
     rates = [rate for rate in rates if rate.row != "data"]
     names = list(dict.fromkeys(rate.contender for rate in rates))
     kinds = list(dict.fromkeys((rate.row, rate.precision) for rate in rates))
-    figure = Figure(figsize=(9, 0.6 + 0.8 * len(names)), dpi=120, layout="constrained")
+    figure = _figure(9, 0.6 + 0.8 * len(names))
     axis, thick = figure.subplots(), 0.85 / len(kinds)
     for i, kind in enumerate(kinds):
         mine = [rate for rate in rates if (rate.row, rate.precision) == kind]

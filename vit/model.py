@@ -111,13 +111,10 @@ class Attention(nn.Module):
     x: (B, N, D). Returns (B, N, D), and with return_attention also the maps (B, heads, N, N): rows are queries and
     sum to 1; they are taken after the softmax and before dropout. Raises ValueError unless num_heads divides dim.
     head_mask: (heads,), multiplies what each head hands to the projection; 0 switches a head off.
-    queries: how many of the tokens, from the first, ask and are returned; keys: the first token that is attended to.
-    By default all attend to all N.
-    gate: multiplies each token's output of each head by a sigmoid of the token, so that a head can fall silent without
-    a sink to attend to (Qiu et al. 2025, arXiv:2505.06708, one value a head).
+    queries: how many of the tokens, from the first, ask and are returned; by default all N.
     """
 
-    def __init__(self, dim: int, num_heads: int = 3, qkv_bias: bool = True, drop_rate: float = 0.0, gate: bool = False):
+    def __init__(self, dim: int, num_heads: int = 3, qkv_bias: bool = True, drop_rate: float = 0.0):
         super().__init__()
         if num_heads < 1 or dim % num_heads:
             fitting = [n for n in range(1, 17) if dim % n == 0]
@@ -128,7 +125,6 @@ class Attention(nn.Module):
         self.num_heads = num_heads
         self.head_dim = dim // num_heads
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
-        self.gate = nn.Linear(dim, num_heads) if gate else None
         self.attn_drop = Dropout(drop_rate)
         self.proj = nn.Linear(dim, dim)
         self.proj_drop = Dropout(drop_rate)
@@ -139,12 +135,11 @@ class Attention(nn.Module):
         return_attention: bool = False,
         head_mask: Tensor | None = None,
         queries: int | None = None,
-        keys: int = 0,
     ) -> Tensor | tuple[Tensor, Tensor]:
         B, N, D = x.shape
         qkv = self.qkv(x).reshape(B, N, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.contiguous().unbind(0)  # each (B, heads, N, head_dim); one copy here saves one for each product
-        q, k, v = q[:, :, :queries], k[:, :, keys:], v[:, :, keys:]
+        q = q[:, :, :queries]
         if not return_attention and not self.attn_drop.active and _fused_is_faster(q):
             attn = None
             out = F.scaled_dot_product_attention(q, k, v)
@@ -152,15 +147,10 @@ class Attention(nn.Module):
             scores = q @ k.transpose(-2, -1) * self.head_dim**-0.5  # (B, heads, N, N)
             attn = scores.softmax(dim=-1)
             out = self.attn_drop(attn) @ v  # (B, heads, N, head_dim)
-        out = self.gated(out, x[:, :queries])
         if head_mask is not None:
             out = out * head_mask.to(out)[:, None, None]
         out = self.proj_drop(self.proj(out.transpose(1, 2).reshape(B, -1, D)))
         return out if attn is None or not return_attention else (out, attn)
-
-    def gated(self, out: Tensor, x: Tensor) -> Tensor:
-        """Each head's output, (B, heads, N, head_dim), times its gate for the tokens that asked, (B, N, D)."""
-        return out if self.gate is None else out * self.gate(x).sigmoid().transpose(1, 2)[..., None]
 
 
 class MLP(nn.Module):
@@ -200,7 +190,7 @@ class TransformerBlock(nn.Module):
     """A pre-norm encoder block (Eq. 2 and 3): x + MSA(LN(x)), then x + MLP(LN(x)).
 
     x: (B, N, D). Returns (B, N, D), and with return_attention also the maps (B, heads, N, N). head_mask: (heads,).
-    queries: how many of the tokens, from the first, are updated and returned; keys: the first that is attended to.
+    queries: how many of the tokens, from the first, are updated and returned.
     init_values: where LayerScale of both branches starts; 0 leaves it out.
     """
 
@@ -213,12 +203,11 @@ class TransformerBlock(nn.Module):
         drop_rate: float = 0.0,
         drop_path: float = 0.0,
         norm_eps: float = 1e-6,
-        attn_gate: bool = False,
         init_values: float = 0.0,
     ):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
-        self.attn = Attention(dim, num_heads, qkv_bias, drop_rate, attn_gate)
+        self.attn = Attention(dim, num_heads, qkv_bias, drop_rate)
         self.ls1 = LayerScale(dim, init_values) if init_values else nn.Identity()
         self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
         self.mlp = MLP(dim, int(dim * mlp_ratio), drop_rate)
@@ -231,9 +220,8 @@ class TransformerBlock(nn.Module):
         return_attention: bool = False,
         head_mask: Tensor | None = None,
         queries: int | None = None,
-        keys: int = 0,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        attended = self.attn(self.norm1(x), return_attention, head_mask, queries, keys)
+        attended = self.attn(self.norm1(x), return_attention, head_mask, queries)
         attended, attn = attended if return_attention else (attended, None)
         x = x[:, :queries] + self.drop_path(self.ls1(attended))
         x = x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
@@ -244,8 +232,8 @@ class AttentionPooling(nn.Module):
     """One query that asks the patches and takes their mean, weighted by its attention: nothing else lies in between.
 
     Close to SimPool (Psomas et al. 2023, arXiv:2309.06891): the query is made of the mean of the patches, and values
-    are the patches themselves, without a projection before or after; here in several heads. With a learned token the
-    query is made of the sum of both. (timm's MAP head has a learned query alone, values of its own and an MLP.)
+    are the patches themselves, without a projection before or after; here in several heads, and with a learned token
+    added to the mean. (timm's MAP head has a learned query alone, values of its own and an MLP.)
     x: (B, N, D), normalized tokens, of which the first `prefix` are no patches. token: (1, 1, D). head_mask: (heads,).
     Returns (B, 1, D) and the map (B, heads, 1, N), whose row sums to 1 and gives the prefix nothing.
     """
@@ -257,11 +245,10 @@ class AttentionPooling(nn.Module):
         self.k = nn.Linear(dim, dim)
 
     def forward(
-        self, x: Tensor, prefix: int = 0, token: Tensor | None = None, head_mask: Tensor | None = None
+        self, x: Tensor, token: Tensor, prefix: int = 0, head_mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         patches = x[:, prefix:]
-        query = patches.mean(1, keepdim=True)
-        query = query if token is None else query + token
+        query = patches.mean(1, keepdim=True) + token
         q, k, v = (
             part.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for part in (self.q(query), self.k(patches), x)
         )
@@ -331,25 +318,19 @@ class Classifier(nn.Module):
         return from_pretrained(source, revision, cls)
 
 
-GLOBAL_POOLS = ("token", "class_attn", "attn", "attn_mean")
-WEIGHT_INITS = ("trunc_normal", "mimetic")
+GLOBAL_POOLS = ("token", "attn")
 
 
 class ViT(Classifier):
     """A Vision Transformer: patches and a class token in, logits read from the class token out (Eq. 1-4).
 
-    global_pool: what the head reads. "token" is the paper's class token. "class_attn": the class token enters before
-        the last block alone, where it attends to the other tokens and they to nothing (CaiT's idea, Touvron et al.
-        2021, arXiv:2103.17239). "attn": AttentionPooling after the last block, asked by the mean of the patches plus a
-        class token that enters there; "attn_mean": by the mean alone. In these three no class token is among the
-        tokens, and the last entry of the list of maps is the read-out, (B, heads, 1, N).
+    global_pool: what the head reads. "token" is the paper's class token. "attn": AttentionPooling after the last block,
+        asked by the mean of the patches plus a class token that enters there and only asks; no class token is then
+        among the tokens, and the last entry of the list of maps is the read-out, (B, heads, 1, N).
     reg_tokens: tokens that nothing reads in the end, where attention can put what is about no patch (Darcet et al.
         2023, arXiv:2309.16588).
-    attn_gate: a gate on each head's output, as in Attention.
     init_values: where each channel's factor on what a branch adds starts (LayerScale, as in DINOv2); 0, the default,
         leaves these factors out.
-    weight_init: "trunc_normal", or "mimetic", which starts attention as trained ones look: queries and keys agree in
-        what they are made of, values and projection take it away (Trockman & Kolter 2023, arXiv:2305.09828).
 
     norm_eps: 1e-6 is what the paper's code and timm use and so the default; torch's own LayerNorm, and with it much
         tutorial code, has 1e-5. Set it to what the weights were trained with.
@@ -360,11 +341,11 @@ class ViT(Classifier):
         ones rise to it linearly from 0.
 
     forward: images, normalized, (B, C, H, W) -> logits (B, num_classes); with return_attention=True also a list of L
-    maps (B, heads, N, N), softmaxed, rows summing to 1, of which a read-out is the last, after or in place of the last
-    block's. num_classes: 0 leaves the head out; the model then names nothing, its logits are (B, 0), and what a head
-    would read is read_out's. head_mask: (num_maps, heads), 0 switches a head off. keep: (B, K) int64, the patches of
-    each image that become tokens, all by default. each_head: logits are (1, B, num_classes), or (2, ...) if distilled,
-    those of the class token's head first. Wrong sizes raise ValueError.
+    maps (B, heads, N, N), softmaxed, rows summing to 1, and then a read-out's. num_classes: 0 leaves the head out; the
+    model then names nothing, its logits are (B, 0), and what a head would read is read_out's. head_mask: (num_maps,
+    heads), 0 switches a head off. keep: (B, K) int64, the patches of each image that become tokens, all by default.
+    each_head: logits are (1, B, num_classes), or (2, ...) if distilled, those of the class token's head first. Wrong
+    sizes raise ValueError.
     """
 
     has_attention = True
@@ -389,8 +370,6 @@ class ViT(Classifier):
         distilled: bool = False,
         global_pool: str = "token",
         reg_tokens: int = 0,
-        attn_gate: bool = False,
-        weight_init: str = "trunc_normal",
         init_values: float = 0.0,
     ):
         super().__init__(
@@ -411,13 +390,11 @@ class ViT(Classifier):
                 "distilled": distilled,
                 "global_pool": global_pool,
                 "reg_tokens": reg_tokens,
-                "attn_gate": attn_gate,
-                "weight_init": weight_init,
                 "init_values": init_values,
             }
         )
         stems: dict[str, type[PatchEmbedding | ConvStem]] = {"patch": PatchEmbedding, "conv": ConvStem}
-        for choice, choices in {"stem": stems, "global_pool": GLOBAL_POOLS, "weight_init": WEIGHT_INITS}.items():
+        for choice, choices in {"stem": stems, "global_pool": GLOBAL_POOLS}.items():
             if self.config[choice] not in choices:
                 raise ValueError(f"{choice} must be one of {list(choices)}, got {self.config[choice]!r}.")
         for name, value in {"depth": depth, "embed_dim": embed_dim}.items():
@@ -431,8 +408,6 @@ class ViT(Classifier):
                 f"A distillation token is read beside a class token: distilled=True needs global_pool='token', "
                 f"got {global_pool!r}."
             )
-        if global_pool == "class_attn" and depth < 2:
-            raise ValueError("global_pool='class_attn' needs a block before the last one: depth 2 or more, got 1.")
         for name, rate in {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}.items():
             if not 0 <= rate < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {rate}.")
@@ -441,20 +416,18 @@ class ViT(Classifier):
         self.num_class_tokens = 0 if global_pool != "token" else 2 if distilled else 1
         self.num_prefix_tokens = self.num_class_tokens + reg_tokens
         num_tokens = self.num_prefix_tokens + self.grid_size[0] * self.grid_size[1]
-        self.cls_token = nn.Parameter(torch.empty(1, 1, embed_dim)) if global_pool != "attn_mean" else None
+        self.cls_token = nn.Parameter(torch.empty(1, 1, embed_dim))
         self.dist_token = nn.Parameter(torch.empty(1, 1, embed_dim)) if distilled else None
         self.reg_token = nn.Parameter(torch.empty(1, reg_tokens, embed_dim)) if reg_tokens else None
         self.pos_embed = nn.Parameter(torch.empty(1, num_tokens, embed_dim))
         self.pos_drop = Dropout(drop_rate)
         rates = [drop_path_rate * i / max(1, depth - 1) for i in range(depth)]
         self.blocks = nn.ModuleList(  # type: ignore[assignment]
-            TransformerBlock(
-                embed_dim, num_heads, mlp_ratio, qkv_bias, drop_rate, rate, norm_eps, attn_gate, init_values
-            )
+            TransformerBlock(embed_dim, num_heads, mlp_ratio, qkv_bias, drop_rate, rate, norm_eps, init_values)
             for rate in rates
         )
         self.norm = nn.LayerNorm(embed_dim, eps=norm_eps)
-        self.attn_pool = AttentionPooling(embed_dim, num_heads) if global_pool.startswith("attn") else None
+        self.attn_pool = AttentionPooling(embed_dim, num_heads) if global_pool == "attn" else None
         self.head = nn.Linear(embed_dim, num_classes) if num_classes else None
         self.head_dist = nn.Linear(embed_dim, num_classes) if num_classes and distilled else None
         self.reset_parameters()
@@ -465,14 +438,13 @@ class ViT(Classifier):
         Truncated normal 0.02 for linear layers, tokens and positions, as in timm; LeCun normal for the patch
         projection, as in the paper; torch's own start for the convolutions of a stem.
         """
+        if self.pos_embed.is_meta:  # without memory there is nothing to draw, and torch takes a second to find that out
+            return
         for module in self.modules():
             _init_weights(module, generator)
         for token in (self.cls_token, self.dist_token, self.reg_token, self.pos_embed):
             if token is not None:
                 nn.init.trunc_normal_(token, std=0.02, generator=generator)
-        if self.config["weight_init"] == "mimetic":
-            for block in self.blocks:
-                _init_mimetic(block.attn, generator)
 
     @property
     def grid_size(self) -> tuple[int, int]:
@@ -486,17 +458,12 @@ class ViT(Classifier):
     @property
     def has_readout(self) -> bool:
         """Whether no class token is among the tokens, and the last of the maps is the read-out's."""
-        return not self.num_class_tokens
+        return self.attn_pool is not None
 
     @property
     def num_maps(self) -> int:
         """Entries in the list of maps."""
-        return len(self.blocks) + (self.attn_pool is not None)
-
-    @property
-    def trunk(self) -> Sequence[TransformerBlock]:
-        """The blocks whose tokens attend to each other: all, but for one that is the read-out itself."""
-        return list(self.blocks)[: self.num_maps - self.has_readout]
+        return len(self.blocks) + self.has_readout
 
     def embed(self, images: Tensor, keep: Tensor | None = None) -> Tensor:
         """z_0 of Eq. 1: prefix tokens and patches, plus position embeddings. (B, C, H, W) -> (B, N, D).
@@ -507,30 +474,29 @@ class ViT(Classifier):
         first = (None if self.has_readout else self.cls_token, self.dist_token, self.reg_token)
         prefix = [token for token in first if token is not None]
         # Under autocast the patches are bfloat16: tokens that follow them halve the traffic between the blocks.
-        x = torch.cat([*(token.to(x.dtype).expand(len(x), -1, -1) for token in prefix), x], dim=1)
+        B = x.shape[0]  # not len(x), which torch.jit.trace and torch.export would take for a constant
+        x = torch.cat([*(token.to(x.dtype).expand(B, -1, -1) for token in prefix), x], dim=1)
         x = x + self.pos_embed.to(x.dtype)
         if keep is not None:
-            kept = torch.arange(self.num_prefix_tokens, device=x.device).expand(len(x), -1)
+            kept = torch.arange(self.num_prefix_tokens, device=x.device).expand(B, -1)
             tokens = torch.cat([kept, keep + self.num_prefix_tokens], dim=1)
             x = x.gather(1, tokens[..., None].expand(-1, -1, x.shape[2]))
         return self.pos_drop(x)
 
     def read_out(self, x: Tensor, head_mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """What the head is applied to, (B, 1, D), or (B, 2, D) if distilled, from the trunk's tokens (B, N, D).
+        """What the head is applied to, (B, 1, D), or (B, 2, D) if distilled, from the last block's tokens (B, N, D).
 
         Beside it the read-out's map, (B, heads, 1, N); None where the class token is one of the tokens.
         """
-        if not self.has_readout:
+        if self.attn_pool is None:
             return self.norm(x[:, : self.num_class_tokens]), None
-        if self.attn_pool is not None:
-            return self.attn_pool(self.norm(x), self.num_prefix_tokens, self.cls_token, head_mask)
-        assert self.cls_token is not None
-        tokens = torch.cat([self.cls_token.to(x.dtype).expand(len(x), -1, -1), x], dim=1)
-        asked, attn = self.blocks[-1](tokens, True, head_mask, queries=1, keys=1)
-        return self.norm(asked), attn
+        return self.attn_pool(self.norm(x), self.cls_token, self.num_prefix_tokens, head_mask)
 
     def classify(self, x: Tensor, head_mask: Tensor | None = None) -> Tensor:
-        """Logits from the trunk's tokens (Eq. 4), (B, N, D) -> (B, num_classes). head_mask: (heads,), of a read-out."""
+        """Logits from the last block's tokens (Eq. 4), (B, N, D) -> (B, num_classes).
+
+        head_mask: (heads,), of a read-out.
+        """
         return self._predict(self.read_out(x, head_mask)[0])
 
     def _predict(self, x: Tensor) -> Tensor:
@@ -555,9 +521,8 @@ class ViT(Classifier):
         if head_mask is not None and head_mask.shape != expected:
             raise ValueError(f"head_mask must be (maps, heads) = {expected}, got {tuple(head_mask.shape)}.")
         masks = [None] * self.num_maps if head_mask is None else head_mask.unbind()
-        x, trunk = self.embed(images, keep), self.trunk
-        maps, last = [], len(trunk) - 1
-        for i, block in enumerate(trunk):
+        x, maps, last = self.embed(images, keep), [], len(self.blocks) - 1
+        for i, block in enumerate(self.blocks):
             # Only the class tokens are read in the end; without maps the last block leaves the others out.
             queries = None if i < last or return_attention or self.has_readout else self.num_class_tokens
             x = block(x, return_attention, masks[i], queries)
@@ -594,7 +559,7 @@ def _per_channel(values: Sequence[float], images: Tensor) -> Tensor:
             f"Expected images (..., {len(values)}, H, W), as there are {len(values)} values of mean and std, "
             f"got {tuple(images.shape)}."
         )
-    return images.new_tensor(values).view(-1, 1, 1)
+    return torch.tensor(values, dtype=images.dtype).to(images.device, non_blocking=True).view(-1, 1, 1)
 
 
 def _fused_is_faster(q: Tensor) -> bool:
@@ -622,26 +587,6 @@ def _init_weights(module: nn.Module, generator: torch.Generator | None) -> None:
         nn.init.constant_(module.gamma, module.init_values)
     elif isinstance(module, nn.LayerNorm | nn.BatchNorm2d):
         module.reset_parameters()
-
-
-def _init_mimetic(attention: Attention, generator: torch.Generator | None) -> None:
-    """Wq Wk^T of each head near 0.7 (Z + I), Wv Wproj near 0.4 (Z - I), Z normal of variance 1 / D (its Sec. 3)."""
-    D, d = attention.proj.weight.shape[0], attention.head_dim
-    query, key, value = attention.qkv.weight.data.split(D)
-
-    def factors(noise: float, identity: float) -> tuple[Tensor, Tensor]:
-        """a, b (D, D), rows by falling weight, with a^T b = noise * Z + identity * I."""
-        z = torch.empty_like(query).normal_(std=D**-0.5, generator=generator)
-        u, s, vh = torch.linalg.svd(noise * z + identity * torch.eye(D).to(z))
-        return s.sqrt()[:, None] * u.T, s.sqrt()[:, None] * vh
-
-    for q, k in zip(query.split(d), key.split(d), strict=True):
-        a, b = factors(0.7, 0.7)
-        q.copy_(a[:d])
-        k.copy_(b[:d])
-    a, b = factors(0.4, -0.4)
-    attention.proj.weight.data.copy_(a.T)
-    value.copy_(b)
 
 
 def _check_patches(img_size: int, patch_size: int) -> None:

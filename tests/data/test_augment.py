@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vit.data.augment import color_jitter, cutmix, mixup, random_erasing
+from vit.data.augment import color_jitter, cutmix, degrade, mixup, random_erasing
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -79,3 +79,18 @@ def test_same_generator_same_draws_and_inputs_stay(batch):
     for augment in (random_erasing, color_jitter):
         assert torch.equal(augment(images, 0.5, seeded(3)), augment(images, 0.5, seeded(3)))
     assert torch.equal(images, before)
+
+
+def test_degraded_pictures_are_blurred_noisy_or_saved_as_jpeg_and_the_others_untouched():
+    generator = torch.Generator().manual_seed(0)
+    ramp = torch.linspace(0, 255, 32).expand(32, 32)  # blur keeps a ramp but at its ends, noise does not
+    images = torch.stack([ramp, ramp.T, ramp.flip(0)]).round().to(torch.uint8).expand(600, -1, -1, -1)
+    worse = degrade(images, 0.6, generator)
+    assert worse.min() >= 0 and worse.max() <= 1
+    changed = (worse - images / 255).abs().amax((1, 2, 3)) > 1e-6
+    assert 0.54 < changed.float().mean() < 0.66
+    inner = (worse - images / 255)[changed][:, :, 6:-6, 6:-6]
+    roughness = inner.diff(dim=3).std((1, 2, 3))
+    assert 0.2 < (roughness > 0.02).float().mean() < 0.45  # noise, mostly
+    assert 0.2 < (inner.abs().amax((1, 2, 3)) < 0.004).float().mean() < 0.45  # blur
+    assert torch.equal(degrade(images, 0.0, generator), images / 255)

@@ -33,8 +33,9 @@ def cifar10() -> data.Splits:
 
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
-    """An empty working directory with an empty Hub cache and an empty cache of decoded pixels."""
+    """An empty working directory, an empty data folder, an empty Hub cache and an empty cache of decoded pixels."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(reader, "FOLDER", tmp_path / "data" / "cifar-10-batches-py")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     cached = functools.partial(huggingface_hub.cached_assets_path, assets_dir=tmp_path / "assets")
     monkeypatch.setattr(huggingface_hub, "cached_assets_path", cached)
@@ -205,12 +206,50 @@ def test_cifar10_is_downloaded_from_the_hub_with_progress(elsewhere, hub_at):
     assert all(0 <= done <= 1 for done, _ in reports) and reports[-1][0] == 1
 
 
+def test_a_download_that_breaks_off_goes_on_where_it_was(elsewhere, hub_at, monkeypatch):
+    images, labels = few_images(50)
+    for split in ("train", "test"):
+        write_parquet(elsewhere / "served", split, images, labels)
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
+    asked = []
+
+    class Hub(BaseHTTPRequestHandler):
+        """Hangs up half way through what it is asked for, twice."""
+
+        def do_GET(self):
+            body = (elsewhere / "served" / self.path.rpartition("/")[2]).read_bytes()
+            start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+            self.send_response(206 if start else 200)
+            self.send_header("X-Repo-Commit", reader.REVISION)
+            self.send_header("ETag", f'"{self.path[-30:-8]}"')
+            self.send_header("Content-Length", str(len(body) - start))
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            self.end_headers()
+            if self.command == "GET":
+                asked.append(start)
+                self.wfile.write(body[start : (start + len(body)) // 2 if len(asked) <= 2 else None])
+
+        do_HEAD = do_GET
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        hub_at(f"http://127.0.0.1:{server.server_port}")
+        splits = data.load("cifar10", validation_size=0)
+        server.shutdown()
+    first, second, third, of_the_test_split = asked
+    assert first == of_the_test_split == 0 < second < third
+    assert splits.train.images.equal(images)
+
+
 def test_a_torchvision_folder_is_taken_first(elsewhere):
     images, labels = few_images(60)
     for i in range(5):
         here = slice(i * 10, i * 10 + 10)
-        write_batch(elsewhere / reader.FOLDER / f"data_batch_{i + 1}", images[here], labels[here])
-    write_batch(elsewhere / reader.FOLDER / "test_batch", images[50:], labels[50:])
+        write_batch(reader.FOLDER / f"data_batch_{i + 1}", images[here], labels[here])
+    write_batch(reader.FOLDER / "test_batch", images[50:], labels[50:])
     splits = data.load("cifar10", validation_size=10)
     everything = data.load("cifar10", validation_size=0)
     assert [len(split) for split in splits] == [40, 10, 10]
@@ -225,8 +264,8 @@ class Malicious:
 
 @pytest.mark.parametrize("content", [pickle.dumps({"data": Malicious()}, protocol=2), b"", b"\x80\x02}q"])
 def test_a_batch_that_is_no_batch_is_refused_and_never_run(elsewhere, content):
-    (elsewhere / reader.FOLDER).mkdir(parents=True)
-    (elsewhere / reader.FOLDER / "data_batch_1").write_bytes(content)
+    reader.FOLDER.mkdir(parents=True)
+    (reader.FOLDER / "data_batch_1").write_bytes(content)
     with pytest.raises(data.DatasetUnavailable, match=r"data_batch_1 is not a CIFAR-10 batch.*extract"):
         data.load("cifar10")
     assert not (elsewhere / "executed").exists()

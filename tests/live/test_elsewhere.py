@@ -7,7 +7,7 @@ import timm
 import torch
 
 from tests.weights import foreign
-from tests.weights.loopback import hub_in_this_process
+from tests.weights.small_hub import hub_in_this_process
 from vit import ViT
 from vit.live import elsewhere, models
 

@@ -1,8 +1,11 @@
 """Who trains when: the queue, runs that nobody watches, and those that wait for their data."""
 
+import threading
+
 import pytest
 
 from tests.live.conftest import start, steps, stopped, until
+from vit import data
 from vit.live import models, runs
 from vit.live.datasets import SOURCES, Source
 from vit.live.visitors import Visitor, address_of
@@ -55,14 +58,20 @@ def test_a_run_nobody_watches_ends_and_keeps_its_result(monkeypatch):
 def test_a_run_whose_data_is_on_the_way_holds_nobody_up_and_can_be_stopped(monkeypatch):
     coming = Source("cifar10")
     monkeypatch.setitem(SOURCES, "cifar10", coming)
-    with coming._lock:  # as while it loads
-        first = start(dataset="cifar10")
-        until(lambda: first.status == "loading")
-        second = start()
-        until(lambda: steps(second))
-        runs.stop(first.id, first.owner)
-        until(lambda: first.status == "stopped")
-        assert not first.usable and not steps(first)
+    arrived = threading.Event()
+    monkeypatch.setattr(data, "load", lambda name, progress: arrived.wait())
+    loading = threading.Thread(target=coming.load)
+    loading.start()
+    until(lambda: coming.loading)
+    first = start(dataset="cifar10")
+    until(lambda: first.status == "loading")
+    second = start()
+    until(lambda: steps(second))
+    runs.stop(first.id, first.owner)
+    until(lambda: first.status == "stopped")
+    assert not first.usable and not steps(first)
+    arrived.set()
+    loading.join()
 
 
 def test_a_long_pause_ends_when_somebody_waits():

@@ -184,8 +184,10 @@ def test_the_archive_holds_weights_config_and_card():
     assert [path.name for path in archive.parent.iterdir()] == ["vit-live-shapes.zip"]
     private = archive.parents[1]
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
-    code = "from vit.live import storage; print(storage._archives())"
-    another = Path(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout[:-1])
+    code = "import sys, pathlib; from vit.live import storage; "
+    code += "print(storage.archive('a' * 16, pathlib.Path(sys.argv[1]), 'shapes').parents[1])"
+    command = [sys.executable, "-c", code, str(folder)]
+    another = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout[:-1])
     assert another.parent == private.parent and another != private and not another.exists()
     runs.RUNS.clear()
     storage.shutil.rmtree(folder)

@@ -147,17 +147,37 @@ def test_a_teacher_of_other_classes_or_channels_is_refused_by_name(part, teacher
         next(train(student(part), part, config(), teacher=grey))
 
 
-@pytest.mark.parametrize("what", ["no teacher", "no way", "no second head"])
-def test_teacher_way_and_second_head_come_together_or_not_at_all(part, teacher, what):
-    model = ViT(patch_size=8, embed_dim=16, depth=1, num_heads=2) if what == "no second head" else student(part)
-    settings = config(distill=None) if what == "no way" else config()
-    with pytest.raises(ValueError, match="A distilled model learns from a teacher, and no other does"):
-        next(train(model, part, settings, teacher=None if what == "no teacher" else teacher))
+@pytest.mark.parametrize("what", ["no teacher", "no way", "neither"])
+def test_teacher_and_way_come_together_and_a_second_head_needs_both(part, teacher, what):
+    settings = config() if what == "no teacher" else config(distill=None)
+    with pytest.raises(ValueError, match="a distilled model needs one"):
+        next(train(student(part), part, settings, teacher=teacher if what == "no way" else None))
 
 
-@pytest.mark.parametrize("missing", ["distilled", "distill", "distill_from"])
-def test_a_run_names_what_it_lacks_to_learn_from_a_teacher(missing):
-    there = {"distilled": True, "distill": "soft", "distill_from": "checkpoints/cnn"}
+@pytest.mark.parametrize("pool", ["token", "attn"])
+def test_a_model_with_one_head_learns_from_labels_and_teacher_with_it(part, teacher, pool):
+    def trained(alpha: float) -> ViT:
+        model = ViT(patch_size=8, embed_dim=16, depth=2, num_heads=2, global_pool=pool)
+        model.reset_parameters(torch.Generator().manual_seed(0))
+        settings = config(distill="soft", distill_alpha=alpha, distill_tau=1.0, epochs=20, crop=0, flip=False)
+        for _ in train(model, part, settings, teacher=teacher):
+            pass
+        return model
+
+    images = teacher.normalize(part.images)
+    apart = []
+    for alpha in (0.0, 1.0):
+        model = trained(alpha)
+        with torch.no_grad():
+            says = model(images).log_softmax(1)
+            apart.append(F.kl_div(says, teacher(images).log_softmax(1), reduction="batchmean", log_target=True).item())
+    assert apart[1] < 0.2 * apart[0]
+
+
+@pytest.mark.parametrize("missing", ["distill", "distill_from"])
+@pytest.mark.parametrize("distilled", [True, False])
+def test_a_run_names_what_it_lacks_to_learn_from_a_teacher(missing, distilled):
+    there = {"distilled": distilled, "distill": "soft", "distill_from": "checkpoints/cnn"}
     there.pop(missing)
     with pytest.raises(WrongSetting, match=f"{missing} is missing"):
         RunSpec.make({"dataset": "shapes", "model": "vit_live", "epochs": 1, **there})

@@ -89,7 +89,7 @@ def test_a_record_that_is_resumed_loses_nothing_to_a_crash(tmp_path, monkeypatch
         patched.setattr("vit.training.record.os.replace", crash)
         next(record(steps(4, 9), tmp_path, done_before=3))
     assert (tmp_path / METRICS).read_text() == before
-    with open(tmp_path / METRICS, "a") as file:
+    with open(tmp_path / METRICS, "a", encoding="utf-8") as file:
         file.write('{"step": 6, "lo')
     list(record(steps(4, 9), tmp_path, done_before=3))
     assert [line["step"] for line in read_metrics(tmp_path)] == list(range(1, 9))

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from vit.data import DatasetUnavailable, Splits
 from vit.evaluation import Evaluation
-from vit.live import datasets, models, runs, storage
+from vit.live import models, runs, storage
 from vit.live.datasets import SOURCES
 from vit.live.run import LiveRun
 from vit.training import Progress
@@ -94,9 +94,7 @@ def ended(small_vit) -> LiveRun:
 @pytest.fixture(scope="session")
 def own_url() -> Iterator[str]:
     """Address of a page in this process, which finds there what a test puts in the place of models, runs and data."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets, "load_in_background", lambda then: None)
-        demo = vit_page.build()
+    demo = vit_page.build()
     _, url, _ = vit_page.launch(demo, prevent_thread_lock=True, quiet=True)
     yield url
     demo.close()

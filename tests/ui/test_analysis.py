@@ -51,11 +51,11 @@ def close(a, b) -> None:
 @pytest.mark.parametrize("key", CHECKPOINTS)
 def test_page_endpoint_and_command_line_give_the_same_number(key, picture, command):
     seen = analysis.analyze(key, ("upload", picture))
-    L, heads = seen.maps.shape[1:3]
+    L, heads, depth = *seen.maps.shape[1:3], seen.depth  # a read-out is one more
     sent = analysis.payload(seen, key, ("upload", picture))
     asked, said = api.attention_statistics(picture, key), command(key)
     for row, sent_row in zip(TABLE, sent["statistics"], strict=True):
-        assert np.array(asked[row.name], dtype=float).shape == (L, heads)
+        assert np.array(asked[row.name], dtype=float).shape == (depth, heads)
         close([layer[:heads] for layer in sent_row["values"]], asked[row.name])
         close(said[row.name], asked[row.name])
         close([sent_row["uniform"]] * 2, [asked["uniform"][row.name], said["uniform"][row.name]])
@@ -64,7 +64,7 @@ def test_page_endpoint_and_command_line_give_the_same_number(key, picture, comma
     assert sent["comparison"]["sentence"] == asked["sentence"] == said["sentence"]
 
     token = {"token": sent["token"]}
-    for layer in range(1, L + 1):
+    for layer in range(1, depth + 1):
         for head in range(heads + 1):
             numbers, none = api.attention(picture, key, layer, head)
             assert none is None
@@ -75,8 +75,8 @@ def test_page_endpoint_and_command_line_give_the_same_number(key, picture, comma
     for c, p in last.items():
         close([p, p], [lens[-1][seen.model.classes[c]], said["logit_lens"][-1][seen.model.classes[c]]])
         close(p, seen.probabilities[c].item())
-    off = probes.without_heads({**token, "off": [[0, 1], [L - 1, 0]]})["probabilities"]
-    close(off, list(api.without_heads(picture, key, f"1.2, {L}.1").values()))
+    off = probes.without_heads({**token, "off": [[0, 1], [depth - 1, 0]]})["probabilities"]
+    close(off, list(api.without_heads(picture, key, f"1.2, {depth}.1").values()))
     name = seen.model.classes[3]
     why, answer = api.relevance(picture, key, name)[0], probes.relevance({**token, "classes": [3]})
     close(np.ravel(why["grid"]), answer["grids"][0])
@@ -87,8 +87,10 @@ def test_page_endpoint_and_command_line_give_the_same_number(key, picture, comma
     close(command(key, "--layer", "2", "--head", "3", "--query", "2,5")["grid"], of_patch)
     rolled = api.attention(picture, key, 2, 0, "", "rollout")[0]["grid"]
     close(command(key, "--layer", "2", "--rollout")["grid"], rolled)
-    numbers = np.frombuffer(zlib.decompress(base64.b64decode(sent["patches"])), "<f4").reshape(4, 2, L, heads + 2, -1)
-    close(numbers[2:, 0, 1, 2, 8 + 4], [np.max(of_patch), np.argmax(of_patch)])
+    numbers = np.frombuffer(zlib.decompress(base64.b64decode(sent["patches"])), "<f4").reshape(
+        4, 2, depth, heads + 2, -1
+    )
+    close(numbers[2:, 0, 1, 2, seen.model.grid_size[1] + 4], [np.max(of_patch), np.argmax(of_patch)])
 
 
 def test_endpoints_asked_for_numbers_draw_nothing(picture, monkeypatch):

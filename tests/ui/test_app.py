@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from gradio_client import handle_file
@@ -18,7 +19,7 @@ from vit.ui import page
 ENDPOINTS = {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
 ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads", "/head_importance"}
 ENDPOINTS |= {"/head_regions", "/logit_lens", "/cover", "/position_similarity"}
-ENDPOINTS |= {"/pause", "/resume", "/set_learning_rate", "/snapshot", "/download"}
+ENDPOINTS |= {"/pause", "/resume", "/set_learning_rate", "/snapshot", "/download", "/delete", "/animation"}
 
 
 def test_importing_app_builds_and_opens_nothing():
@@ -107,6 +108,15 @@ def test_a_program_trains_a_model_and_uses_it(client, picture):
     assert start["step"] == 0 and end["step"] == status["step"]
     assert start["attention"] != end["attention"] and len(start["truth"]) == len(start["probabilities"]) == 6
     assert client.predict(run["run_id"], api_name="/download").endswith("vit-live-shapes.zip")
+    gif = client.predict(run["run_id"], 2, api_name="/animation")
+    assert Image.open(gif).n_frames > 1 and Path(gif).stat().st_size < 3_000_000
+    with pytest.raises(AppError, match="layers 1 to 2, got 9"):
+        client.predict(run["run_id"], 9, api_name="/animation")
+    with pytest.raises(AppError, match="Only the page that started this run"):
+        client.predict(run["run_id"], "guess", api_name="/delete")
+    assert client.predict(run["run_id"], run["owner_token"], api_name="/delete")["deleted"]
+    with pytest.raises(AppError, match="no such run"):
+        client.predict(run["run_id"], api_name="/status")
 
 
 def test_a_program_pauses_changes_the_rate_and_resumes(client):

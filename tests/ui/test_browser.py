@@ -43,7 +43,7 @@ def test_the_page_says_where_one_is(page):
 @pytest.mark.slow
 def test_training_draws_curves_and_the_model_is_chosen_everywhere(page):
     await_quiet(page)
-    minutes = page.get_by_label("number input for Minutes")
+    minutes = page.locator("#minutes :is(input, textarea)")
     minutes.fill("0.1")
     minutes.press("Tab")
     page.get_by_role("button", name="Start training", exact=True).click()
@@ -58,6 +58,23 @@ def test_training_draws_curves_and_the_model_is_chosen_everywhere(page):
     for tab in ("Classify", "Attention"):
         open_tab(page, tab)
         expect(page.locator(".v-model:visible input")).to_have_value(re.compile("Your run 1: vit-live · Shapes"))
+    open_tab(page, "Train")
+    expect(page.locator("#runs")).to_contain_text("Run 1")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as GIF").click()
+    assert download.value.suggested_filename == "attention-forming.gif"
+    page.get_by_role("button", name="Look inside it").click()
+    expect(page.locator("#attention .x-sentence")).to_contain_text("nats")
+    assert "tab=attention" in page.url
+    page.go_back()
+    expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true")
+    page.locator("#minutes :is(input, textarea)").fill("0,2")  # the run stays until Start
+    page.locator("#minutes :is(input, textarea)").press("Tab")
+    await_quiet(page)
+    expect(page.locator("#progress h2")).to_have_text(done)
+    page.get_by_role("button", name="Delete this run").click()
+    expect(page.locator("#progress h2")).to_have_text("Ready to train")
+    assert "run=" not in page.url and "Run 1" not in page.locator("#runs").text_content()
 
 
 def test_a_click_in_the_gallery_classifies_that_picture(page):

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from tests.conftest import serving
 from tests.ui.conftest import await_quiet, open_tab
 from tests.weights import foreign
-from tests.weights.loopback import serve
+from tests.weights.small_hub import serve
 from vit import ViT
 
 NAME = "somebody/vit_tiny_patch16_224.dino"

@@ -19,7 +19,7 @@ def pooled(here, shapes):
 
 @pytest.mark.slow
 def test_the_layer_slider_ends_at_the_read_out_where_no_patch_asks(pooled, open_page):
-    page = open_page("?model=shapes&picture=shapes-17")
+    page = open_page("?model=shapes&picture=shapes-17&layer=4&head=1&mode=mean")
     open_tab(page, "Attention")
     tab = page.locator("#attention")
     says = {name: tab.locator(f".{name}") for name in ("layer-out", "x-query-name", "x-sentence", "x-reset")}

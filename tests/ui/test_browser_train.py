@@ -50,7 +50,7 @@ def button(page, name: str):
 def start(page, minutes: float, dataset: str = "Shapes") -> None:
     await_quiet(page)
     page.get_by_label(dataset, exact=True).check()
-    field = page.get_by_label("number input for Minutes")
+    field = page.locator("#minutes :is(input, textarea)")
     field.fill(str(minutes))
     field.press("Tab")
     expect(field).to_have_value(str(minutes))
@@ -193,7 +193,9 @@ def unanswered(here, monkeypatch):
 def test_a_run_can_be_asked_for_while_its_data_is_on_the_way(unanswered, own_url, visitor):
     page = visitor(own_url)
     expect(page.locator("#notice")).to_contain_text("Loading CIFAR-10")
-    expect(page.get_by_label("CIFAR-10", exact=True)).to_be_checked()
+    expect(page.get_by_label("Shapes", exact=True)).to_be_checked()  # and the page stays on them until told otherwise
+    await_quiet(page)
+    page.get_by_label("CIFAR-10", exact=True).check()
     button(page, "Start training").click()
     expect(page.locator("#progress h2")).to_contain_text("Preparing vit-live on CIFAR-10")
 

@@ -62,18 +62,18 @@ def test_a_loss_that_is_no_number_leaves_a_gap_and_the_rest_is_drawn(value, at):
     losses[at] = value
     drawn = curves.draw(history(losses), SHORT, 10)
     assert all(math.isfinite(number) for line in points(drawn) for place in line for number in place)
-    assert [len(line) for line in points(drawn)[1:-3]] == {0: [4], 2: [2, 2], 4: [4]}[at]
+    assert [len(line) for line in points(drawn)[3:-1]] == {0: [4], 2: [2, 2], 4: [4]}[at]
     assert ("not a number" in drawn) == (at == 4)
 
 
 def test_losses_of_which_none_is_a_number_are_an_empty_line():
     drawn = curves.draw(history([NAN, NAN]), SHORT, 10)
-    assert [len(line) for line in points(drawn)] == [2, 0, 2, 2, 2]
+    assert [len(line) for line in points(drawn)] == [2, 2, 2, 0, 2]
 
 
 def test_the_two_losses_are_drawn_apart_and_each_says_what_it_is_of():
     drawn = curves.draw(history([1.5, 1.0]), SHORT, 10)
-    training, validation = re.findall(r"<figure.*?</figure>", drawn)[:2]
+    training, validation = re.findall(r"<figure.*?</figure>", drawn)[1:3]
     assert "v-val" not in training and "v-train" not in validation
     assert "labels smoothed by 0.1, 50% of the patches left out" in training and "whole pictures" in validation
     plain = {"label_smoothing": 0, "patch_dropout": 0, "crop": 0, "flip": False}
@@ -116,9 +116,11 @@ def test_runs_are_compared_in_the_same_chart_and_a_table(monkeypatch):
         return SimpleNamespace(history=history([1.0, NAN]), settings=settings, accuracy=accuracy, evaluation=None)
 
     monkeypatch.setattr(runs, "RUNS", {"a": run(0.5), "b": run(0.75)})
-    assert outcome.comparison(["a"]) == "" == outcome.comparison(["a", "gone"])
+    alone = outcome.comparison(["a", "gone"])
+    assert outcome.comparison(["gone"]) == "" and "polyline" not in alone and 'href="?run=a"' in alone
+    assert "1 more of this browser&#x27;s are not kept" in alone or "1 more of this browser's are not kept" in alone
     html = outcome.comparison(["a", "gone", "b"])
-    assert [len(line) for line in points(html)] == [2, 2] and "Run 2" in html and "75.0%" in html
+    assert [len(line) for line in points(html)] == [2, 2] and "Run 2</a>" in html and "75.0%" in html
     assert html.count("<tr>") == 3 and "&lt;b&gt;mine" in html
     colors = re.findall(r'polyline class="" style="--line:(#\w+);"', html)
     assert len(set(colors)) == 2 and all(f"background:{color}" in html for color in colors)

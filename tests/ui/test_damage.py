@@ -410,7 +410,7 @@ def test_a_run_can_do_without_its_moments(name, ended, caplog):
         found = runs.find(ended.id)
     assert found.usable and not found.album.moments
     assert [storage.MOMENTS in line.getMessage() for line in caplog.records] == [True]
-    assert "is chosen in Classify" in train_view.panel(found)
+    assert "Classify with it" in train_view.panel(found)
 
 
 def test_damaged_runs_do_not_stay_on_disk_for_ever(ended, monkeypatch, small_vit):

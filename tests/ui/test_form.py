@@ -5,6 +5,7 @@ import pytest
 
 from vit.live import settings
 from vit.training.config import SETTINGS
+from vit.training.setting import WrongSetting
 from vit.training.spec import SHAPE
 from vit.ui.train import form
 
@@ -23,11 +24,35 @@ def test_there_is_a_field_for_each_limit_and_a_limit_for_each_field(fields):
 
 
 def test_the_form_as_it_opens_is_a_run(fields):
-    spec = settings.read({name: field.value for name, field in fields.items()})
+    opened = {**{field: field.value for field in fields.values()}, fields["dataset"]: "shapes"}
+    spec = settings.read(form.values(fields, opened))
     assert spec.shape == {} and spec.config == settings.DEFAULTS and spec.model == "vit_live"
 
 
-@pytest.mark.parametrize("name", ["minutes", "warmup"])
-def test_a_slider_reaches_no_further_than_its_limit(fields, name):
-    low, high = fields[name].minimum, fields[name].maximum
-    assert settings.LIMITS[name].check(name, low) == low and settings.LIMITS[name].check(name, high) == high
+def test_a_slider_reaches_no_further_than_its_limit(fields):
+    low, high = fields["warmup"].minimum, fields["warmup"].maximum
+    assert (
+        settings.LIMITS["warmup"].check("warmup", low) == low
+        and settings.LIMITS["warmup"].check("warmup", high) == high
+    )
+
+
+@pytest.mark.parametrize("typed", ["0.5", "0,5", " .5 ", 0.5])
+def test_half_a_minute_can_be_typed_with_a_point_or_a_comma(fields, typed):
+    opened = {
+        **{field: field.value for field in fields.values()},
+        fields["dataset"]: "shapes",
+        fields["minutes"]: typed,
+    }
+    assert settings.read(form.values(fields, opened)).config.minutes == 0.5
+
+
+@pytest.mark.parametrize("typed", ["", "soon", "0", "-1", "1e9", "nan", "0,5,0"])
+def test_minutes_that_cannot_be_are_refused_by_name(fields, typed):
+    opened = {
+        **{field: field.value for field in fields.values()},
+        fields["dataset"]: "shapes",
+        fields["minutes"]: typed,
+    }
+    with pytest.raises(WrongSetting, match=r"^Minutes must be a positive number, at most"):
+        settings.read(form.values(fields, opened))

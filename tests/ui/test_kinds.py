@@ -57,7 +57,7 @@ def test_a_trace_is_the_forward_pass_and_its_rows_are_what_is_read(model, images
     assert record.num_maps == len(maps) and record.rows.shape == (3, len(maps), 3, record.maps.shape[-1])
     for i, layer in enumerate(record.layers):
         torch.testing.assert_close(layer.map, maps[i], **close)
-        torch.testing.assert_close(layer.output, model.trunk[i](layer.input), **close)
+        torch.testing.assert_close(layer.output, model.blocks[i](layer.input), **close)
         asked = maps[i][:, :, model.num_prefix_tokens :].mean(2) if model.has_readout else maps[i][:, :, 0]
         torch.testing.assert_close(record.rows[:, i], asked, **close)
     if model.has_readout:
@@ -92,7 +92,7 @@ def test_relevance_is_the_row_of_the_product_of_all_maps(model, images):
     gradients = torch.autograd.grad(logits[:, 2].sum(), maps)
     weighted = [(gradient * attn).clamp_min(0).mean(1).detach() for gradient, attn in zip(gradients, maps)]
     R = torch.eye(maps[0].shape[-1]).expand(3, -1, -1)
-    for attn in weighted[: len(model.trunk)]:
+    for attn in weighted[: len(model.blocks)]:
         R = R + attn @ R
     rows = weighted[-1] @ R if model.has_readout else R[:, : model.num_class_tokens]
     expected = rows.mean(1)[:, model.num_prefix_tokens :].view(3, 1, 8, 8)
@@ -103,7 +103,7 @@ def test_relevance_is_the_row_of_the_product_of_all_maps(model, images):
 def test_the_logit_lens_ends_in_what_the_model_says(model, images):
     read, patches = probing.logit_lens(model, trace(model, images))
     torch.testing.assert_close(read[:, -1], model(images), atol=1e-5, rtol=1e-5)
-    assert patches.shape == (3, len(model.trunk), 64, 10) and probing.position_similarity(model).shape == (64, 8, 8)
+    assert patches.shape == (3, len(model.blocks), 64, 10) and probing.position_similarity(model).shape == (64, 8, 8)
 
 
 def test_a_heads_importance_is_what_switching_it_off_costs(model, shapes):
@@ -174,11 +174,11 @@ def test_the_page_draws_what_is_read_and_its_words_fit_the_model(model, picture)
     token = {"token": sent["token"]}
     off = probes.without_heads({**token, "off": [[depth - 1, 1]]})["probabilities"]
     assert off != seen.probabilities.tolist()
-    assert len(probes.lens(token)["cls"]) == len(model.trunk) and "positions" in probes.weights(token)
+    assert len(probes.lens(token)["cls"]) == len(model.blocks) and "positions" in probes.weights(token)
     assert len(probes.relevance({**token, "classes": [3]})["grids"][0]) == 64
     assert "brightest" in probes.cover({**token, "grid": rows[-1, 0, 0].tolist()})
     saved = np.load(io.BytesIO(probes.arrays(seen)))
-    assert saved["maps"].shape[0] == len(model.trunk) and ("readout" in saved) == model.has_readout
+    assert saved["maps"].shape[0] == len(model.blocks) and ("readout" in saved) == model.has_readout
 
 
 def test_endpoint_and_command_line_give_the_same_map_of_every_layer(model, picture, capsys, tmp_path):
@@ -192,7 +192,7 @@ def test_endpoint_and_command_line_give_the_same_map_of_every_layer(model, pictu
     rolled = api.attention(picture, "m", model.num_maps, 0, "", "rollout")[0]["grid"]
     main(["attention", folder, picture, "--json", "--rollout", "--out", str(tmp_path / "map.npz")])
     assert np.allclose(json.loads(capsys.readouterr().out)["grid"], rolled, atol=1e-6)
-    assert np.load(tmp_path / "map.npz")["maps"].shape[0] == len(model.trunk)
+    assert np.load(tmp_path / "map.npz")["maps"].shape[0] == len(model.blocks)
     assert (
         api.attention(picture, "m", 1, 0, "2,3")[0]["grid"]
         == analysis.analyze("m", ("upload", picture)).grid(0, patch=8 + 2).tolist()
@@ -202,7 +202,7 @@ def test_endpoint_and_command_line_give_the_same_map_of_every_layer(model, pictu
             api.attention(picture, "m", model.num_maps, 0, "2,3")
         assert main(["attention", folder, picture, "--json", "--query", "2,3"]) == 2
         assert "no patch asks" in capsys.readouterr().err
-    assert len(api.logit_lens(picture, "m")["class_token"]) == len(model.trunk)
+    assert len(api.logit_lens(picture, "m")["class_token"]) == len(model.blocks)
     assert len(api.without_heads(picture, "m", f"{model.num_maps}.1")) == 10
     assert len(api.attention_statistics(picture, "m")["entropy"]) == model.num_maps
 

@@ -40,12 +40,12 @@ class Visitor:
 
 def memory(pid: int) -> float:
     """Resident, in MB."""
-    with open(f"/proc/{pid}/status") as file:
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
         return int(next(line for line in file if line.startswith("VmRSS")).split()[1]) / 1024
 
 
 def children() -> set[int]:
-    with open(f"/proc/{os.getpid()}/task/{os.getpid()}/children") as file:
+    with open(f"/proc/{os.getpid()}/task/{os.getpid()}/children", encoding="utf-8") as file:
         return set(map(int, file.read().split()))
 
 

@@ -39,6 +39,29 @@ def test_what_is_loaded_is_what_was_saved_bit_by_bit(model, tmp_path):
         assert getattr(loaded, what) == getattr(model, what)
 
 
+WRAPPERS = {
+    "compiled": torch.compile,
+    "data parallel": torch.nn.DataParallel,
+    "averaged": torch.optim.swa_utils.AveragedModel,
+    "compiled and data parallel": lambda model: torch.nn.DataParallel(torch.compile(model)),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_wrapped_model_is_saved_under_its_own_names(model, tmp_path, wrapper):
+    folder = checkpoint.save_pretrained(WRAPPERS[wrapper](model), tmp_path / "saved")
+    loaded = ViT.from_pretrained(folder)
+    assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in model.state_dict().items())
+    assert loaded.classes == model.classes
+
+
+@pytest.mark.parametrize("other", [torch.nn.Linear(2, 2), torch.nn.DataParallel(torch.nn.Linear(2, 2))])
+def test_another_librarys_model_is_refused_by_name(other, tmp_path):
+    with pytest.raises(TypeError, match="Linear can't be saved: expected a ViT or a CNN of this package"):
+        checkpoint.save_pretrained(other, tmp_path / "saved")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_card_is_one_that_the_hub_reads(model, tmp_path):
     folder = model.save_pretrained(tmp_path / "saved")
     card = ModelCard.load(folder / "README.md")
@@ -149,11 +172,21 @@ def test_a_damaged_checkpoint_says_what_is_wrong(model, tmp_path, damage, words)
 
 def test_a_config_from_before_an_argument_came_means_its_default_and_no_other_may_be_missing(model, tmp_path):
     folder = model.save_pretrained(tmp_path / "saved")
-    later = ("global_pool", "reg_tokens", "attn_gate", "weight_init", "init_values")
+    later = ("global_pool", "reg_tokens", "init_values")
     change_config(folder, lambda config: [config["arguments"].pop(name) for name in later])
     assert ViT.from_pretrained(folder).config == model.config
     change_config(folder, lambda config: config["arguments"].pop("distilled"))
     with pytest.raises(CheckpointError, match="'distilled'"):
+        ViT.from_pretrained(folder)
+
+
+def test_an_argument_that_nobody_knows_is_left_out_with_a_word_if_it_is_off_and_refused_if_not(model, tmp_path):
+    folder = model.save_pretrained(tmp_path / "saved")
+    change_config(folder, lambda config: config["arguments"].update(attn_gate=False, of_tomorrow=0))
+    with pytest.warns(UserWarning, match=r"off: \['attn_gate', 'of_tomorrow'\]"):
+        assert ViT.from_pretrained(folder).config == model.config
+    change_config(folder, lambda config: config["arguments"].update(attn_gate=True, of_tomorrow=3))
+    with pytest.raises(CheckpointError, match=r"attn_gate.*of_tomorrow.*doesn't know"):
         ViT.from_pretrained(folder)
 
 

@@ -8,7 +8,7 @@ import torch
 from huggingface_hub import constants
 
 from tests.weights import foreign
-from tests.weights.loopback import hub_in_this_process
+from tests.weights.small_hub import hub_in_this_process
 from vit import ViT
 from vit.weights import fetch
 from vit.weights.checkpoint import CheckpointError, from_pretrained

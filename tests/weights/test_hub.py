@@ -1,14 +1,11 @@
 """Pushing to the Hub, against one of a few routes on this machine; and where the visitor's token must not turn up."""
 
-import base64
-import json
 import logging
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from huggingface_hub import constants
 
+from tests.weights.loopback import serving_hub
 from vit.live import storage
 from vit.training.moments import Album
 from vit.weights import hub
@@ -17,69 +14,17 @@ TOKEN = "hf_secret_of_a_visitor"
 RUN = "a" * 16
 
 
-class Hub(BaseHTTPRequestHandler):
-    """Creates repositories and takes commits. refuse: the status that creating one is answered with."""
-
-    refuse: int | None = None
-    files: dict[str, bytes]
-    tokens: set[str]
-
-    def answer(self, status: int, body: object) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def do_GET(self):
-        self.answer(404, {"error": "not here"})
-
-    def do_POST(self):
-        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            while size := int(self.rfile.readline(), 16):
-                sent += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-        type(self).tokens.add(self.headers.get("Authorization", ""))
-        if self.path.endswith("/repos/create"):
-            if self.refuse:
-                return self.answer(self.refuse, {"error": f"no, {TOKEN}"})
-            return self.answer(200, {"url": f"{self.server.address}/visitor/first", "name": "visitor/first"})
-        if "/preupload/" in self.path:
-            files = [{**file, "uploadMode": "regular", "shouldIgnore": False} for file in json.loads(sent)["files"]]
-            return self.answer(200, {"files": [{k: v for k, v in file.items() if k != "sample"} for file in files]})
-        if "/commit/" in self.path:
-            for line in map(json.loads, sent.splitlines()):
-                if line["key"] == "file":
-                    type(self).files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-            oid = "0" * 40
-            return self.answer(
-                200, {"commitUrl": f"{self.server.address}/visitor/first/commit/{oid}", "commitOid": oid}
-            )
-        return self.answer(200, {})
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def fake_hub(monkeypatch, tmp_path, small_vit):
     """The Hub's client talks to it, and one run of ours is saved."""
-    handler = type("FreshHub", (Hub,), {"files": {}, "tokens": set()})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.address = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hub, "ENDPOINT", server.address)
     monkeypatch.setattr(storage, "FOLDER", tmp_path / "runs")
     small_vit.classes = tuple("abcdefghij")
     small_vit.trained = {"dataset": "shapes", "validation_accuracy": 0.9}
     storage.save(RUN, small_vit, {"secret": "stays here"}, Album())
-    yield handler
-    server.shutdown()
-    server.server_close()
+    with serving_hub() as (handler, address):
+        monkeypatch.setattr(hub, "ENDPOINT", address)
+        yield handler
 
 
 def test_weights_config_and_card_arrive_and_the_token_stays_nowhere(fake_hub, caplog, capfd, tmp_path):

@@ -6,7 +6,7 @@ import torch
 from huggingface_hub import constants
 
 from tests.conftest import KINDS, of_kind
-from tests.weights.loopback import hub_in_this_process
+from tests.weights.small_hub import hub_in_this_process
 from vit import ViT
 from vit.weights.timm_config import timm_config
 

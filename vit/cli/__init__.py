@@ -1,11 +1,11 @@
-"""The command line, a module a command: vit train | evaluate | report | predict | attention | convert |
-benchmark."""
+"""The command line, a module a command: vit train, evaluate, report, predict, attention and the others below."""
 
 import argparse
 import sys
 from importlib import import_module
 from pathlib import Path
 
+from vit import environment
 from vit.data import DatasetUnavailable
 from vit.training import TrainingDiverged
 
@@ -14,6 +14,8 @@ COMMANDS = {  # what each does; the module of its name has its flags
     "train": "train a model from scratch and save it with its validation accuracy",
     "evaluate": "accuracy on the test images: overall, per class, confusion matrix",
     "report": "measure a checkpoint on its test set and write its card; go on where it was stopped",
+    "export": "write a checkpoint as ONNX, for programs without torch",
+    "deploy": "upload this clone as a Space of your own",
     "convert": "save a ViT of timm, transformers or torchvision as one of ours",
     "benchmark": "how fast this trains on CIFAR-10, beside other libraries' ViTs",
     "predict": "name what is in your own images: the five likeliest classes of each",
@@ -23,6 +25,7 @@ COMMANDS = {  # what each does; the module of its name has its flags
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit status; a mistake of the caller's is one line on stderr, status 2."""
+    environment.settle()
     arguments = build_parser().parse_args(argv)
     try:
         arguments.run(arguments)
@@ -67,4 +70,5 @@ class _Command(argparse.ArgumentParser):
 
 
 def _lacking(error: ModuleNotFoundError) -> str:
-    return f"needs {error.name}, which is not installed; it comes with the extra vit-live[data]"
+    extra = "export" if error.name in ("onnx", "onnxscript") else "data"
+    return f"needs {error.name}, which is not installed; it comes with the extra vit-live[{extra}]"

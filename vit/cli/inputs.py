@@ -19,8 +19,9 @@ def load(name: str, validation_size: int | None = None) -> data.Splits:
 
 
 def splits_of(model: Classifier, name: str | None) -> data.Splits:
-    """The data whose classes the model knows. Raises ValueError where they are others."""
-    splits = load(name or model.trained.get("dataset", preferred().name))
+    """The data whose classes the model knows, with what it did not learn from held out. Raises ValueError on others."""
+    own = model.trained.get("dataset", preferred().name)
+    splits = load(name or own, model.trained.get("validation_size") if name in (None, own) else None)
     if set(model.classes) < set(splits.test.classes):
         splits = data.select_classes(splits, model.classes)
     if model.classes != splits.test.classes:

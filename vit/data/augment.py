@@ -1,11 +1,14 @@
 """Augmentation of a whole batch at once, on its device. Imports nothing but torch.
 
-images: (B, C, H, W), normalized floats. targets: (B, classes), rows sum to 1. All draws come from a generator on the
-CPU, so that they are the same on every device. What comes in is not changed.
+images: (B, C, H, W), normalized floats, but for `degrade`. targets: (B, classes), rows sum to 1. Draws come from a
+generator on the CPU, so that they are the same on every device; where they are many they are made on the device, from a
+generator that this one seeds. What comes in is not changed, and no accelerator is waited for.
 """
 
 import torch
 from torch import Tensor
+
+from vit.data.jpeg import jpeg
 
 
 def mixup(images: Tensor, targets: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -42,16 +45,56 @@ def random_erasing(images: Tensor, probability: float, generator: torch.Generato
     erased = torch.rand(B, generator=generator) < probability
     area = H * W * torch.empty(B).uniform_(0.02, 0.33, generator=generator)
     ratio = torch.empty(B).uniform_(-1, 1, generator=generator).mul(torch.tensor(3.0).log()).exp()
-    noise = torch.randn(B, C, H, W, generator=generator)
-    inside = torch.ones(B, H, W, dtype=torch.bool)
+    device = images.device
+    noise = torch.randn(B, C, H, W, generator=on_device(generator, device), device=device)
+    inside = _sent(erased, device)[:, None, None].expand(B, H, W)
     for size, length, axis in ((H, (area * ratio).sqrt(), 1), (W, (area / ratio).sqrt(), 2)):
         length = length.round().clamp(1, size)
         start = (torch.rand(B, generator=generator) * (size - length + 1)).floor()
-        place = torch.arange(size)
-        along = (place >= start[:, None]) & (place < (start + length)[:, None])  # (B, size)
-        inside &= along.unsqueeze(3 - axis)
-    where = (inside & erased[:, None, None]).unsqueeze(1).to(images.device)
-    return torch.where(where, noise.to(images), images)
+        first, end = _sent(torch.stack([start, start + length]), device)[..., None]
+        place = torch.arange(size, device=device)
+        inside = inside & ((place >= first) & (place < end)).unsqueeze(
+            3 - axis
+        )  # (B, size), seen across the other side
+    return torch.where(inside[:, None], noise.to(images), images)
+
+
+def degrade(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Makes some pictures a little worse, as phones and the web do: each by blur, by noise or by JPEG.
+
+    images: pixels, (B, C, H, W) uint8. Returns floats in [0, 1]. probability: of each image, in [0, 1]. Blur is
+    Gaussian of 0.3 to 1.3 pixels, noise of up to 20 of 255 in standard deviation, JPEG's quality 40 to 95.
+    """
+    B, _, H, W = images.shape
+    device, pixels = images.device, images.float()
+    draws = _sent(torch.rand(3, B, generator=generator), device)
+    kind = torch.where(draws[0] < probability, (3 * draws[1]).floor(), 3.0).view(B, 1, 1, 1)
+    strength = draws[2].view(B, 1, 1)
+    blurred = _blurring(H, 0.3 + strength)[:, None] @ pixels @ _blurring(W, 0.3 + strength)[:, None].mT
+    noise = torch.randn(pixels.shape, generator=on_device(generator, device), device=device)
+    noisy = (pixels + 20 * strength[..., None] * noise).clamp(0, 255)
+    saved = jpeg(pixels, 40 + 55 * draws[2])
+    for i, worse in enumerate((blurred, noisy, saved)):
+        pixels = torch.where(kind == i, worse, pixels)
+    return pixels / 255
+
+
+def _blurring(size: int, sigma: Tensor) -> Tensor:
+    """(B, 1, 1) to (B, size, size), rows of which a Gaussian's weights for a pixel, cut at the border, sum to 1."""
+    place = torch.arange(size, device=sigma.device)
+    weights = torch.exp(-((place - place[:, None]) ** 2) / (2 * sigma**2))
+    return weights / weights.sum(2, keepdim=True)
+
+
+def on_device(generator: torch.Generator, device: torch.device) -> torch.Generator:
+    """For draws too many to send: on a CPU the generator itself, elsewhere one that it seeds."""
+    if device.type == "cpu":
+        return generator
+    return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
+
+
+def _sent(draws: Tensor, device: torch.device) -> Tensor:
+    return draws.to(device, non_blocking=True)
 
 
 def color_jitter(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
@@ -61,7 +104,7 @@ def color_jitter(images: Tensor, strength: float, generator: torch.Generator) ->
     the image's mean, saturation about each pixel's.
     """
     draws = torch.empty(3, len(images), 1, 1, 1).uniform_(-strength, strength, generator=generator)
-    brightness, contrast, saturation = draws.to(images)
+    brightness, contrast, saturation = _sent(draws, images.device).to(images.dtype)
     gray = images.mean(dim=1, keepdim=True)
     images = gray + (1 + saturation) * (images - gray)
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
@@ -74,7 +117,7 @@ def _beta(alpha: float, generator: torch.Generator) -> float:
 
 
 def _partners(images: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randperm(len(images), generator=generator).to(images.device)
+    return _sent(torch.randperm(len(images), generator=generator), images.device)
 
 
 def _box(size: int, share: float, generator: torch.Generator) -> tuple[int, int]:

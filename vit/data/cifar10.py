@@ -12,12 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vit.environment import ROOT
+
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
 REPO = "uoft-cs/cifar10"
 REVISION = "0b2714987fa478483af9968de7c934580d0bb9a2"
-FOLDER = Path("data/cifar-10-batches-py")
+FOLDER = ROOT / "data" / "cifar-10-batches-py"
 
 
 class DatasetUnavailable(RuntimeError):

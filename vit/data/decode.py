@@ -233,7 +233,7 @@ def main() -> None:
     with suppress(ImportError, FileNotFoundError):  # no Linux: only the number of pixels bounds the memory
         import resource
 
-        already = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+        already = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[5]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_DATA, (already + MEMORY * 1_000_000,) * 2)
     for line in sys.stdin:
         request = json.loads(line)

@@ -154,7 +154,7 @@ def _reach(statistics: HeadStatistics, layer: int, view: int) -> str:
         else "neither local nor global"
     )
     aside = f"It gives {percent(share)} to {name}; what it gives patches lies" if share > ASIDE else "It looks"
-    return f"{aside} {distance:.1f} px away on average, uniform attention would {uniform:.1f} px: {reach}."
+    return f"{aside} {distance:.1f} px away on average, uniform attention would be {uniform:.1f} px: {reach}."
 
 
 def _spread(statistics: HeadStatistics, layer: int, view: int) -> str:

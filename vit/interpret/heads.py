@@ -114,16 +114,16 @@ def _switch_off_each(model: ViT, x: Tensor, layer: int, labels: Tensor) -> tuple
     """
     with evaluating(model):
         x = model.embed(x) if layer == 0 else x
-        without, trunk = [], model.trunk
+        without, blocks = [], model.blocks
         for mask in 1 - torch.eye(model.num_heads, device=x.device):
-            if layer == len(trunk):
+            if layer == len(blocks):
                 without.append(_true_probability(model, x, labels, mask))
                 continue
-            tokens = trunk[layer](x, head_mask=mask)
-            for block in trunk[layer + 1 :]:
+            tokens = blocks[layer](x, head_mask=mask)
+            for block in blocks[layer + 1 :]:
                 tokens = block(tokens)
             without.append(_true_probability(model, tokens, labels))
-        return x if layer == len(trunk) else trunk[layer](x), torch.stack(without, dim=1)
+        return x if layer == len(blocks) else blocks[layer](x), torch.stack(without, dim=1)
 
 
 @torch.no_grad()
@@ -283,7 +283,7 @@ def _cls_to_patches(model: ViT, images: Tensor) -> Tensor:
     """
     with evaluating(model):
         x, rows, prefix = model.embed(images), [], model.num_prefix_tokens
-        for block in model.trunk:
+        for block in model.blocks:
             x, attn = block(x, return_attention=True)
             rows.append(attn[:, :, prefix:].mean(2) if model.has_readout else attn[:, :, 0])
         if model.has_readout:

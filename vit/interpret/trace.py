@@ -100,7 +100,7 @@ def trace(model: ViT, images: Tensor) -> Trace:
     with evaluating(model):
         embeddings = model.embed(images)
         layers, x = [], embeddings
-        for block in model.trunk:
+        for block in model.blocks:
             layers.append(_trace_block(block, x))
             x = layers[-1].output
         logits, readout = model.classify(x), _trace_readout(model, x)
@@ -112,21 +112,15 @@ def _trace_readout(model: ViT, x: Tensor) -> ReadOut | None:
     _, attn = model.read_out(x)
     if attn is None:
         return None
-    if model.attn_pool is not None:
-        v = model.norm(x).unflatten(2, (model.num_heads, -1)).transpose(1, 2)
-        return ReadOut(attn, v, attn @ v)
-    block = model.blocks[-1]
-    _, _, v = _queries_keys_values(block, x)
-    assert model.cls_token is not None
-    asking = block.norm1(model.cls_token.expand(len(x), -1, -1))
-    return ReadOut(attn, v, block.attn.gated(attn @ v, asking))
+    v = model.norm(x).unflatten(2, (model.num_heads, -1)).transpose(1, 2)
+    return ReadOut(attn, v, attn @ v)
 
 
 def _trace_block(block: TransformerBlock, x: Tensor) -> Layer:
     attention, (B, N, D) = block.attn, x.shape
     q, k, v = _queries_keys_values(block, x)
     attn = (q @ k.transpose(-2, -1) * attention.head_dim**-0.5).softmax(dim=-1)  # (B, heads, N, N)
-    heads = attention.gated(attn @ v, block.norm1(x))  # (B, heads, N, D/heads)
+    heads = attn @ v  # (B, heads, N, D/heads)
     attended = x + block.ls1(attention.proj(heads.transpose(1, 2).reshape(B, N, D)))
     mlp = block.ls2(block.mlp(block.norm2(attended)))
     return Layer(x, q, k, v, attn, heads, mlp, attended + mlp)

@@ -82,8 +82,8 @@ def settled() -> bool:
 
 
 def usable() -> str:
-    """Name of the preferred dataset, or of the built-in one where that is out of reach."""
-    return (fallback() if SOURCES[preferred().name].error else preferred()).name
+    """Name of the preferred dataset, or of the built-in one while that isn't there."""
+    return (fallback() if SOURCES[preferred().name].splits is None else preferred()).name
 
 
 def notice() -> str:

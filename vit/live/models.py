@@ -1,16 +1,17 @@
 """The models a visitor can choose: the app's own, the runs that this page trained, and those from elsewhere."""
 
-from pathlib import Path
 from reprlib import repr as short
 
 from vit.data.registry import DATASETS, fallback, label, preferred
+from vit.environment import ROOT
 from vit.live import elsewhere, runs, storage, stored
 from vit.live.datasets import SOURCES
 from vit.model import Classifier, ViT
+from vit.training.moments import Album
 from vit.weights.checkpoint import CONFIG, WEIGHTS
 from vit.weights.families import imagenet_classes
 
-CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
+CHECKPOINTS = ROOT / "checkpoints"
 HEADLESS = (
     "This model has no class head: it names nothing. Look at its attention, or choose a model that learned classes."
 )
@@ -103,6 +104,21 @@ def dataset(model: Classifier) -> str:
     fitting = [entry.name for entry in DATASETS.values() if classes and classes <= set(entry.classes)]
     nearest = preferred() if "pretrained" in model.trained else fallback()  # photographs, for a model of photographs
     return name if name in DATASETS else next(iter(fitting), nearest.name)
+
+
+def recorded(wanted: str) -> str | None:
+    """The checkpoint of a dataset of which moments were kept while it learned, if there is one."""
+    for key in shipped():
+        model = find(key)
+        known = set(model.classes) <= set(DATASETS[dataset(model)].classes)
+        if dataset(model) == wanted and known and moments(key).moments:
+            return key
+    return None
+
+
+def moments(key: str) -> Album:
+    """What was recorded of a checkpoint while it learned; empty where nothing was, or nothing that can be read."""
+    return stored.album(CHECKPOINTS / key) if _shipped(key) else Album()
 
 
 def name(model: Classifier) -> str:

@@ -20,9 +20,10 @@ from vit.live import storage, zerogpu
 from vit.live.datasets import SOURCES
 from vit.live.run import UNWATCHED_MINUTES, LiveRun, changed
 from vit.live.settings import check_lr
+from vit.live.space import ON_ZERO
 from vit.live.visitors import Visitor, check_share
 from vit.live.worker import Frame, begin
-from vit.live.zerogpu import LONGEST_PAUSE, ON_ZERO, Letter
+from vit.live.zerogpu import LONGEST_PAUSE, Letter
 from vit.training import TrainingDiverged
 from vit.training.moments import figures
 from vit.training.spec import RunSpec
@@ -89,6 +90,24 @@ def stop(run_id: str, owner: str) -> LiveRun:
     with contextlib.suppress(RunEnded), _steering(run_id, owner) as run:
         run.stopping = True
     return find(run_id)
+
+
+def delete(run_id: str, owner: str) -> None:
+    """Forgets a run that has ended, and deletes what is on disk of it; others' links to it lead nowhere then.
+
+    Raises PermissionError for a wrong token, ValueError while it is live or where there is none.
+    """
+    run = find(run_id)
+    if not run.owned_by(owner):
+        raise PermissionError(
+            "Only the page that started this run can delete it, and only until the server's next restart; the server "
+            "deletes it by itself when newer runs need its place."
+        )
+    if run.live:
+        raise ValueError("This run is still going on; stop it first, then delete it.")
+    with changed:
+        RUNS.pop(run_id, None)
+        storage.delete(run_id)
 
 
 def pause(run_id: str, owner: str) -> LiveRun:

@@ -6,9 +6,8 @@ from functools import lru_cache
 from os import getenv
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from vit.live.zerogpu import ON_ZERO
+from vit.live.space import ON_ZERO
 from vit.training.config import SETTINGS, TrainConfig
 from vit.training.setting import Setting, WrongSetting
 from vit.training.spec import SHAPE as MODEL_SHAPE
@@ -49,31 +48,41 @@ LEARNING = tuple(name for name in LIMITS if CONFIG_NAMES.get(name, name) in SETT
 
 @dataclass(frozen=True)
 class Size:
-    """What a model costs. flops: multiplications and additions of one image's way through it.
-
-    has_readout: whether one takes the class token's place.
-    """
+    """What a model is made of. has_readout: whether one takes the class token's place."""
 
     parameters: int
     tokens: int
-    flops: int
     has_readout: bool
 
 
 def size(spec: RunSpec) -> Size:
-    """Counted on a model without memory, by running it without arithmetic."""
+    """Counted on a model without memory."""
     return _count(spec.model, tuple(spec.architecture.items()))
+
+
+def flops(spec: RunSpec) -> int:
+    """Multiplications and additions of one image's way through the model, which is run without arithmetic."""
+    return _count_flops(spec.model, tuple(spec.architecture.items()))
 
 
 @lru_cache(maxsize=64)
 def _count(variant: str, architecture: tuple[tuple[str, object], ...]) -> Size:
     with torch.device("meta"):
         model = create_model(variant, **dict(architecture))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return Size(parameters, model.pos_embed.shape[1], model.has_readout)
+
+
+@lru_cache(maxsize=64)
+def _count_flops(variant: str, architecture: tuple[tuple[str, object], ...]) -> int:
+    from torch.utils.flop_counter import FlopCounterMode  # when called: it brings a compiler along
+
+    with torch.device("meta"):
+        model = create_model(variant, **dict(architecture))
         images = torch.empty(1, model.config["in_chans"], model.config["img_size"], model.config["img_size"])
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(images)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Size(parameters, model.pos_embed.shape[1], counter.get_total_flops(), model.has_readout)
+    return counter.get_total_flops()
 
 
 def read(values: Mapping[str, object], advanced: object = None) -> RunSpec:

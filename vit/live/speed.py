@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from vit.live import worker
 from vit.live.settings import DEFAULTS
+from vit.live.space import ON_ZERO
 from vit.precision import Precision
 from vit.training import presets, trial
 from vit.training.config import TrainConfig
@@ -14,9 +15,12 @@ widths: list[int] = []  # what find_out found, once it has
 precisions: list[Precision] = []
 
 
-def images_per_second(spec: RunSpec) -> float:
-    """Images trained a second, without loading and validation; the first call for a model takes a second or two."""
-    return _try(spec.model, tuple(spec.architecture.items()), spec.config.batch_size)
+def images_per_second(spec: RunSpec) -> float | None:
+    """Images trained a second, without loading and validation; the first call for a model takes a second or two.
+
+    None where nothing can be tried, on ZeroGPU.
+    """
+    return None if ON_ZERO else _try(spec.model, tuple(spec.architecture.items()), spec.config.batch_size)
 
 
 @lru_cache(maxsize=64)
@@ -26,7 +30,13 @@ def _try(variant: str, architecture: tuple[tuple[str, object], ...], batch_size:
 
 
 def find_out() -> None:
-    """Finds, in two to four seconds, how wide, and how precise, the live preset learns most here in its time."""
+    """Finds, in two to four seconds, how wide, and how precise, the live preset learns most here in its time.
+
+    Not on ZeroGPU, whose GPU is lent to runs alone: a step that is tried out would ask this process for it.
+    """
+    if ON_ZERO:
+        widths.append(max(presets.WIDTHS))
+        return
     widths.append(presets.fitting_width("vit_live", DEFAULTS, worker.device()))
     model = create_model("vit_live", embed_dim=widths[-1]).to(worker.device())
     precisions.append(trial.training_precision(model, DEFAULTS))

@@ -1,10 +1,11 @@
 """Runs on disk: weights, config and card as save_pretrained writes them, and beside them what the page shows of a run.
 
-Only folders in VIT_RUNS_FOLDER that bear a run's unguessable id are read, written or, when there are more than
-VIT_KEEP_ON_DISK, deleted.
+Only folders in FOLDER that bear a run's unguessable id are read, written or, when there are more than VIT_KEEP_ON_DISK
+or they take more than VIT_MAX_DISK, deleted, the oldest first.
 """
 
 import atexit
+import contextlib
 import json
 import os
 import re
@@ -14,14 +15,16 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
-from vit.live import stored
+from vit.environment import ROOT
+from vit.live import space, stored
 from vit.live.record import Record, parse
 from vit.model import ViT
 from vit.training.moments import MOMENTS, Album
 from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, save_pretrained
 
-FOLDER = Path(os.getenv("VIT_RUNS_FOLDER", Path(__file__).parents[2] / "runs" / "page"))
+FOLDER = space.runs_folder(ROOT / "runs" / "page")
 KEEP_ON_DISK = int(os.getenv("VIT_KEEP_ON_DISK", "40"))
+MAX_DISK = float(os.getenv("VIT_MAX_DISK", "4"))  # gigabytes that all runs there may take
 RECORD = "run.json"
 ID = re.compile(r"[\w-]{16}")
 
@@ -59,6 +62,13 @@ def save(run_id: str, model: ViT, record: dict, album: Album) -> Path:
     return path
 
 
+def delete(run_id: str) -> None:
+    """All that is on disk of a run."""
+    if exists(run_id):
+        shutil.rmtree(FOLDER / run_id, ignore_errors=True)
+        shutil.rmtree(_archives() / run_id, ignore_errors=True)
+
+
 def record(run_id: str) -> Record | None:
     """What was saved beside the weights, or None where nothing was. Raises DamagedRun."""
     if not exists(run_id):
@@ -94,6 +104,14 @@ def archive(run_id: str, source: Path, name: str) -> Path:
     return path
 
 
+def temporary(key: str, name: str, content: bytes) -> Path:
+    """A file to hand out, beside a run's zips, which ends with this process. Raises OSError."""
+    path = _archives() / Path(key).name / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
 @cache
 def _archives() -> Path:
     """In the system's temporary folder, from which Gradio serves; nobody else may look into it or knows its name."""
@@ -102,9 +120,32 @@ def _archives() -> Path:
     return Path(folder)
 
 
+def size() -> int:
+    """Bytes that all runs on disk take."""
+    return sum(map(_size, _folders()))
+
+
+def _folders() -> list[Path]:
+    return [path for path in FOLDER.iterdir() if exists(path.name)] if FOLDER.is_dir() else []
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for file in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # it went this moment
+            total += file.stat().st_size
+    return total
+
+
 def _delete_oldest() -> None:
-    there = [path for path in FOLDER.iterdir() if exists(path.name)]
-    there.sort(key=lambda path: (path / RECORD if (path / RECORD).exists() else path).stat().st_mtime)
-    for path in there[:-KEEP_ON_DISK]:
-        shutil.rmtree(path, ignore_errors=True)
-        shutil.rmtree(_archives() / path.name, ignore_errors=True)
+    """The latest run stays whatever it takes."""
+
+    def saved_at(path: Path) -> float:
+        return (path / RECORD if (path / RECORD).exists() else path).stat().st_mtime
+
+    kept, taken = 0, 0
+    for path in sorted(_folders(), key=saved_at, reverse=True):
+        kept, taken = kept + 1, taken + _size(path)
+        if kept == 1 or (kept <= KEEP_ON_DISK and taken <= MAX_DISK * 1e9):
+            continue
+        delete(path.name)

@@ -26,12 +26,7 @@ def intact(folder: Path) -> bool:
 
 def album(folder: Path) -> Album:
     """The moments beside a model; empty, and named in the log, where they can't be read or are another model's."""
-    file = folder / MOMENTS
-    try:
-        return Album.load(file, load(folder) if file.exists() and intact(folder) else None)
-    except (OSError, ValueError) as error:
-        log_once(f"Left out, as they can't be read: {file}: {error}")
-        return Album()
+    return _album(folder, _versions(folder, (CONFIG, WEIGHTS, MOMENTS)))
 
 
 @lru_cache(maxsize=1000)
@@ -40,10 +35,20 @@ def log_once(sentence: str) -> None:
     log.warning("%s", " ".join(sentence.split()))
 
 
-def _versions(folder: Path) -> tuple:
+@lru_cache(maxsize=4)
+def _album(folder: Path, versions: tuple) -> Album:
+    file = folder / MOMENTS
+    try:
+        return Album.load(file, load(folder) if file.exists() and intact(folder) else None)
+    except (OSError, ValueError) as error:
+        log_once(f"Left out, as they can't be read: {file}: {error}")
+        return Album()
+
+
+def _versions(folder: Path, files: tuple[str, ...] = (CONFIG, WEIGHTS)) -> tuple:
     """Other values once one of the files is another."""
     versions = []
-    for name in (CONFIG, WEIGHTS):
+    for name in files:
         with contextlib.suppress(OSError):
             status = (folder / name).stat()
             versions.append((name, status.st_mtime_ns, status.st_size, status.st_ino))

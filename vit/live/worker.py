@@ -16,7 +16,8 @@ from torch import Tensor
 from vit.data import Splits, select_classes
 from vit.device import choose_device
 from vit.live.datasets import SOURCES
-from vit.live.zerogpu import ON_ZERO, Letter, lend
+from vit.live.space import ON_ZERO
+from vit.live.zerogpu import Letter, lend
 from vit.model import ViT
 from vit.precision import Precision
 from vit.training import Progress, TrainingDiverged, finite, train

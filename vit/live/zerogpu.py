@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from vit.live.space import ON_ZERO
 from vit.training.config import TrainConfig
 
-ON_ZERO = os.getenv("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 LONGEST_PAUSE = 60.0  # seconds; the GPU is only lent, and counts against the visitor's quota
 
 
@@ -31,7 +31,11 @@ def refusal(error: Exception) -> str | None:
     It refuses with gradio's Error, which is known by its name here: nothing of this package's training needs gradio.
     """
     kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__}
-    return str(error.message) if "gradio.exceptions.Error" in kinds else None
+    if "gradio.exceptions.Error" not in kinds:
+        return None
+    if getattr(error, "title", "") == "ZeroGPU worker error":  # whose message is no more than the name of an error
+        return f"Training broke off on the lent GPU ({error.message}). Try a smaller model or batch, or start it again."
+    return str(error.message)
 
 
 class Letter:

@@ -32,14 +32,14 @@ class TrainConfig:
     clip_norm: largest norm of all gradients together. crop: padding of the random crop in pixels, 0 for none.
     mixup, cutmix: alpha of each, 0 for none; with both, each step does one of them. patch_dropout: share of the patches
         left out of each image, which costs that much less. strong_until: share of the run after which none of these
-        three is done, so that the end sees whole images. erase: probability of random erasing. color: strength of the
-        color jitter.
+        three is done, so that the end sees whole images. degrade: probability of a little blur, noise or
+        JPEG. erase: of random erasing. color: strength of the color jitter.
     accumulate: parts that a batch is cut into, one after the other, where it does not fit into memory as a whole; the
         gradient is that of the whole batch, but that a conv stem's batch norms see a part alone. compile: whether
         torch.compile makes the model's forward pass faster; it takes about a minute first.
     precision: "fp32", "bf16", "fp16" on a GPU, or "auto", the fastest of them in a trial of this run's own step.
     ema: decay of the weights' moving average, which is then what is validated and kept; 0 for none.
-    distill: how a distilled model's second head learns from a teacher, "hard" by its choice or "soft" by its
+    distill: how to learn from a teacher (a distilled model: its second head), "hard" by its choice or "soft" by its
         probabilities (DeiT, arXiv:2012.12877); None without a teacher. distill_alpha: share of that in the loss.
         distill_tau: what both divide their logits by, where it is soft.
     """
@@ -83,6 +83,7 @@ class TrainConfig:
     erase: float = option(
         0.0, float, "probability of erasing a box of an image", 0, 1, flag="--reprob", former=("--erase",)
     )
+    degrade: float = option(0.0, float, "probability of a little blur, noise or JPEG, as in pictures from phones", 0, 1)
     color: float = option(
         0.0,
         float,
@@ -105,7 +106,7 @@ class TrainConfig:
     distill: str | None = option(
         None,
         str,
-        "how a distilled model learns from a teacher: hard, by its choice, or soft, by its probabilities",
+        "how to learn from a teacher: hard, by its choice, or soft, by its probabilities",
         choices=("hard", "soft"),
         optional=True,
     )

@@ -1,6 +1,8 @@
-"""Distillation: the student's second head learns what a teacher says of the same images.
+"""Distillation: a student learns what a teacher says of the same images.
 
-Touvron et al. 2021, "Training data-efficient image transformers & distillation through attention" (arXiv:2012.12877).
+Touvron et al. 2021, "Training data-efficient image transformers & distillation through attention" (arXiv:2012.12877):
+a distilled model has a head for the labels and one for the teacher. In others the one head learns both (Hinton et al.
+2015, arXiv:1503.02531).
 The answers can be kept (Wu et al. 2022, TinyViT, arXiv:2207.10666): as a run draws everything random from its seed and
 step, the next run of the same settings meets the same images, and its teacher has nothing to do.
 """
@@ -22,13 +24,14 @@ from vit.training.config import TrainConfig
 from vit.weights.checkpoint import read_tensors, write_tensors
 
 # What the teacher's images and their order are made of.
-SEEN = ("epochs", "batch_size", "crop", "flip", "mixup", "cutmix", "strong_until", "erase", "color", "seed")
+SEEN = ("epochs", "batch_size", "crop", "flip", "mixup", "cutmix", "strong_until", "degrade", "erase", "color", "seed")
 
 
 def distillation_loss(heads: Tensor, targets: Tensor, answers: Tensor, config: TrainConfig) -> Tensor:
     """Of a batch: the class head against the labels, the distillation head against the teacher (its Eq. 2 and 3).
 
-    heads: (2, B, classes), logits of both. targets: (B, classes), as mixed. answers: the teacher's, (B, classes).
+    heads: (2, B, classes), logits of both; twice the same where a model has one. targets: (B, classes), as mixed.
+    answers: the teacher's, (B, classes).
     "hard": (1 - a) CE(class head, targets) + a CE(distillation head, the teacher's choice), a = distill_alpha.
     "soft": the second term is a t^2 KL(teacher, distillation head), both softened by t = distill_tau.
     """

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor, distributed, nn
 
 from vit.data import Dataset, batches
@@ -38,12 +39,30 @@ def finite(model: nn.Module) -> bool:
     return all(parameter.isfinite().all() for parameter in model.parameters())
 
 
+class Numbers:
+    """A step's, read without making a GPU wait for its host: there they are those of the step before."""
+
+    def __init__(self):
+        self.sent: tuple[Tensor, torch.cuda.Event] | None = None
+
+    def read(self, measured: Tensor) -> list[float]:
+        if measured.device.type != "cuda":
+            return measured.tolist()
+        copied = torch.cuda.Event()
+        sent = torch.empty(measured.shape, pin_memory=True).copy_(measured, non_blocking=True), copied
+        copied.record()
+        (values, arrived), self.sent = self.sent or sent, sent
+        arrived.synchronize()
+        return values.tolist()
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where a run stands after a step.
 
     done: share of the run, in [0, 1]. steps: of the whole run; an estimate where the run is bounded by minutes.
-    epoch: passes over the training set so far, with fraction. loss, train_accuracy: of the last batch.
+    epoch: passes over the training set so far, with fraction. loss, train_accuracy: of the last batch; on a GPU of the
+    one before, for which it need not wait.
     validation_loss, validation_accuracy: None where nothing new was measured at this step; the last Progress of a
     run has them for the whole validation set. elapsed, remaining: seconds in the loop. images_per_second: trained
     images over the time since the start, without validation.
@@ -79,17 +98,17 @@ def train(
     Where torch.distributed is initialized, all processes train one model together, each on its part of a batch.
     state: TrainState(model, config), to be saved between steps; a restored one goes on where it was. A precision that
     nobody has decided is found by a trial first, which takes a second or two and leaves no trace.
-    teacher: what a distilled model's second head learns from, as config.distill says. answers: a folder to keep what it
-    says.
+    teacher: what the model, or a distilled model's second head, learns from, as config.distill says. answers: a folder
+    to keep what it says.
     Raises TrainingDiverged when the loss is no longer finite, ValueError where model, teacher and data do not fit.
     """
     check_fit(model, train_set)
     distilled = model.config.get("distilled", False)
-    if not bool(config.distill) == distilled == (teacher is not None):
+    if bool(config.distill) != (teacher is not None) or (distilled and teacher is None):
         raise ValueError(
-            "A distilled model learns from a teacher, and no other does: expected distilled=True, TrainConfig(distill="
-            f"'hard' or 'soft') and train(teacher=...) together, got distilled={distilled}, distill={config.distill!r} "
-            f"and {'a' if teacher else 'no'} teacher."
+            "To learn from a teacher takes TrainConfig(distill='hard' or 'soft') and train(teacher=...) together, and "
+            f"a distilled model needs one; got distilled={distilled}, distill={config.distill!r} and "
+            f"{'a' if teacher else 'no'} teacher."
         )
     if config.crop >= train_set.images.shape[-1]:
         raise ValueError(f"crop must be below the images' {train_set.images.shape[-1]} pixels, got {config.crop}.")
@@ -112,13 +131,14 @@ def _steps(
     model: Classifier, train_set: Dataset, config: TrainConfig, validation_set: Dataset | None, state: TrainState
 ) -> Iterator[Progress]:
     per_epoch = len(train_set) // (config.batch_size * processes())
+    numbers = Numbers()
     model.train()
     state.total.start()
     while state.done < 1:
         for images, labels in _epoch(train_set, config, state.step):
             lr = config.lr * schedule(state.done, config.warmup, config.schedule)
             state.updating.start()
-            loss, accuracy = step(state, config, images, labels, lr)
+            loss, accuracy = numbers.read(step(state, config, images, labels, lr))
             state.updating.stop()
             if not math.isfinite(loss):
                 raise _diverged(loss, lr, state.step, config)

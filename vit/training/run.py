@@ -145,7 +145,7 @@ class Run:
 def _claimed(folder: Path) -> Iterator[None]:
     """Keeps other processes from training into the folder; the system forgets the claim of one that was killed."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / CLAIM, "w") as file:
+    with open(folder / CLAIM, "w", encoding="utf-8") as file:
         try:
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

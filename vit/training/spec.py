@@ -10,7 +10,7 @@ import torch
 
 from vit.data.registry import DATASETS
 from vit.device import device_name
-from vit.model import GLOBAL_POOLS, WEIGHT_INITS, Classifier
+from vit.model import GLOBAL_POOLS, Classifier
 from vit.precision import Precision
 from vit.training.config import LENGTHS, SETTINGS, TrainConfig, current_names, defaults, option, settings_of
 from vit.training.setting import Setting, WrongSetting
@@ -29,15 +29,13 @@ SHAPE = {  # the arguments of a model that a run may choose; the model's own whe
     "stem": Setting(str, "patch, the paper's, or conv", choices=("patch", "conv")),
     "global_pool": Setting(
         str,
-        "what the head reads: token, the paper's class token; class_attn, one that enters before the last layer alone; "
-        "attn, attention over the patches asked by a class token and their mean; attn_mean, by their mean",
+        "what the head reads: token, the paper's class token; attn, attention over the patches asked by a class token "
+        "and their mean",
         choices=GLOBAL_POOLS,
     ),
     "distilled": Setting(bool, "DeiT's second token and head, which learn from a teacher"),
     "reg_tokens": Setting(int, "registers: tokens that nothing reads in the end", low=0),
-    "attn_gate": Setting(bool, "a gate on each head's output"),
     "init_values": Setting(float, "where LayerScale's factors start; 0 leaves them out", low=0),
-    "weight_init": Setting(str, "trunc_normal, or mimetic, the look of trained attention", choices=WEIGHT_INITS),
     "drop_rate": Setting(float, "dropout", 0, 1, below=True, flag="--drop", former=("--drop-rate",)),
     "drop_path_rate": Setting(
         float,
@@ -94,13 +92,13 @@ class RunSpec:
         self._check_teacher()
 
     def _check_teacher(self) -> None:
-        distilled = bool(self.shape.get("distilled", False))
-        needs = {"distilled": distilled, "distill": self.config.distill, "distill_from": self.distill_from}
-        if any(needs.values()) and (missing := [name for name, value in needs.items() if not value]):
+        needs = {"distill": self.config.distill, "distill_from": self.distill_from}
+        wanted = self.shape.get("distilled", False) or any(needs.values())
+        if wanted and (missing := [name for name, value in needs.items() if not value]):
             raise WrongSetting(
                 missing[0],
-                "To learn from a teacher takes a distilled model (--distilled), a way (--distill hard or soft) and the "
-                f"teacher (--distill-from CHECKPOINT); {missing[0]} is missing.",
+                "To learn from a teacher takes a way (--distill hard or soft) and the teacher (--distill-from "
+                f"CHECKPOINT), as a distilled model (--distilled) does in any case; {missing[0]} is missing.",
             )
         if self.distill_answers and not self.distill_from:
             raise WrongSetting("distill_answers", "distill_answers keeps a teacher's answers; name one: distill_from.")
@@ -195,6 +193,7 @@ class RunSpec:
             "dataset": self.dataset,
             "model": self.model,
             "validation_accuracy": validation_accuracy,
+            "validation_size": self.validation_size,
             **tested,
             "epochs": round(progress.epoch, 3),
             "steps": progress.step,

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from vit.data.augment import color_jitter, cutmix, mixup, random_erasing
+from vit.data.augment import color_jitter, cutmix, degrade, mixup, on_device, random_erasing
 from vit.model import Classifier, Dropout, ViT
 from vit.precision import autocast
 from vit.training.config import TrainConfig
@@ -18,8 +18,8 @@ from vit.training.distill import distillation_loss
 from vit.training.state import TrainState
 
 
-def step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor, lr: float) -> tuple[float, float]:
-    """One update of the weights; loss and accuracy of the batch.
+def step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor, lr: float) -> Tensor:
+    """One update of the weights; loss and accuracy of the batch, (2,), on its device, which nobody waits for here.
 
     Every process augments the whole batch and then takes its part, so that two processes do what one does with twice
     the batch. The model's batch norms, which only a conv stem has, see their own process's part alone.
@@ -27,9 +27,11 @@ def step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor,
     model = state.model
     # (0, 1) and (1, 0) have nothing in common, nor have a step's augmentation and its dropout.
     augmenting, dropping = np.random.SeedSequence((config.seed, state.step)).generate_state(2).tolist()
-    images = model.normalize(images)
     targets = F.one_hot(labels, len(model.classes)).float()
     generator = torch.Generator().manual_seed(augmenting)
+    if config.degrade:
+        images = degrade(images, config.degrade, generator)
+    images = model.normalize(images)
     images, targets = _augment(images, targets, config, state.done, generator)
     keep = _kept_patches(model, len(images), config, state.done, generator)
     mine = slice(state.rank, None, state.processes)
@@ -43,8 +45,7 @@ def step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor,
     state.step += 1
     if state.processes > 1:
         distributed.all_reduce(sums)
-    loss, accuracy = (sums / len(images)).tolist()
-    return loss, accuracy
+    return sums / len(images)
 
 
 def _move(state: TrainState, config: TrainConfig, lr: float) -> None:
@@ -114,6 +115,9 @@ def _loss(
     if answers is None:
         logits = state.forward(images, **chosen)
         return F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing), logits
+    if not state.model.config.get("distilled"):
+        logits = state.forward(images, **chosen)
+        return distillation_loss(logits.expand(2, -1, -1), targets, answers, config), logits
     heads = state.forward(images, **chosen, each_head=True)
     return distillation_loss(heads, targets, answers, config), heads.mean(0)
 
@@ -124,10 +128,10 @@ def _kept_patches(
     """Which patches of each image are learned from, (count, K), drawn anew each step; None for all."""
     if not config.patch_dropout or done >= config.strong_until or not isinstance(model, ViT):
         return None
-    patches = math.prod(model.grid_size)
+    patches, device = math.prod(model.grid_size), next(model.parameters()).device
     kept = max(1, round(patches * (1 - config.patch_dropout)))
-    draws = torch.rand(count, patches, generator=generator)
-    return draws.topk(kept).indices.to(next(model.parameters()).device)
+    draws = torch.rand(count, patches, generator=on_device(generator, device), device=device)
+    return draws.topk(kept).indices
 
 
 def _augment(

@@ -70,7 +70,7 @@ def _trained_copy(model: Classifier, config: TrainConfig, images: int) -> Callab
     generator, device = torch.Generator().manual_seed(0), _device(model)
     noise = torch.randint(256, size, generator=generator, dtype=torch.uint8).to(device)
     labels = torch.randint(shape["num_classes"], size[:1], generator=generator).to(device)
-    return lambda count: step(state, config, noise[:count], labels[:count], config.lr / 100)[0]
+    return lambda count: step(state, config, noise[:count], labels[:count], config.lr / 100)[0].item()
 
 
 def _device(model: Classifier) -> torch.device:

@@ -15,6 +15,7 @@ from vit.data.pictures import read_picture
 from vit.interpret import describe
 from vit.interpret.analysis import Analysis, Prediction
 from vit.interpret.statistics import TABLE, finite, listed
+from vit.interpret.telling import telling_heads
 from vit.live import models
 from vit.live.datasets import SOURCES
 from vit.ui import pictures, theme
@@ -25,7 +26,7 @@ ENDPOINT = {"concurrency_id": "picture", "concurrency_limit": 2}  # all that ask
 KEPT_BYTES = 64_000_000  # of maps: some 150 pictures through the shipped models, and always the last one
 KEPT_TOKENS = 1000
 ROBUST = 0.99  # quantile of the weights at which a shared scale ends: one lone peak must not darken every map
-MAX_BYTES = 1_600_000  # of maps before compression; above it the patch queries are pooled
+MAX_BYTES = 3_000_000  # of maps before compression; above it the patch queries are pooled
 
 _predictions: OrderedDict[tuple[str | None, Picture], Prediction] = OrderedDict()
 _tokens: OrderedDict[str, tuple[str, Picture]] = OrderedDict()
@@ -122,6 +123,7 @@ def payload(analysis: Analysis, key: str, picture: Picture) -> dict:
         },
         "statistics": _numbers(analysis),
         "sentences": analysis.sentences,
+        "telling": [asdict(head) for head in telling_heads(analysis)],
         "patches": _patches(analysis) if maps["pool"] == 1 else None,
         "reach": [describe.LOCAL, describe.GLOBAL],
         "unread": describe.nothing_reads(analysis.statistics),

@@ -10,14 +10,17 @@ from typing import NamedTuple
 
 import gradio as gr
 import torch
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from vit import data
-from vit.data.registry import fallback
+from vit.data.registry import fallback, preferred
 from vit.interpret.analysis import Analysis
 from vit.live import datasets, models, speed, worker
+from vit.live.health import health
 from vit.live.models import RunNames
 from vit.precision import Precision
-from vit.ui import chooser, classify, pictures, scripts, theme
+from vit.ui import chooser, classify, intro, logs, pictures, scripts, theme
 from vit.ui.analysis import payload, predict
 from vit.ui.attention import tab as attention
 from vit.ui.checks import check, checked
@@ -27,8 +30,10 @@ from vit.ui.train import outcome
 from vit.ui.train import tab as train
 
 HERE = Path(__file__).parent
+HEALTH = "/gradio_api/health"  # below Gradio's own prefix: what it passes on to Python where Node renders the pages
 SESSIONS = 100  # that Gradio keeps, the latest in use: 0.3 to 0.5 MB each, as it keeps all that it ever sent to one
 
+DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
 
@@ -42,15 +47,15 @@ def launch(demo: gr.Blocks, **options) -> tuple:
         max_file_size="5mb",
         state_session_capacity=SESSIONS,
         footer_links=["api", "gradio", "settings"],
+        app_kwargs={"routes": [Route(HEALTH, lambda request: JSONResponse(health()))]},
         **options,
     )
 
 
 def build() -> gr.Blocks:
-    """The whole page; starts loading the datasets, and names in the log what of the checkpoints can't be read."""
+    """The whole page; names in the log what of the checkpoints can't be read."""
     models.shipped()
-    datasets.load_in_background(then=speed.find_out)
-    with gr.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+    with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         page = lay_out()
         page.wire(demo)
         gr.api(about, api_name="about", concurrency_limit=None)
@@ -111,9 +116,10 @@ class Page(NamedTuple):
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
         followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
 
+        demo.load(None, js=DECIMAL_KEYBOARD)
         demo.load(open_tab, None, self.tabs, **QUIET)
         opened = demo.load(self.open, training.owned, [*self.model_views, *training.opened], **QUIET)
-        data = opened.success(watch_data, None, self.notice, **QUIET)
+        data = opened.success(watch_data, training.form["dataset"], self.notice, **QUIET)
         data.success(training.settle, {*training.form.values(), training.run_id}, training.settled, **QUIET)
 
     def wire_others(self, picker: Picker) -> None:
@@ -152,7 +158,7 @@ class Page(NamedTuple):
             run_names = models.name_run(run_names, key, own=False)
         elif key and key not in models.shipped():
             run_names = {**run_names, key: "From the Hub"}
-        return {**self.show(key, 0, picture, run_names), **self.training.open(run_id)}
+        return {**self.show(key, 0, picture, run_names), **self.training.open(run_id, owned)}
 
     @checked
     def show(self, key: str | None, number: int, picture: Picture | None, run_names: RunNames) -> dict:
@@ -217,7 +223,10 @@ class Page(NamedTuple):
 def lay_out() -> Page:
     """Everything that there is to see, within a gr.Blocks."""
     with gr.Row(elem_id="top"):
+        walk = scripts.mount(HERE / "script" / "tabs.js", {})
+        gr.HTML("<h1>Vision Transformer, live</h1>", js_on_load=walk, apply_default_css=False, elem_id="title")
         status, notice = pictures.html("status"), pictures.html("notice")
+        intro.build()
     with gr.Tabs() as tabs:
         with gr.Tab("Train", id="train"):
             training = train.build()
@@ -250,11 +259,16 @@ def linked(query) -> tuple[str | None, Picture | None]:
     return key or models.default(), picture
 
 
-async def watch_data() -> AsyncIterator[str]:
-    """What there is to say about the preferred dataset, until it is loaded or known to be out of reach."""
+async def watch_data(chosen: str | None) -> AsyncIterator[str]:
+    """What there is to say about the preferred dataset, until it is loaded or known to be out of reach.
+
+    chosen: the data that the page opened with, and stays on.
+    """
     said = None
     while True:
         settled, notice = datasets.settled(), datasets.notice()
+        if settled and not notice and chosen != preferred().name:
+            notice = f"{preferred().label} is here now: choose it under Data."
         if notice != said:
             said = notice
             yield escape(notice)
@@ -267,7 +281,7 @@ def status_line(key: str | None, run_names: RunNames) -> str:
     """Where one is: model, data, device."""
     where = models.title(key, run_names) if key else f"no model yet · {fallback().label}"
     tried = "".join(f', <span title="{escape(str(found))}">{found.name} by trial</span>' for found in _tried())
-    return f"<b>Vision Transformer, live</b><span>{escape(where)} · {escape(_device())}{tried}</span>"
+    return f"<span>{escape(where)} · {escape(_device())}{tried}</span>"
 
 
 def _device() -> str:

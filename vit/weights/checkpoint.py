@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vit.model import Classifier, Model
 from vit.variants import KINDS
@@ -25,17 +25,18 @@ CARD, STATE = "README.md", "state.safetensors"
 SHOWN = 5  # tensors that a refusal names
 
 
-def save_pretrained(model: Classifier, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
+def save_pretrained(model: nn.Module, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
     """Writes weights, config and card, with class names, mean, std and model.trained, and returns the folder.
 
+    model: also one that torch.compile, DataParallel, DistributedDataParallel or an AveragedModel has wrapped.
     dtype: of the stored weights, such as torch.float16 for half the size; they are float32 again once loaded.
 
     Everything is written before anything is replaced, each file by a rename, weights first: a crash leaves the old
     checkpoint, or files of which each is whole. Other files in an existing folder stay. Raises OSError on a full disk,
     and CheckpointError, before anything is written, for a model whose parts are not those that its config describes.
     """
+    model, folder = unwrapped(model), Path(folder)
     _check_parts(model)
-    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
         new = Path(temporary)
@@ -48,6 +49,21 @@ def save_pretrained(model: Classifier, folder: str | os.PathLike, dtype: torch.d
         for name in (WEIGHTS, CONFIG, CARD):
             os.replace(new / name, folder / name)
     return folder
+
+
+def unwrapped(model: nn.Module) -> Classifier:
+    """The model itself, without what torch wraps around it. Raises TypeError where there is none of ours within."""
+    inner = model
+    while not isinstance(inner, Classifier):
+        # torch.compile's name for it, and that of DataParallel, DistributedDataParallel and AveragedModel
+        within = getattr(inner, "_orig_mod", None) or getattr(inner, "module", None)
+        if not isinstance(within, nn.Module):
+            raise TypeError(
+                f"{type(inner).__name__} can't be saved: expected a ViT or a CNN of this package, wrapped or not; save "
+                "its state_dict yourself."
+            )
+        inner = within
+    return inner
 
 
 def from_pretrained(
@@ -73,8 +89,11 @@ def from_pretrained(
             f"{source} holds a {described.kind.__name__}, which has no attention; expected a {kind.__name__}, as the "
             "variants called vit_... are."
         )
-    model = _outline(source, described, weights).to_empty(device="cpu")
-    model.load_state_dict(weights, strict=True)
+    model = _outline(source, described, weights)
+    due = {name: tensor.dtype for name, tensor in model.state_dict().items()}
+    # Assigned, in memory of their own: filling a model that was made without takes torch a second to learn.
+    weights = {name: tensor.to(due[name], copy=True) for name, tensor in weights.items()}
+    model.load_state_dict(weights, strict=True, assign=True)
     model.classes, model.mean, model.std = described.classes, described.mean, described.std
     model.trained, model.temperature = described.trained, described.temperature
     _check_finite(source, model.eval())

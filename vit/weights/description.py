@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
@@ -12,13 +13,8 @@ from vit.variants import KINDS
 
 KEYS = ("arguments", "classes", "mean", "std", "trained")
 SMALLEST_TEMPERATURE = 0.01
-LATER = (
-    "global_pool",
-    "reg_tokens",
-    "attn_gate",
-    "weight_init",
-    "init_values",
-)  # arguments that older files do not have
+LATER = ("global_pool", "reg_tokens", "init_values")  # arguments that older files do not have
+FORMER = {"weight_init": "trunc_normal"}  # those that are gone, and what means nothing to miss
 LARGEST = 1e300  # far beyond any sensible figure; NaN and infinity fail the comparison with it
 
 
@@ -76,6 +72,10 @@ def parse(saved: dict) -> Description:
 def _arguments(kind: type[Classifier], given: Any) -> dict:
     _demand(isinstance(given, dict), "'arguments'", "an object of the constructor's arguments", given)
     known = inspect.signature(kind).parameters
+    foreign = [name for name in given if name not in known]
+    if off := [name for name in foreign if not given[name] or given[name] == FORMER.get(name)]:
+        warnings.warn(f"left out of 'arguments', as it is off: {short(off)}", stacklevel=3)
+        given = {name: value for name, value in given.items() if name not in off}
     given = {**{name: known[name].default for name in LATER if name in known}, **given}
     unknown, missing = [repr(k) for k in given if k not in known], [repr(k) for k in known if k not in given]
     if unknown or missing:
@@ -101,6 +101,9 @@ def _trained(given: Any) -> dict:
     _demand(isinstance(given, dict), "'trained'", "an object", given)
     for name in ("dataset", "model"):
         _demand(isinstance(given.get(name, ""), str), f"{name!r} of 'trained'", "a string", given.get(name))
+    size = given.get("validation_size")
+    fits = size is None or (type(size) is int and size >= 0)
+    _demand(fits, "'validation_size' of 'trained'", "a number of images, or null for a tenth", size)
     for name in ("test_accuracy", "validation_accuracy"):
         value = given.get(name)
         _demand(value is None or (_number(value) and 0 <= value <= 1), f"{name!r} of 'trained'", "0 to 1", value)

@@ -1,4 +1,4 @@
-"""Pushing a trained model to a visitor's own account on the Hub, with the visitor's own token."""
+"""Pushing to the Hub: a trained model to a visitor's account with the visitor's token, the app to one's own Space."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,9 @@ from pathlib import Path
 from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS
 
 ENDPOINT = None  # the Hub's own
+# Of a clone, what a Space builds and runs from; runs, data, environments and caches that lie beside it stay here.
+SPACE = ["app.py", "requirements.txt", "*.md", "LICENSE", "CITATION.cff", "docs/**", "checkpoints/**", "vit/**"]
+NOT_THERE = ["**/__pycache__/**", "*.pyi", ".*", "node_modules/**", "tests/**"]
 NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -39,6 +42,37 @@ def push(folder: Path, name: str, token: str, private: bool = False) -> str:
         raise ValueError(
             f"The Hub can't be reached ({type(error).__name__}); try again, or download the zip."
         ) from None
+    return str(address)
+
+
+def deploy(clone: Path, name: str, private: bool = True) -> str:
+    """Uploads what a Space runs from, creates the Space where there is none, and returns its address.
+
+    With the token that `hf auth login` keeps, or HF_TOKEN's. private: of a new Space. Raises ValueError, naming the
+    remedy.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    if not (clone / "app.py").is_file():
+        raise ValueError(f"There is no app.py in {clone}; run this in a clone of the repository.")
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r} can't name a Space; use letters, digits, - and _, such as my-vit.")
+    api = HfApi(ENDPOINT, library_name="vit-live")
+    try:
+        address = api.create_repo(name, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+        api.upload_folder(
+            repo_id=address.repo_id,
+            repo_type="space",
+            folder_path=clone,
+            allow_patterns=SPACE,
+            ignore_patterns=NOT_THERE,
+            commit_message="Deploy ViT live",
+        )
+    except LocalTokenNotFoundError:
+        raise ValueError("The Hub does not know who you are; log in first: hf auth login.") from None
+    except HfHubHTTPError as error:
+        raise ValueError(_refusal(error, name)) from None
     return str(address)
 
 

@@ -40,7 +40,6 @@ def _plain(config: dict) -> bool:
     return (
         config["stem"] == "patch"
         and config["global_pool"] == "token"
-        and not config["attn_gate"]
         and config["norm_eps"] == EPS
         and not (config["distilled"] and config["reg_tokens"])
     )

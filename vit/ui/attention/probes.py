@@ -7,7 +7,6 @@ import base64
 import io
 from collections.abc import Callable
 
-import matplotlib
 import numpy as np
 import torch
 
@@ -124,7 +123,9 @@ def export(analysis: Analysis, question: dict) -> dict:
     h, w = analysis.model.grid_size
     grid = np.asarray(_grid(question.get("grid"), analysis), dtype=np.float32).reshape(h, w)
     colormap = check("colormap", question.get("colormap"), str)
-    if colormap not in matplotlib.colormaps:
+    from matplotlib import colormaps  # when called: the page starts without
+
+    if colormap not in colormaps:
         raise BadInput(f"There is no colormap {shortened(colormap)}; choose one of matplotlib's, such as 'viridis'.")
     top = check("top", question.get("top"), float)
     if top <= 0:

@@ -125,11 +125,11 @@ def importance_table(importance: HeadImportance) -> str:
     rows = ""
     for k in range(H):
         values = zip(points[:, k].tolist(), low[:, k].tolist(), high[:, k].tolist())
-        cells = "".join(_cell(*numbers, scale, L) for numbers in values)
+        cells = "".join(_cell(*numbers, scale, L, f"{layer}.{k}") for layer, numbers in enumerate(values))
         rows += f"<tr><th>Head {k + 1}</th>{cells}</tr>"
     return (
         f'<p class="x-study-says">{importance_sentence(importance)}</p>'
-        f'<div class="x-scroll"><table class="x-importance"><tr><th></th>{head}</tr>{rows}</table></div>'
+        f'<div class="x-scroll"><table class="x-importance"><tr><td></td>{head}</tr>{rows}</table></div>'
         f'<p class="v-note">Mean fall of the true class\'s probability with one head off, in points, over '
         f"{importance.n} pictures; below it its 95% interval. Blue: the head surely helps; orange: it surely harms; no "
         "color: too few pictures to tell.</p>"
@@ -159,13 +159,15 @@ def _rounded(number: float) -> str:
     return f"{-(-int(number) // unit) * unit:,}"
 
 
-def _cell(points: float, low: float, high: float, scale: float, L: int) -> str:
+def _cell(points: float, low: float, high: float, scale: float, L: int, place: str) -> str:
+    """place: layer.head, which the page's script shows at a click."""
     strength = round(45 * min(1, abs(points) / scale)) if low > 0 or high < 0 else 0
     color = "var(--v-train)" if points > 0 else "var(--v-val)"
+    points, low, high = (round(number, 1) + 0.0 for number in (points, low, high))  # no minus before a zero
     interval = f"<small>{low:.1f} to {high:.1f}</small>" if L < 7 else ""
     return (
-        f'<td title="{points:.2f} points, {low:.2f} to {high:.2f}" style="background:color-mix(in srgb, {color} '
-        f'{strength}%, transparent)">{points:.1f}{interval}</td>'
+        f'<td title="{points:.1f} points, {low:.1f} to {high:.1f}" style="background:color-mix(in srgb, {color} '
+        f'{strength}%, transparent)"><button type="button" data-show="{place}">{points:.1f}{interval}</button></td>'
     )
 
 

@@ -14,7 +14,10 @@ export function mount({ element, props, trigger, watch, constants }) {
 
   function markHere(index) {
     picked = { first: props.value?.pictures?.[0]?.src, index };
-    [...grid.children].forEach((button, i) => button.setAttribute("aria-pressed", i === index));
+    [...grid.children].forEach((button, i) => {
+      button.setAttribute("aria-pressed", i === index);
+      button.tabIndex = i === Math.max(0, index) ? 0 : -1; // one stop for them all, with arrows inside
+    });
   }
 
   function load() {
@@ -35,6 +38,14 @@ export function mount({ element, props, trigger, watch, constants }) {
     markHere(picked && picked.first === pictures[0]?.src ? picked.index : props.value?.picked ?? 0);
   }
 
+  grid.addEventListener("keydown", (event) => {
+    const buttons = [...grid.children], columns = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
+    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+    const next = buttons[buttons.indexOf(event.target) + by];
+    if (!by) return;
+    event.preventDefault();
+    next?.focus();
+  });
   galleries.add(gallery);
   watch("value", load);
   load();

@@ -15,14 +15,14 @@ PLAIN = "Of whole pictures as they are, with their labels."
 
 
 def draw(history: History, config: TrainConfig, classes: int, reference: tuple[str, float] | None = None) -> str:
-    """Both losses, accuracy, learning rate.
+    """Accuracy, both losses, learning rate.
 
     The losses have a chart each: the training loss is what is minimized, of pictures and labels made harder, and says
-    nothing beside the validation loss. config: bounded by minutes; classes: for the chance level; reference: name and
-    accuracy of another model.
+    nothing beside the validation loss; where it was not measured it has none. config: of a run that has begun, or
+    bounded by minutes; classes: for the chance level; reference: name and accuracy of another model.
     """
     drawn = History(**history.thinned(POINTS))
-    time = _minutes(max([60 * config.minutes, *drawn.seconds[-1:]]))
+    time = _minutes(max([60 * (config.minutes or 0), *drawn.seconds[-1:]]))
     training, validation = (drawn.seconds, "v-train"), (drawn.validation_seconds, "v-val")
 
     def line(of: tuple[list[float], str], values: list[float], name: str) -> Series:
@@ -39,7 +39,9 @@ def draw(history: History, config: TrainConfig, classes: int, reference: tuple[s
     ]
     floor = [("least", least)] if (least := _least_loss(config, classes)) else []
     lr = _axis(max([config.lr, *drawn.lr]), 2, "{:.2g}".format)
+    measured = len(drawn.validation_loss) == len(drawn.validation_seconds)  # which moments of a run don't hold
     drawings = [
+        chart("Accuracy", accuracies, time, _axis(1, 4, "{:.0%}".format), levels, _why_above(drawn, config)),
         chart(
             "Training loss, nats",
             [line(training, drawn.loss, "now")],
@@ -48,25 +50,33 @@ def draw(history: History, config: TrainConfig, classes: int, reference: tuple[s
             [("chance", chance), *floor],
             _harder(config),
         ),
-        chart(
-            "Validation loss, nats",
-            [line(validation, drawn.validation_loss, "now")],
-            time,
-            loss,
-            [("chance", chance)],
-            PLAIN,
-        ),
-        chart("Accuracy", accuracies, time, _axis(1, 4, "{:.0%}".format), levels),
         chart("Learning rate", [line(training, drawn.lr, "now" if drawn.lr else "")], time, lr),
     ]
+    if measured:
+        of_whole = [line(validation, drawn.validation_loss, "now")]
+        drawings.insert(2, chart("Validation loss, nats", of_whole, time, loss, [("chance", chance)], PLAIN))
     return f'<div class="v-charts" style="--end:{time.end:.3f}">{"".join(drawings)}</div>'
+
+
+def _why_above(history: History, config: TrainConfig) -> str:
+    """Why validation lies above training, while it does."""
+    training, validation = history.accuracy[-1:], history.validation_accuracy[-1:]
+    changes = _changes(config)
+    if not changes or not training or validation <= training:
+        return ""
+    return f"Validation lies above training: what it learns from is harder, with {' and '.join(changes[-2:])}."
 
 
 def _harder(config: TrainConfig) -> str:
     """What sets the training loss apart from the loss on whole pictures with plain labels."""
+    done = [f"labels smoothed by {config.label_smoothing:g}"] if config.label_smoothing else []
+    done += _changes(config)
+    return f"What it minimizes: {', '.join(done)}." if done else "Of the batches it learns from."
+
+
+def _changes(config: TrainConfig) -> list[str]:
+    """What is done to the pictures that it learns from."""
     done = []
-    if config.label_smoothing:
-        done.append(f"labels smoothed by {config.label_smoothing:g}")
     if config.patch_dropout:
         until = f" until {config.strong_until:.0%} of the time" if config.strong_until < 1 else ""
         done.append(f"{config.patch_dropout:.0%} of the patches left out{until}")
@@ -74,7 +84,7 @@ def _harder(config: TrainConfig) -> str:
         done.append("pictures mixed")
     if config.crop or config.flip or config.erase or config.color:
         done.append("pictures changed at random")
-    return f"What it minimizes: {', '.join(done)}." if done else "Of the batches it learns from."
+    return done
 
 
 def _least_loss(config: TrainConfig, classes: int) -> float:

@@ -30,23 +30,20 @@ Form = dict[str, gr.components.Component]
 def basics() -> Form:
     """Data, model and time: all that has to be chosen, and it is chosen already."""
     return {
-        "dataset": gr.Radio(
-            [(entry.label, entry.name) for entry in DATASETS.values()], value=fallback().name, label="Data"
-        ),
+        "dataset": gr.Radio([(entry.label, entry.name) for entry in DATASETS.values()], value=None, label="Data"),
         "model": gr.Radio(
-            [(f"{NAMES[name]} · {_size(name).parameters / 1e6:.1f}M", name) for name in settings.VARIANTS],
+            _sized(),
             value="vit_live",
             label="Model",
             info="Live sees through small convolutions, Live patch through plain patches; both learn within minutes. "
             "Tiny and Small need hours. M: million parameters.",
         ),
-        "minutes": gr.Slider(
-            0.1,
-            settings.LIMITS["minutes"].high,
-            value=min(DEFAULTS.minutes, settings.LIMITS["minutes"].high),
-            step=0.1,
+        "minutes": gr.Textbox(
+            f"{min(DEFAULTS.minutes, settings.MAX_MINUTES):g}",
             label="Minutes",
-            buttons=[],
+            info=f"At most {settings.MAX_MINUTES:g}; half a minute is 0.5 or 0,5.",
+            max_lines=1,
+            elem_id="minutes",
         ),
     }
 
@@ -111,8 +108,17 @@ def advanced() -> tuple[Form, gr.HTML, gr.HTML]:
 
 
 def values(form: Form, entered: dict) -> dict:
-    """What Gradio hands over for a set of components, under the settings' names."""
-    return {name: entered[component] for name, component in form.items()}
+    """What Gradio hands over for a set of components, under the settings' names; minutes as a number if it is one."""
+    given = {name: entered[component] for name, component in form.items()}
+    return {**given, "minutes": number(given["minutes"])}
+
+
+def number(typed: object) -> object:
+    """What a text says with a decimal point or comma; what is no number as it is, for the check to name."""
+    try:
+        return float(typed.strip().replace(",", ".")) if isinstance(typed, str) else typed
+    except ValueError:
+        return typed
 
 
 @checked
@@ -122,6 +128,15 @@ def fill_shape(variant: str | None) -> tuple:
     shape = {**settings.variant_shape(variant), "model": variant}
     shape["embed_dim"] = fitting_width(shape)
     return tuple(shape[name] for name in SHAPE)
+
+
+def sized_models() -> gr.Radio:
+    """The variants with their sizes, that of the live preset as wide as suits this machine."""
+    return gr.Radio(_sized())
+
+
+def _sized() -> list[tuple[str, str]]:
+    return [(f"{NAMES[name]} · {_size(name).parameters / 1e6:.1f}M", name) for name in settings.VARIANTS]
 
 
 def fitting_width(entered: dict) -> int:
@@ -152,13 +167,16 @@ def notes(entered: dict) -> Iterator[tuple[str, str]]:
 
 def _counts(chosen: RunSpec, pace: str) -> str:
     size = settings.size(chosen)
-    words = f"{size.parameters:,} parameters · {size.tokens} tokens · {size.flops / 1e6:,.0f} MFLOPs an image"
+    flops = settings.flops(chosen) / 1e6
+    words = f"{size.parameters:,} parameters · {size.tokens} tokens · {flops:,.0f} MFLOPs an image"
     pace = pace or "How fast it trains shows here while no run is under way."
     return f'<p class="t-count"><b>{words}</b><br>{escape(pace)}</p>'
 
 
 def _pace(chosen: RunSpec) -> str:
     speed_here = speed.images_per_second(chosen)
+    if speed_here is None:
+        return "It trains on a GPU that is lent to you for the run."
     text = f"This machine trains about {speed_here:,.0f} images a second"
     source = SOURCES[chosen.dataset].splits
     if source is None:
@@ -173,4 +191,5 @@ def _number(value: int, label: str, info: str) -> gr.Number:
 
 
 def _size(variant: str) -> settings.Size:
-    return settings.size(RunSpec(fallback().name, variant, DEFAULTS))
+    width = {"embed_dim": speed.widths[-1]} if variant == "vit_live" and speed.widths else {}
+    return settings.size(RunSpec(fallback().name, variant, DEFAULTS, shape=width))

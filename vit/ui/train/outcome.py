@@ -10,15 +10,20 @@ from vit.data.registry import label
 from vit.evaluation import Evaluation
 from vit.live import runs, settings, storage
 from vit.live.run import UNWATCHED_MINUTES, LiveRun
+from vit.live.space import SIGNS_IN
 from vit.ui import pictures
 from vit.ui.charts import clock
-from vit.ui.checks import checked
+from vit.ui.checks import checked, whole
 from vit.ui.errors import BadInput, alert
 from vit.ui.theme import class_colors
 from vit.ui.train import curves
+from vit.ui.train import view as train_view
+from vit.ui.train.api import steered
 from vit.weights import hub
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+KEPT = f"The server keeps the latest {storage.KEEP_ON_DISK} runs of all visitors, and deletes older ones."
+LEAVE = "() => location.assign(location.pathname)"
 
 
 class Outcome(NamedTuple):
@@ -44,28 +49,39 @@ class Outcome(NamedTuple):
         }
 
 
-def build(run_id: gr.State) -> Outcome:
-    """Lays out the outcome and names its endpoint."""
+def build(run_id: gr.State, owned: gr.BrowserState) -> Outcome:
+    """Lays out the outcome and names its endpoints."""
     with gr.Column(visible=False, elem_id="after") as column:
         confusion = pictures.html("confusion")
         command = gr.Textbox(label="The same from the command line", buttons=["copy"], interactive=False, max_lines=4)
         download = gr.DownloadButton("Download weights, config and card", size="md")
         with gr.Accordion("Push to your Hugging Face account", open=False):
+            if SIGNS_IN:
+                gr.LoginButton(size="md", variant="secondary")
             name = gr.Textbox(label="Repository", placeholder="my-first-vit", info="Made in your account if it's new.")
-            token = gr.Textbox(
+            pasted = gr.Textbox(
                 label="Access token",
                 type="password",
                 info="One that may write, from huggingface.co/settings/tokens. Used once; neither logged nor kept.",
+                visible=not SIGNS_IN,
             )
             private = gr.Checkbox(False, label="Private")
             push = gr.Button("Push", size="md")
             pushed = pictures.html("pushed")
+        with gr.Row(elem_classes="v-buttons t-delete"):
+            delete = gr.Button("Delete this run", variant="stop", size="md", min_width=160)
+            gr.HTML(f'<p class="v-note">{KEPT}</p>', apply_default_css=False)
     table = pictures.html("runs")
 
-    def push_it(entered: dict) -> dict:
-        return {pushed: push_run(*(entered[field] for field in (run_id, name, token, private))), token: ""}
+    delete.click(delete_own, [run_id, owned], owned, **QUIET).success(None, js=LEAVE)
 
-    push.click(push_it, {run_id, name, token, private}, {pushed, token}, trigger_mode="once", **QUIET)
+    def push_it(entered: dict, signed_in: gr.OAuthToken | None) -> dict:
+        if SIGNS_IN and signed_in is None:
+            return {pushed: alert("Sign in with the button above first.")}
+        token = signed_in.token if SIGNS_IN and signed_in else entered[pasted]
+        return {pushed: push_run(entered[run_id], entered[name], token, entered[private]), pasted: ""}
+
+    push.click(push_it, {run_id, name, pasted, private}, {pushed, pasted}, trigger_mode="once", **QUIET)
     with gr.Column(visible=False):
         asked = gr.Textbox(label="run_id")
         gr.Button().click(
@@ -75,7 +91,37 @@ def build(run_id: gr.State) -> Outcome:
             api_name="download",
             api_description="A zip of weights, config and card of a run that has ended, by the run's id.",
         )
+        gr.Button().click(
+            draw_animation,
+            [asked, gr.Number(1, label="layer")],
+            gr.File(label="gif"),
+            api_name="animation",
+            api_description="A GIF of attention as it formed in a run, by the run's id, or in a recorded checkpoint, "
+            "by its name. layer: from 1.",
+        )
+    gr.api(delete_run, api_name="delete", concurrency_limit=None)
     return Outcome(column, confusion, command, download, table)
+
+
+@checked
+def delete_own(run_id: str, owned: dict[str, str]) -> dict[str, str]:
+    """This browser's runs without the one that is deleted."""
+    steered(runs.delete, run_id, owned.get(run_id, ""))
+    return {other: token for other, token in owned.items() if other != run_id}
+
+
+@checked
+def delete_run(run_id: str, owner_token: str) -> dict:
+    """Deletes a run that has ended, its model and its link; takes the token that start returned."""
+    steered(runs.delete, run_id, owner_token)
+    return {"run_id": run_id, "deleted": True}
+
+
+@checked
+def draw_animation(key: str, layer: float) -> str:
+    """The GIF's path."""
+    gif = train_view.gif_of(key, whole("layer", layer, 1, 1000))
+    return str(storage.temporary(key, "attention-forming.gif", gif))
 
 
 def _download(run: LiveRun) -> gr.DownloadButton:
@@ -134,26 +180,42 @@ def _confusion(evaluation: Evaluation, classes: tuple[str, ...]) -> str:
     return (
         f'<p class="v-label">Test accuracy {evaluation.accuracy:.1%} <span class="v-quiet">on {evaluation.n:,} '
         "pictures it had never seen. Rows: what it is; columns: what the model says; percent of the row</span></p>"
-        f'<div class="t-scroll"><table class="t-confusion"><tr><th></th>{top}</tr>{rows}</table></div>'
+        f'<div class="t-scroll"><table class="t-confusion"><tr><td></td>{top}</tr>{rows}</table></div>'
     )
 
 
 def comparison(owned: list[str]) -> str:
-    """This browser's runs that have curves: the curves overlaid, and a table of what they were given and came to."""
-    kept = [run for run_id in owned if (run := runs.RUNS.get(run_id)) and run.history.validation_accuracy]
-    if len(kept) < 2:
+    """This browser's runs: a table of what they were given and came to, each with its link, and their curves overlaid.
+
+    owned: may name runs that are not kept here any more, or never were.
+    """
+    found = [(run_id, run) for run_id in owned if (run := _found(run_id))]
+    kept = [(run_id, run) for run_id, run in found if run.history.validation_accuracy]
+    if not kept:
         return ""
-    compared = [(f"Run {i + 1}", color, run) for i, (color, run) in enumerate(zip(class_colors(len(kept)), kept))]
+    colors = class_colors(len(kept))
+    compared = [(f"Run {i + 1}", color, run) for i, (color, (_, run)) in enumerate(zip(colors, kept, strict=True))]
     names = ("Run", "Data", "Model", "Rate", "Batch", "Decay", "Time, min", "Validation", "Test")
-    header = "".join(f"<th>{name}</th>" for name in names)
+    header = "".join(f'<th scope="col">{name}</th>' for name in names)
+    rows = "".join(_compared(run_id, *row) for (run_id, _), row in zip(kept, compared, strict=True))
+    gone = len(owned) - len(found)
+    left_out = f'<p class="v-note">{gone} more of this browser\'s are not kept on this server.</p>' if gone else ""
+    curves_ = curves.overlaid(compared) if len(kept) > 1 else ""
     return (
-        f'<p class="v-label">Your runs</p>{curves.overlaid(compared)}<div class="t-scroll"><table class="t-runs">'
-        f"<tr>{header}</tr>{''.join(_compared(*row) for row in compared)}</table></div>"
+        f'<h2 class="v-label">Your runs</h2>{curves_}<div class="t-scroll"><table class="t-runs">'
+        f"<tr>{header}</tr>{rows}</table></div>{left_out}"
     )
 
 
-def _compared(name: str, color: str, run: LiveRun) -> str:
-    """A row of the comparison."""
+def _found(run_id: str) -> LiveRun | None:
+    try:
+        return runs.find(run_id)
+    except ValueError:
+        return None
+
+
+def _compared(run_id: str, name: str, color: str, run: LiveRun) -> str:
+    """A row of the comparison, which leads to the run."""
     config, history = run.settings.config, run.history
     cells = [
         label(run.settings.dataset),
@@ -166,7 +228,8 @@ def _compared(name: str, color: str, run: LiveRun) -> str:
         f"{run.evaluation.accuracy:.1%}" if run.evaluation else "–",
     ]
     row = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-    return f'<tr><th><i style="background:{color}"></i>{name}</th>{row}</tr>'
+    link = f'<a href="?run={escape(run_id)}">{name}</a>'
+    return f'<tr><th scope="row"><i style="background:{color}"></i>{link}</th>{row}</tr>'
 
 
 def limits() -> dict:

@@ -8,19 +8,18 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from vit.data.registry import DATASETS, fallback
-from vit.figures import color_table
+from vit.figures import DIVERGING, color_table
 from vit.live import datasets, runs, settings, storage
 from vit.live.datasets import SOURCES
 from vit.live.run import LiveRun
 from vit.training.setting import WrongSetting
 from vit.training.spec import RunSpec
-from vit.ui import pictures
-from vit.ui.checks import check, checked, one_of
+from vit.ui import pictures, scripts
+from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput
 from vit.ui.train import api as train_api
 from vit.ui.train import form as train_form
-from vit.ui.train import outcome, steering
+from vit.ui.train import outcome, recorded, steering
 from vit.ui.train import view as train_view
 from vit.ui.train.api import visitor
 from vit.ui.train.form import Form
@@ -63,21 +62,32 @@ class Tab(NamedTuple):
     @property
     def opened(self) -> list:
         """What `open` fills."""
-        return [self.run_id, self.form["dataset"], self.form["classes"], *self.figures]
+        return [
+            self.run_id,
+            self.form["dataset"],
+            self.form["model"],
+            self.form["embed_dim"],
+            self.form["classes"],
+            *self.figures,
+            self.outcome.table,
+        ]
 
     @property
     def settled(self) -> list:
         """What `settle` fills."""
-        return [self.form["dataset"], self.form["classes"], self.form["embed_dim"], *self.figures]
+        return [self.form["model"], self.form["embed_dim"], *self.figures]
 
-    def open(self, run_id: str) -> dict:
+    def open(self, run_id: str, owned: Owned) -> dict:
         """The tab as a page meets it; with a run, whose views `watch` fills, or without."""
         dataset = datasets.usable()
+        chosen = proposed(dataset)
         return {
             self.run_id: run_id,
             self.form["dataset"]: dataset,
+            self.form["model"]: train_form.sized_models(),
+            self.form["embed_dim"]: {**settings.variant_shape(chosen.model), **chosen.shape}["embed_dim"],
             self.form["classes"]: train_form.fill_classes(dataset),
-            **({} if run_id else self._ready(proposed(dataset))),
+            **({} if run_id else {**self._ready(chosen), self.outcome.table: outcome.comparison(list(owned))}),
         }
 
     def begin(self, entered: dict, request: gr.Request) -> dict:
@@ -91,22 +101,20 @@ class Tab(NamedTuple):
         return {self.run_id: run.id, self.owned: dict(list(owned.items())[-runs.KEEP_RUNS :])}
 
     def settle(self, entered: dict) -> dict:
-        """Once the data are there or out of reach: their pictures, or the built-in ones; and the width that suits."""
+        """Once all data are there or out of reach: the width that suits this machine, which is known by then."""
         values = train_form.values(self.form, entered)
-        if SOURCES[one_of("dataset", values["dataset"], DATASETS)].error:
-            values |= {"dataset": fallback().name, "classes": list(fallback().classes)}
         values["embed_dim"] = train_form.fitting_width(values)
         return {
-            self.form["dataset"]: values["dataset"],
-            self.form["classes"]: train_form.fill_classes(values["dataset"], values["classes"]),
+            self.form["model"]: train_form.sized_models(),
             self.form["embed_dim"]: values["embed_dim"],
             **({} if entered[self.run_id] else self._of_form(values)),
         }
 
     def changed(self, entered: dict) -> dict:
-        """Figures for the form as it is now, unless a run is on show."""
-        run = runs.RUNS.get(check("run_id", entered[self.run_id], str))
-        return gr.skip() if run and run.live else self._of_form(train_form.values(self.form, entered))
+        """Figures for the form as it is now, unless a run is on show: that stays until Start."""
+        if check("run_id", entered[self.run_id], str):
+            return gr.skip()
+        return self._of_form(train_form.values(self.form, entered))
 
     def _of_form(self, values: dict) -> dict:
         try:
@@ -115,10 +123,11 @@ class Tab(NamedTuple):
             return {self.progress: train_view.head("Not ready yet", str(error), kind="error")}
 
     def _ready(self, chosen: RunSpec) -> dict:
+        moments = recorded.forming(chosen.dataset)
         return {
             self.progress: train_view.ready(chosen),
-            self.charts: train_view.empty_charts(chosen),
-            self.forming: train_view.untrained(chosen),
+            self.charts: recorded.charts(chosen.dataset) if moments else train_view.empty_charts(chosen),
+            self.forming: moments or train_view.untrained(chosen),
         }
 
     @checked
@@ -180,8 +189,8 @@ def build() -> Tab:
         with gr.Column(scale=2, min_width=300, elem_classes="v-settings"):
             with gr.Column(elem_id="form") as form_column:
                 form = train_form.basics()
-                start = gr.Button("Start training", variant="primary", size="lg")
-                gr.HTML(f'<p class="v-note">{train_form.LIMITS}</p>', apply_default_css=False)
+                start = gr.Button("Start training", variant="primary", size="lg", elem_id="start")
+                gr.HTML(f'<p class="v-note">{train_form.LIMITS}</p>', apply_default_css=False, elem_id="limits")
                 more, size_note, learning_note = train_form.advanced()
                 form |= more
             controls = steering.build(run_id, owned)
@@ -193,16 +202,19 @@ def build() -> Tab:
                 )
                 gr.Button("Train your own", link="?", link_target="_self", size="md")
         with gr.Column(scale=5, min_width=300):
-            progress = pictures.html("progress")
-            forming = pictures.html(
-                "forming",
-                HERE / "forming",
-                {"colors": base64.b64encode(color_table()).decode()},
-                server_functions=[train_view.fetch],
-                elem_classes="t-view",
+            progress = gr.HTML(
+                js_on_load=scripts.mount(HERE / "script" / "next.js", {}), apply_default_css=False, elem_id="progress"
             )
-            charts = pictures.html("charts")
-            ended = outcome.build(run_id)
+            with gr.Row(elem_classes="t-run"):
+                forming = pictures.html(
+                    "forming",
+                    HERE / "forming",
+                    {"colors": base64.b64encode(color_table(DIVERGING)).decode()},
+                    server_functions=[train_view.fetch, train_view.animate],
+                    elem_classes="t-view",
+                )
+                charts = pictures.html("charts")
+            ended = outcome.build(run_id, owned)
     tab = Tab(run_id, owned, form, form_column, start, controls, watching, progress, forming, charts, ended)
     _wire_form(tab, size_note, learning_note)
     start.click(
@@ -240,4 +252,5 @@ def own_run(owned: Owned) -> str:
 def proposed(dataset: str) -> RunSpec:
     """What the form says when a page opens."""
     minutes = min(settings.DEFAULTS.minutes, settings.MAX_MINUTES)
-    return settings.read({"dataset": dataset, "model": "vit_live", "minutes": minutes})
+    width = train_form.fitting_width({**settings.variant_shape("vit_live"), "model": "vit_live"})
+    return settings.read({"dataset": dataset, "model": "vit_live", "minutes": minutes, "embed_dim": width})

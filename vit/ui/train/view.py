@@ -7,20 +7,25 @@ from html import escape
 
 import numpy as np
 
-from vit.data import Dataset, select_classes
+from vit.data import Dataset, load, select_classes
 from vit.data.registry import DATASETS, fallback, label
 from vit.live import models, runs
 from vit.live.datasets import SOURCES
 from vit.live.history import History
 from vit.live.run import LiveRun
 from vit.live.settings import DEFAULTS, size
-from vit.training.moments import TOP, Moment, Snapshot, probe, take
+from vit.training.moments import TOP, Album, Moment, Snapshot, probe, take
 from vit.training.spec import RunSpec
 from vit.ui import pictures, theme
 from vit.ui.charts import clock
 from vit.ui.checks import check
 from vit.ui.errors import BadInput, alert
 from vit.ui.train import curves
+from vit.ui.train.animation import animation
+
+BEFORE = "Before training: the weights are random, and so is where it looks. Start training and watch both change."
+LIVE = "Live: what the model makes of six pictures that it does not learn from, drawn again every few seconds."
+OVER = "The whole run: press Play, or move the slider to see how attention formed."
 
 
 def charts(run: LiveRun) -> str:
@@ -33,19 +38,55 @@ def forming(run: LiveRun) -> dict:
     if not moments or SOURCES[run.settings.dataset].splits is None:  # after a restart the pictures may still be missing
         return {"run": run.id, "moments": []}
     seen = [{"id": moment.id, **moment.figures} for moment in moments]
-    return {**_frame(run.settings), "run": run.id, "moments": seen, "live": run.live}
+    says = LIVE if run.live else OVER
+    return {**_frame(run.settings), "run": run.id, "moments": seen, "live": run.live, "says": says}
 
 
 def fetch(wanted: list) -> list[dict]:
-    """[run's id, moments' ids] -> those of them that are kept; the page's script asks."""
+    """[run's id or checkpoint's name, moments' ids] -> those of them that are kept; the page's script asks."""
     if len(check("wanted", wanted, list)) != 2:
         raise BadInput(f"wanted must be a run's id and its moments' ids, got {len(wanted)} values; send these two.")
-    run_id, ids = check("wanted[0]", wanted[0], str), check("wanted[1]", wanted[1], list[int])
+    key, ids = check("wanted[0]", wanted[0], str), check("wanted[1]", wanted[1], list[int])
+    return packed(find_album(key).get(ids))
+
+
+def find_album(key: str) -> Album:
+    """The moments of a run, by its id, or of a checkpoint, by its name. Raises BadInput."""
+    if (album := models.moments(key)).moments:
+        return album
     try:
-        run = runs.find(run_id)
+        return runs.find(key).album
     except ValueError as error:
         raise BadInput(error) from error
-    return [{"id": moment.id, **_packed(moment.snapshot)} for moment in run.album.get(ids)]
+
+
+def animate(wanted: list) -> dict:
+    """[run's id or checkpoint's name, layer from 1] -> a GIF's name and content, or {"error": a sentence}."""
+    try:
+        if len(check("wanted", wanted, list)) != 2:
+            raise BadInput(f"wanted must be a run's id and a layer, got {len(wanted)} values; send these two.")
+        key = check("wanted[0]", wanted[0], str)
+        gif = gif_of(key, check("wanted[1]", wanted[1], int))
+    except BadInput as error:
+        return {"error": error.sentence}
+    return {"name": "attention-forming.gif", "content": base64.b64encode(gif).decode()}
+
+
+def gif_of(key: str, layer: int) -> bytes:
+    """How attention formed in a run, by its id, or in a checkpoint's recorded one, by its name. Raises BadInput."""
+    album = find_album(key)
+    if models.moments(key).moments:
+        model = models.find_vit(key)
+        dataset, classes, held_out = models.dataset(model), model.classes, model.trained.get("validation_size")
+        name, tokens = models.name(model), model.num_prefix_tokens + model.grid_size[0] * model.grid_size[1]
+    else:
+        spec = runs.find(key).settings
+        dataset, classes, held_out = spec.dataset, spec.classes, None
+        name, tokens = spec.title, size(spec).tokens
+    if SOURCES[dataset].splits is None:
+        raise BadInput("The pictures of this run are not loaded yet; ask again in a minute.")
+    pictures_ = fixed_pictures(dataset, tuple(classes), held_out).images.permute(0, 2, 3, 1).numpy()
+    return animation(album.moments, pictures_, layer - 1, tokens, f"{name} learns {label(dataset)}, layer {layer}")
 
 
 def untrained(settings: RunSpec) -> dict | None:
@@ -54,33 +95,42 @@ def untrained(settings: RunSpec) -> dict | None:
         return None
     start = _start(settings.dataset, settings.model, settings.classes, tuple(settings.shape.items()))
     moments = [{"id": 0, "step": 0, "seconds": 0.0, "epoch": 0.0, "lr": 0.0}]
-    own = {"run": "", "moments": moments, "live": False, "inline": [{"id": 0, **_packed(start)}]}
+    own = {"run": "", "says": BEFORE, "moments": moments, "live": False, "inline": packed([Moment(0, start, {})])}
     return {**_frame(settings), **own}
 
 
 @lru_cache(maxsize=16)
 def _start(dataset: str, variant: str, classes: tuple[str, ...], shape: tuple) -> Snapshot:
     settings = RunSpec(dataset, variant, DEFAULTS, classes, dict(shape))
-    return take(settings.build(), _fixed_pictures(dataset, classes))
+    return take(settings.build(), fixed_pictures(dataset, classes))
 
 
 @lru_cache(maxsize=16)
-def _fixed_pictures(dataset: str, classes: tuple[str, ...]) -> Dataset:
-    return probe(select_classes(SOURCES[dataset].splits, classes).validation)
+def fixed_pictures(dataset: str, classes: tuple[str, ...], validation_size: int | None = None) -> Dataset:
+    """The pictures of all moments of a run. validation_size: as the run held them out, None for a tenth.
+
+    Raises BadInput where that can't be.
+    """
+    try:
+        splits = SOURCES[dataset].splits if validation_size is None else load(dataset, validation_size=validation_size)
+        return probe(select_classes(splits, classes).validation)
+    except (ValueError, IndexError) as error:  # as many as there are, or so few that a class is missing
+        raise BadInput(f"No pictures can be shown of a run that held out {validation_size}; choose another.") from error
 
 
 def _frame(settings: RunSpec) -> dict:
     counted = size(settings)
     return {
-        **_pictures(settings.dataset, settings.classes),
+        **pictures_of(settings.dataset, settings.classes),
         "readout": counted.has_readout,
         "tokens": counted.tokens,
     }
 
 
 @lru_cache(maxsize=16)
-def _pictures(dataset: str, classes: tuple[str, ...]) -> dict:
-    fixed, entry = _fixed_pictures(dataset, classes), DATASETS[dataset]
+def pictures_of(dataset: str, classes: tuple[str, ...], validation_size: int | None = None) -> dict:
+    """The fixed pictures and all that is said of their classes."""
+    fixed, entry = fixed_pictures(dataset, classes, validation_size), DATASETS[dataset]
     colors = dict(zip(entry.classes, theme.class_colors(len(entry.classes))))
     return {
         "pictures": [pictures.data_uri(picture) for picture in fixed.images],
@@ -91,20 +141,27 @@ def _pictures(dataset: str, classes: tuple[str, ...]) -> dict:
     }
 
 
-def _packed(snapshot: Snapshot) -> dict:
-    return {"data": base64.b64encode(snapshot.data).decode(), "shapes": snapshot.shapes}
+def packed(moments: list[Moment]) -> list[dict]:
+    """As the page's script unpacks them."""
+    return [
+        {"id": m.id, "data": base64.b64encode(m.snapshot.data).decode(), "shapes": m.snapshot.shapes} for m in moments
+    ]
 
 
 def ready(settings: RunSpec) -> str:
     """The head before a run: what would be trained on what."""
-    source = SOURCES[settings.dataset]
-    parameters = size(settings).parameters
-    text = f"{parameters:,} parameters start at random and learn from "
+    source, counted = SOURCES[settings.dataset], size(settings)
     share = len(settings.classes) / len(DATASETS[settings.dataset].classes)
-    text += f"{len(source.splits.train) * share:,.0f} pictures of {source.label}." if source.splits else source.label
+    text = f"{settings.title} starts from random weights and learns {source.label} in {settings.config.minutes:g} min."
     if source.error:
         text = f"{source.label} {source.state}. Start tries once more; {fallback().label} is built in."
-    return head("Ready to train", text)
+    shown = [
+        ("Parameters", f"{counted.parameters:,}"),
+        ("Tokens", f"{counted.tokens}"),
+        ("Pictures", f"{len(source.splits.train) * share:,.0f}" if source.splits else "–"),
+        ("Classes", f"{len(settings.classes)}"),
+    ]
+    return head("Ready to train", text) + _told(shown)
 
 
 def empty_charts(settings: RunSpec) -> str:
@@ -146,11 +203,20 @@ def panel(run: LiveRun) -> str:
         text = f"{run.message} The last good state is kept and chosen in Classify and Attention."
         return head(f"{what} ended early", text, kind="error") + figures(run) + warning
     verb = {"stopped": "Stopped", "interrupted": "Interrupted"}.get(run.status, "Done")
-    text = f"{run.message} The model is chosen in Classify and Attention now.".strip()
-    return head(f"{verb}: {what}", text, 1.0, "done") + figures(run) + warning
+    return head(f"{verb}: {what}", run.message, kind="done", below=_next(run.id)) + figures(run) + warning
 
 
-def head(title: str, text: str, done: float | None = None, kind: str = "") -> str:
+def _next(run_id: str) -> str:
+    """What one does with a finished run; its model is chosen in both tabs by then."""
+    return (
+        '<div class="t-next"><button type="button" data-tab="Classify">Classify with it</button>'
+        '<button type="button" data-tab="Attention">Look inside it</button>'
+        f'<button type="button" data-run="{escape(run_id)}">Copy the run\'s link</button></div>'
+    )
+
+
+def head(title: str, text: str, done: float | None = None, kind: str = "", below: str = "") -> str:
+    """below: HTML in the place of a bar."""
     bar = (
         ""
         if done is None
@@ -160,7 +226,7 @@ def head(title: str, text: str, done: float | None = None, kind: str = "") -> st
         )
     )
     words = f"<p>{escape(text)}</p>" if text else ""
-    return f'<div class="v-head {kind}"><h2>{escape(title)}</h2>{words}{bar}</div>'
+    return f'<div class="v-head {kind}"><h2>{escape(title)}</h2>{words}{bar}{below}</div>'
 
 
 def figures(run: LiveRun) -> str:
@@ -177,6 +243,10 @@ def figures(run: LiveRun) -> str:
         ("Speed", f"{progress.images_per_second:,.0f}<small> images/s</small>"),
         (time[0], f"{time[1]}<small> min</small>"),
     ]
+    return _told(shown)
+
+
+def _told(shown: list[tuple[str, str]]) -> str:
     return '<dl class="v-figures">' + "".join(f"<div><dt>{n}</dt><dd>{v}</dd></div>" for n, v in shown) + "</dl>"
 
 
@@ -187,7 +257,7 @@ def readable(run: LiveRun, moment: Moment) -> dict:
         length = math.prod(shape)
         parts[name] = np.frombuffer(moment.snapshot.data, np.uint8, length, start).reshape(shape) / 255
         start += length
-    fixed = _fixed_pictures(run.settings.dataset, run.settings.classes)
+    fixed = fixed_pictures(run.settings.dataset, run.settings.classes)
     return {
         **moment.figures,
         "classes": list(fixed.classes),

@@ -10,6 +10,6 @@ export function buildComparison({ $, view }) {
   $("canvas.late").nextElementSibling.textContent = `${last}, all heads`;
   const rows = view.statistics.filter(({ name }) => early[name] !== null || late[name] !== null).map((row) =>
     `<tr title="${row.meaning}"><th>${row.title}</th><td>${tell(row, early[row.name])}</td><td>${tell(row, late[row.name])}</td></tr>`);
-  $(".x-table").innerHTML = `<tr><th></th><th>${first}</th><th>${last}</th></tr>` + rows.join("");
+  $(".x-table").innerHTML = `<tr><td></td><th>${first}</th><th>${last}</th></tr>` + rows.join("");
   $(".x-compared").textContent = sentence;
 }

@@ -3,11 +3,12 @@ import { coverMap } from "./cover.js";
 import { drawBar, drawComparison, drawStage } from "./draw.js";
 import { saveFile } from "./files.js";
 import { copyLink } from "./link.js";
-import { switchAllOn, switchHead } from "./prediction.js";
+import { keepOnlyHead, switchAllOn, switchHead, switchLayerOff } from "./prediction.js";
 import { chosenMap } from "./maps.js";
 import { change, drawAll } from "./redraw.js";
 import { drawRelevance, openSection } from "./sections.js";
 import { listenToStage } from "./stage.js";
+import { tour } from "./telling.js";
 
 export function listen(tab) {
   const { $, $$, element, tables } = tab;
@@ -35,6 +36,8 @@ export function listen(tab) {
   for (const details of $$("details[data-opens]")) {
     details.addEventListener("toggle", () => tab.view && openSection(tab, details));
   }
+  $(".x-tour").addEventListener("click", () => tour(tab));
+  document.addEventListener("click", (event) => showStudied(tab, event.target.closest?.("#study [data-show]")));
   $(".x-cover").addEventListener("click", () => coverMap(tab, $(".x-covered"), chosenMap(tab)));
   $(".x-link").addEventListener("click", () => copyLink(tab));
   for (const button of $$("[data-format]")) button.addEventListener("click", () => saveFile(tab, button.dataset.format));
@@ -68,9 +71,21 @@ function listenToGrid(tab) {
   off.addEventListener("click", () => {
     const on = off.getAttribute("aria-pressed") !== "true";
     off.setAttribute("aria-pressed", on);
+    for (const more of [".x-layer-off", ".x-only"]) $(more).hidden = !on;
     grid.classList.toggle("switching", on);
   });
   $(".x-all-on").addEventListener("click", () => switchAllOn(tab));
+  $(".x-layer-off").addEventListener("click", () => switchLayerOff(tab));
+  $(".x-only").addEventListener("click", () => keepOnlyHead(tab));
+}
+
+// From a cell of a study's table to the head that it speaks of.
+function showStudied(tab, cell) {
+  if (!cell || !tab.view) return;
+  const [layer, head] = cell.dataset.show.split(".").map(Number);
+  if (layer >= tab.view.L || head >= tab.view.heads) return; // another model was chosen since
+  change(tab, { layer, head, source: "head", query: -1 });
+  tab.$(".x-main").scrollIntoView({ block: "start" });
 }
 
 function onGridKey(tab, event) {

@@ -1,5 +1,5 @@
 // Figures and maps of the view, saved as files.
-import { bytes } from "../../script/bytes.js";
+import { save } from "../../script/save.js";
 import { ask } from "./ask.js";
 import { topOf } from "./draw.js";
 import { chosenMap } from "./maps.js";
@@ -15,8 +15,5 @@ export async function saveFile(tab, format) {
     name: `${directionName(state)}: ${nameOf(view, state.query, state.layer)}`,
   });
   note.textContent = answer ? `Saved as ${answer.name}` : "";
-  if (!answer) return;
-  const url = URL.createObjectURL(new Blob([bytes(answer.content)]));
-  Object.assign(document.createElement("a"), { href: url, download: answer.name }).click();
-  URL.revokeObjectURL(url);
+  if (answer) save(answer);
 }

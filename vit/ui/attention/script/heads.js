@@ -28,6 +28,11 @@ function cell(name, layer, head) {
   return button;
 }
 
+// On the picture: whether the head that is drawn is switched off.
+export function drawOff({ $, state }) {
+  $(".x-head-off").hidden = state.source !== "head" || !state.off.has(`${state.layer}.${state.head}`);
+}
+
 export function markGrid({ $$, state }) {
   for (const button of $$(".x-cell")) {
     const { layer, head } = button.dataset, here = +layer === state.layer;

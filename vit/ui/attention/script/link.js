@@ -21,6 +21,7 @@ export function followLink({ $, $$, state, tables, view }) {
     return value >= 0 && value < end ? value : undefined;
   };
   if (!said.has("picture") || said.get("picture") !== view.picture || said.get("model") !== view.model) return;
+  state.untouched = !said.has("layer");
   state.layer = number("layer", view.L) ?? state.layer;
   state.head = number("head", view.heads) ?? state.head;
   if (["head", "mean", "rollout"].includes(said.get("mode"))) state.source = said.get("mode");

@@ -1,18 +1,32 @@
 // What the model says, and what it would say with heads switched off.
-import { percent } from "../../script/format.js";
+import { article, percent } from "../../script/format.js";
 import { ask } from "./ask.js";
-import { markGrid } from "./heads.js";
+import { drawOff, markGrid } from "./heads.js";
 
 export function switchHead(tab, layer, head) {
   const name = `${layer}.${head}`, { off } = tab.state;
   if (!off.delete(name)) off.add(name);
-  markGrid(tab);
-  predictWithout(tab);
+  showOff(tab);
 }
 
-export function switchAllOn(tab) {
-  tab.state.off.clear();
+export const switchAllOn = (tab) => switchOff(tab, () => false);
+export const switchLayerOff = (tab) => switchOff(tab, (layer, head) =>
+  layer === tab.state.layer || tab.state.off.has(`${layer}.${head}`));
+export const keepOnlyHead = (tab) => switchOff(tab, (layer, head) => layer !== tab.state.layer || head !== tab.state.head);
+
+// Switches off exactly the heads of which `isOff` is true.
+function switchOff(tab, isOff) {
+  const { state: { off }, view: { L, heads } } = tab;
+  const all = Array.from({ length: L * heads }, (_, i) => [Math.floor(i / heads), i % heads]);
+  const wanted = all.filter(([layer, head]) => isOff(layer, head)); // before it is cleared, which isOff may look at
+  off.clear();
+  for (const [layer, head] of wanted) off.add(`${layer}.${head}`);
+  showOff(tab);
+}
+
+function showOff(tab) {
   markGrid(tab);
+  drawOff(tab);
   predictWithout(tab);
 }
 
@@ -34,13 +48,26 @@ export function drawPrediction({ $, view, state }, now) {
   const before = new Map(view.best), order = (now || []).map((p, i) => [i, p]).sort((a, b) => b[1] - a[1]);
   const ids = [...new Set([...(now ? order.slice(0, 2).map(([i]) => i) : []), ...before.keys()])].slice(0, 4);
   const first = now ? order[0][0] : view.best[0][0], n = state.off.size;
-  const truth = view.truth && (view.truth === view.classes[first] ? ", which is right" : `; it is a ${view.truth}`);
+  const truth = view.truth && (view.truth === view.classes[first] ? ", which is right" : `; it is ${article(view.truth)}`);
   $(".x-says-title").textContent = (now ? `With ${n} head${n > 1 ? "s" : ""} off it says ` : "It says ")
     + view.classes[first] + (truth || "");
+  $(".x-change").textContent = now ? changeOf(view.classes[view.best[0][0]], view.best[0][1], now[view.best[0][0]]) : "";
   $(".x-all-on").hidden = !now;
   const share = (i) => now ? now[i] : before.get(i);
   $(".x-bars").replaceChildren(...ids.sort((a, b) => share(b) - share(a)).map((i) =>
     bar(view.classes[i], view.colors[i], share(i), now ? before.get(i) : undefined)));
+}
+
+// Points between two shares, with their sign: "−28", "+3", "0".
+export function points(before, now) {
+  const difference = Math.round(100 * now) - Math.round(100 * before);
+  return difference < 0 ? `−${-difference}` : difference ? `+${difference}` : "0";
+}
+
+export function changeOf(name, before, now) {
+  const difference = points(before, now).replace("+", "");
+  const words = difference === "0" ? "no different to a point" : `${difference.replace("−", "")} points ${now < before ? "less" : "more"}`;
+  return `${name}: ${percent(before)} with all heads, ${percent(now)} now, ${words}.`;
 }
 
 // was: the share with all heads, if that is another and known.
@@ -52,6 +79,7 @@ function bar(name, color, share, was) {
   item.querySelector(".v-percent").textContent = percent(share);
   if (was === undefined) return item;
   item.querySelector(".v-bar").append(Object.assign(document.createElement("s"), { style: `left:${100 * was}%` }));
+  item.querySelector(".v-percent").append(Object.assign(document.createElement("small"), { textContent: ` ${points(was, share)}` }));
   item.title = `${percent(was)} with all heads`;
   return item;
 }

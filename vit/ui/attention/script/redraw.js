@@ -3,15 +3,16 @@ import { drawComparison, drawGrid, drawStage } from "./draw.js";
 import { forgetCover } from "./cover.js";
 import { drawCharts } from "./charts.js";
 import { drawFeatures } from "./features.js";
-import { markGrid } from "./heads.js";
+import { drawOff, markGrid } from "./heads.js";
 import { nameOf } from "./patches.js";
 import { isPooled, sharpen } from "./rows.js";
 import { drawPositions } from "./sections.js";
+import { drawTelling } from "./telling.js";
 import { sentence, sourceName } from "./words.js";
 
 export function change(tab, changes) {
   const everyMap = "query" in changes || "direction" in changes;
-  Object.assign(tab.state, changes);
+  Object.assign(tab.state, changes, { untouched: false });
   if (everyMap) {
     drawAll(tab);
     sharpen(tab, drawAll);
@@ -53,6 +54,9 @@ function drawView(tab) {
   $(".head-out").textContent = state.source === "head" ? `${state.head + 1} of ${view.heads}` : sourceName(state);
   for (const button of $$("[data-source]")) check(button, button.dataset.source === state.source);
   $(".x-sentence").textContent = sentence(tab);
+  $("canvas.overlay").setAttribute("aria-label", `The picture under its map. ${sentence(tab)}`);
+  drawTelling(tab);
+  drawOff(tab);
 }
 
 function check(button, on) {

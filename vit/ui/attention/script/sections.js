@@ -67,7 +67,9 @@ function buildLens(tab) {
   $(".x-layers").replaceChildren(...cls.map((best, layer) => {
     const figure = document.createElement("figure"), canvas = document.createElement("canvas");
     const [[first, share]] = best;
-    figure.innerHTML = `<figcaption><span>Layer ${layer + 1}</span><b></b><span></span></figcaption>`;
+    figure.innerHTML = `<figcaption><span>After layer ${layer + 1}</span><b></b><span></span></figcaption>`;
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `What each patch alone would say after layer ${layer + 1}; together ${view.classes[first]}`);
     figure.querySelector("b").textContent = view.classes[first];
     figure.querySelector("b").style.borderColor = view.colors[first];
     figure.querySelectorAll("span")[1].textContent = percent(share);

@@ -10,6 +10,7 @@ import { unpack } from "./maps.js";
 import { drawPrediction, predictWithout } from "./prediction.js";
 import { drawAll } from "./redraw.js";
 import { openSection } from "./sections.js";
+import { firstView } from "./telling.js";
 
 export function mount({ element, props, server, watch, constants }) {
   const tab = {
@@ -18,7 +19,7 @@ export function mount({ element, props, server, watch, constants }) {
     $$: (name) => [...element.querySelectorAll(name)],
     tables: Object.fromEntries(Object.entries(constants.colors).map(([name, text]) => [name, colorTable(text)])),
     view: null, // the payload, unpacked
-    state: { layer: 0, head: 0, source: "mean", query: -1, direction: "to", off: new Set() }, // what is chosen
+    state: { layer: 0, head: 0, source: "head", query: -1, direction: "to", off: new Set(), untouched: true }, // what is chosen
     answers: {}, // of the server, to what was asked about this view
     asked: 0, // how often a prediction without heads was asked for: only the last answer is shown
   };
@@ -37,7 +38,7 @@ async function load(tab) {
   const before = tab.view;
   tab.view = view;
   tab.answers = {};
-  if (String(before?.shape) !== String(view.shape)) Object.assign(state, { layer: view.L - 1, head: 0, query: -1 });
+  if (state.untouched || String(before?.shape) !== String(view.shape)) Object.assign(state, firstView(view));
   if (before?.model !== view.model) {
     state.off.clear();
     delete state.why;

@@ -1,9 +1,11 @@
 // Attention as it forms: the sliders redraw what is here and ask the server nothing.
+import { setAddress } from "../../script/address.js";
 import { paint } from "../../script/canvas.js";
 import { colorTable } from "../../script/color.js";
 import { percent } from "../../script/format.js";
-import { showAddress } from "./address.js";
+import { saveAnimation } from "./animation.js";
 import { fetchMissing, keep } from "./moments.js";
+import { between, play, playOnceSeen, stop } from "./play.js";
 import { buildStrip, drawMaps, drawPredictions } from "./strip.js";
 import { tell } from "./tell.js";
 import { drawFilters, drawPositions } from "./weights.js";
@@ -16,63 +18,81 @@ export function mount({ element, props, server, watch, constants }) {
     view: null, // what the server sent
     held: new Map(), // moments by id, unpacked; null: not to be had any more
     following: true, // the newest moment
+    untouched: true, // nobody has moved a recorded run yet
+    at: 0, // the moment on show, a fraction between two while playing
+    playing: null,
     fetching: false,
     layer: 0, // from 1, once there is one
   };
-  $(".when").addEventListener("input", () => {
-    forming.following = +$(".when").value >= forming.view.moments.length - 1;
+  const scrub = (at) => {
+    stop(forming);
+    Object.assign(forming, { at, untouched: false, following: at >= forming.view.moments.length - 1 });
     draw(forming);
-  });
-  $(".now").addEventListener("click", () => {
-    forming.following = true;
-    $(".when").value = $(".when").max;
-    draw(forming);
+  };
+  $(".when").addEventListener("input", () => scrub(+$(".when").value));
+  $(".now").addEventListener("click", () => scrub(forming.view.moments.length - 1));
+  $(".play").addEventListener("click", () => {
+    forming.untouched = false;
+    if (forming.playing) stop(forming);
+    else play(forming, draw);
   });
   $(".layer").addEventListener("input", () => {
     forming.layer = +$(".layer").value;
     draw(forming);
   });
+  $(".t-gif").addEventListener("click", () => saveAnimation(forming));
+  $(".over").addEventListener("input", () => draw(forming));
   watch("value", () => load(forming));
   load(forming);
 }
 
-function load(forming) {
-  const { $, props: { value } } = forming, slider = $(".when"), before = forming.view;
-  if (value?.run) showAddress(value.run);
+async function load(forming) {
+  const { $, props: { value } } = forming, before = forming.view;
+  if (value?.run) setAddress("run", value.run);
   if (!value || !value.moments.length) return;
-  $(".t-forming").hidden = false;
-  const same = before && before.run === value.run && String(before.pictures) === String(value.pictures);
-  if (!same) Object.assign(forming, { held: new Map(), following: true });
-  const shown = same ? before.moments[slider.value]?.id : undefined;
+  const nameOf = (view) => [view.run || view.recorded, view.pictures].join();
+  const same = before && nameOf(before) === nameOf(value), last = value.moments.length - 1;
+  const shown = same ? before.moments[Math.floor(forming.at)]?.id : undefined;
+  if (!same) Object.assign(forming, { held: new Map(), following: !value.recorded, layer: 0, at: 0 });
   forming.view = value;
   keep(forming);
-  slider.max = Math.max(1, value.moments.length - 1);
-  slider.disabled = value.moments.length < 2;
-  if (forming.following) slider.value = slider.max;
-  else slider.value = value.moments.findLastIndex(({ id }) => id <= shown);
+  if (!same) stop(forming);
+  if (!forming.playing) {
+    if (forming.following) forming.at = last;
+    else if (same) forming.at = Math.max(0, value.moments.findLastIndex(({ id }) => id <= shown));
+  }
+  $(".t-forming").hidden = false;
+  $(".when").max = Math.max(1, last);
+  $(".when").disabled = $(".play").hidden = last < 1;
+  $(".t-gif").hidden = value.live || last < 1;
+  $(".t-about").textContent = value.says;
   if (!same || value.inline) buildStrip(forming);
   draw(forming);
-  fetchMissing(forming, () => draw(forming));
+  await fetchMissing(forming, () => draw(forming));
+  if (!same && value.recorded && forming.view === value && forming.untouched) playOnceSeen(forming, draw);
 }
 
-// The moment that the slider stands at, or the last one before it that is here.
+// The moment that is on show, or the last one before it that is here.
 function draw(forming) {
-  const { $, held, view } = forming;
+  const { $, held, table, view } = forming;
   if (!view) return;
-  let near = Math.min(+$(".when").value, view.moments.length - 1);
+  let near = Math.min(Math.floor(forming.at), view.moments.length - 1);
   while (near > 0 && !held.get(view.moments[near].id)) near--;
-  const moment = held.get(view.moments[near].id);
-  if (!moment) return;
-  drawMaps(forming, moment);
+  const here = held.get(view.moments[near].id);
+  if (!here) return;
+  $(".when").value = Math.round(forming.at);
+  const share = Math.max(0, Math.min(1, forming.at - near));
+  const moment = between(here, share < 1 ? held.get(view.moments[near + 1]?.id) : null, share);
+  const [, L, , h, w] = moment.shapes.maps, layers = L - (view.readout ? 1 : 0), { layer } = forming;
+  const most = view.top * view.tokens / (h * w); // times an even share, which all tokens get
+  drawMaps(forming, moment, table, most);
   drawPredictions(forming, moment);
   drawPositions(forming, moment);
   drawFilters(forming, moment);
-  const [, L, , h, w] = moment.shapes.maps, layers = L - (view.readout ? 1 : 0), { layer } = forming;
-  paint($("canvas.bar"), 256, 1, forming.table);
+  paint($("canvas.bar"), 256, 1, table);
   $(".layer-out").textContent = layer <= layers ? `${layer} of ${layers}` : "read-out";
   $(".t-who").textContent = !view.readout ? "Where the class token looks"
     : layer <= layers ? "Where patches look, on average" : "Where the read-out looks";
-  $(".t-top").textContent = `≥ ${percent(view.top / (h * w), 1)} of its attention`;
   $(".t-even").textContent = `an even share is ${percent(1 / view.tokens, 1)}`;
   tell(forming, view.moments[near], near === view.moments.length - 1);
 }

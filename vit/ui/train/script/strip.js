@@ -1,5 +1,6 @@
 // The strip: the pictures in a row, what the model says of each, and each head's map.
 import { paint } from "../../script/canvas.js";
+import { brightest, shades } from "./shades.js";
 
 function make(tag, props, ...children) {
   const node = Object.assign(document.createElement(tag), props);
@@ -10,7 +11,7 @@ function make(tag, props, ...children) {
 // The cells for these pictures and this many heads; drawMaps and drawPredictions fill them.
 export function buildStrip(forming) {
   const { $, held, view } = forming, strip = $(".t-strip"), [newest] = [...held.values()].filter(Boolean).slice(-1);
-  if (!newest) { strip.replaceChildren(); return; }
+  if (!newest) return; // what was there stays until something is here: else all below would jump
   const [P, L, heads] = newest.shapes.maps;
   strip.style.setProperty("--pictures", P);
   const cells = [make("span", { className: "t-row" })];
@@ -24,23 +25,36 @@ export function buildStrip(forming) {
   });
   for (let k = 0; k < heads; k++) {
     cells.push(make("span", { className: "t-row", textContent: `Head ${k + 1}` }));
-    for (let p = 0; p < P; p++) cells.push(make("canvas", { className: "map" }));
+    view.pictures.forEach((src) => {
+      const canvas = make("canvas", { className: "map" });
+      canvas.setAttribute("role", "img");
+      canvas.style.setProperty("--picture", `url("${src}")`);
+      cells.push(canvas);
+    });
   }
   strip.replaceChildren(...cells);
   strip.dataset.heads = heads;
   $(".layer").max = L;
   if (!forming.layer || forming.layer > L) forming.layer = L;
   $(".layer").value = forming.layer;
+  $(".t-legend").replaceChildren("Bars: ", ...view.classes.map((name, c) =>
+    make("span", { textContent: name, style: `--color:${view.colors[c]}` })), " A dot marks the true one.");
   $(".t-layer").hidden = L < 2;
 }
 
-export function drawMaps(forming, { maps, shapes }) {
-  const { $, $$, table } = forming, [P, L, heads, h, w] = shapes.maps;
+// most: the ratio to an even share that the largest byte stands for.
+export function drawMaps(forming, { maps, shapes }, table, most) {
+  const { $, $$, view } = forming, [P, L, heads, h, w] = shapes.maps, over = $(".over").checked;
   if ($(".t-strip").dataset.heads !== String(heads) || !$(".t-strip img")) buildStrip(forming);
-  const canvases = $$("canvas.map");
+  const canvases = $$("canvas.map"), colors = shades(table, most, over);
+  $(".t-strip").classList.toggle("over", over);
   for (let k = 0; k < heads; k++) for (let p = 0; p < P; p++) {
-    const start = ((p * L + forming.layer - 1) * heads + k) * h * w;
-    paint(canvases[k * P + p], w, h, Uint32Array.from(maps.subarray(start, start + h * w), (weight) => table[weight]));
+    const start = ((p * L + forming.layer - 1) * heads + k) * h * w, map = maps.subarray(start, start + h * w);
+    paint(canvases[k * P + p], w, h, Uint32Array.from(map, (weight) => colors[weight]));
+    if (!forming.playing) {
+      canvases[k * P + p].setAttribute("aria-label",
+        `Head ${k + 1}, ${view.classes[view.labels[p]]}: ${brightest(map, w, most)}`);
+    }
   }
 }
 
@@ -54,8 +68,10 @@ export function drawPredictions({ $$, view }, { probabilities }) {
       if (shares[c] > shares[best]) best = c;
     });
     const words = cell.querySelector("small");
-    words.textContent = `${Math.round(shares[best] / 2.55)}% ${view.classes[best]}`;
-    words.className = best === view.labels[p] ? "right" : "wrong";
-    words.title = best === view.labels[p] ? "right" : `wrong: it is ${view.classes[view.labels[p]]}`;
+    const right = best === view.labels[p];
+    words.replaceChildren(make("b", { textContent: `${right ? "✓" : "✗"} ${Math.round(shares[best] / 2.55)}%` }),
+      view.classes[best]);
+    words.className = right ? "right" : "wrong";
+    words.title = right ? "right" : `wrong: it is ${view.classes[view.labels[p]]}`;
   });
 }

@@ -11,7 +11,7 @@ export function wordsOf(moment) {
 }
 
 export function tell({ $, element, following, view }, moment, newest) {
-  const scrubbed = !newest && !!view.run;
+  const scrubbed = !newest && view.moments.length > 1;
   $(".t-then").textContent = wordsOf(moment);
   $(".now").hidden = following || !view.run;
   $(".now").textContent = view.live ? "Back to live" : "Back to the end";

@@ -1,0 +1,27 @@
+// The address holds the tab: Back and Forward walk the tabs, a reload opens the one that was open. Arrow keys move, too.
+import { setAddress } from "./address.js";
+
+const nameOf = (tab) => tab.textContent.trim().toLowerCase();
+const tabs = () => [...document.querySelectorAll("[role=tablist] [role=tab]")].filter((tab) => tab.offsetParent);
+
+export function mount() {
+  let walking = false; // the address has led to the tab, and not the other way round
+  document.addEventListener("click", ({ target }) => {
+    const tab = target.closest?.("[role=tab]");
+    if (tab && !walking) setAddress("tab", nameOf(tab), true);
+  });
+  addEventListener("popstate", () => {
+    const name = new URLSearchParams(location.search).get("tab") ?? "train";
+    walking = true;
+    tabs().find((tab) => nameOf(tab) === name)?.click();
+    walking = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key], all = tabs(), at = all.indexOf(event.target);
+    if (!by || at < 0) return;
+    event.preventDefault();
+    const next = all[(at + by + all.length) % all.length];
+    next.click();
+    next.focus();
+  });
+}
