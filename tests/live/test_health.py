@@ -1,14 +1,18 @@
 """For whoever hosts the page: where runs are kept, what they may take of the disk, and how the server is."""
 
 import importlib
+import re
 
 import pytest
 
 import vit
+from tests.conftest import ROOT
 from tests.live.conftest import start, stopped
 from vit.live import space, storage
 from vit.live.health import health
 from vit.training.moments import Album
+
+ASKED = re.compile("SPACE_ID|SPACES_ZERO_GPU|OAUTH_CLIENT")  # variables of a Space
 
 
 @pytest.fixture
@@ -68,3 +72,8 @@ def test_the_answer_on_health_counts_runs_and_says_what_there_is(registry):
     after = health()
     assert after["runs"]["stopped"] == 1 and after["disk"]["runs"] > 0
     assert run.id not in str(after) and run.owner not in str(after)
+
+
+def test_one_module_knows_what_hosts_the_page():
+    asking = [path.name for path in (ROOT / "vit").rglob("*.py") if ASKED.search(path.read_text(encoding="utf-8"))]
+    assert asking == ["space.py"]

@@ -74,7 +74,7 @@ def test_the_token_is_the_signed_in_visitors_and_the_pasted_one_only_elsewhere(s
     monkeypatch.setattr(outcome, "push_run", lambda *asked: pushed.append(asked) or "done")
     with gr.Blocks() as demo:
         run_id = gr.State("a" * 16)
-        outcome.build(run_id)
+        outcome.build(run_id, gr.BrowserState({}))
     (push,) = (handler for handler in demo.fns.values() if handler.fn and handler.fn.__name__ == "push_it")
     fields = {getattr(part, "label", None) or "run": part for part in push.inputs}
     values = {"Repository": "first", "Access token": "hf_pasted", "Private": True, "run": "a" * 16}

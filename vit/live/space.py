@@ -7,7 +7,8 @@ on any other machine.
 import os
 from pathlib import Path
 
-ON_SPACE = bool(os.getenv("SPACE_ID"))
+NAME = os.getenv("SPACE_ID", "")  # OWNER/NAME; empty elsewhere
+ON_SPACE = bool(NAME)
 ON_ZERO = os.getenv("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 SIGNS_IN = ON_SPACE and bool(os.getenv("OAUTH_CLIENT_ID"))  # hf_oauth: true in the README's front matter
 DISK = Path("/data")  # storage that outlives a restart, where the Space's owner has added it

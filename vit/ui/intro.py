@@ -1,12 +1,12 @@
 """What the page is, above the tabs: one sentence, and three steps beside a picture that is cut into its patches."""
 
-import os
 from html import escape
 
 import gradio as gr
 import torch
 
 from vit.data import shapes
+from vit.live.space import NAME as SPACE
 from vit.ui import pictures
 
 PAPER = "https://arxiv.org/abs/2010.11929"
@@ -74,9 +74,8 @@ def _html() -> str:
 
 def _links() -> str:
     """The paper's, and in a Space, whose address is known, the README's."""
-    space = os.getenv("SPACE_ID")
     readme = (
-        f'<a href="https://huggingface.co/spaces/{escape(space)}/blob/main/README.md">README</a> · ' if space else ""
+        f'<a href="https://huggingface.co/spaces/{escape(SPACE)}/blob/main/README.md">README</a> · ' if SPACE else ""
     )
     return f'{readme}<a href="{PAPER}">The paper</a>'
 

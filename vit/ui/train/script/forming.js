@@ -6,7 +6,7 @@ import { percent } from "../../script/format.js";
 import { saveAnimation } from "./animation.js";
 import { fetchMissing, keep } from "./moments.js";
 import { between, play, playOnceSeen, stop } from "./play.js";
-import { buildStrip, drawMaps, drawPredictions } from "./strip.js";
+import { drawMaps, drawPredictions } from "./strip.js";
 import { tell } from "./tell.js";
 import { drawFilters, drawPositions } from "./weights.js";
 
@@ -21,6 +21,7 @@ export function mount({ element, props, server, watch, constants }) {
     untouched: true, // nobody has moved a recorded run yet
     at: 0, // the moment on show, a fraction between two while playing
     playing: null,
+    stale: true, // the strip's cells are of other pictures or another model
     fetching: false,
     layer: 0, // from 1, once there is one
   };
@@ -66,7 +67,7 @@ async function load(forming) {
   $(".when").disabled = $(".play").hidden = last < 1;
   $(".t-gif").hidden = value.live || last < 1;
   $(".t-about").textContent = value.says;
-  if (!same || value.inline) buildStrip(forming);
+  if (!same || value.inline) forming.stale = true;
   draw(forming);
   await fetchMissing(forming, () => draw(forming));
   if (!same && value.recorded && forming.view === value && forming.untouched) playOnceSeen(forming, draw);
@@ -83,9 +84,10 @@ function draw(forming) {
   $(".when").value = Math.round(forming.at);
   const share = Math.max(0, Math.min(1, forming.at - near));
   const moment = between(here, share < 1 ? held.get(view.moments[near + 1]?.id) : null, share);
-  const [, L, , h, w] = moment.shapes.maps, layers = L - (view.readout ? 1 : 0), { layer } = forming;
+  const [, L, , h, w] = moment.shapes.maps, layers = L - (view.readout ? 1 : 0);
   const most = view.top * view.tokens / (h * w); // times an even share, which all tokens get
   drawMaps(forming, moment, table, most);
+  const { layer } = forming; // drawMaps has made sure that this model has it
   drawPredictions(forming, moment);
   drawPositions(forming, moment);
   drawFilters(forming, moment);

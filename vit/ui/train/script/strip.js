@@ -9,10 +9,9 @@ function make(tag, props, ...children) {
 }
 
 // The cells for these pictures and this many heads; drawMaps and drawPredictions fill them.
-export function buildStrip(forming) {
-  const { $, held, view } = forming, strip = $(".t-strip"), [newest] = [...held.values()].filter(Boolean).slice(-1);
-  if (!newest) return; // what was there stays until something is here: else all below would jump
-  const [P, L, heads] = newest.shapes.maps;
+function buildStrip(forming, [P, L, heads]) {
+  const { $, view } = forming, strip = $(".t-strip");
+  forming.stale = false;
   strip.style.setProperty("--pictures", P);
   const cells = [make("span", { className: "t-row" })];
   view.pictures.forEach((src, p) => cells.push(make("img", { src, alt: view.classes[view.labels[p]] })));
@@ -45,7 +44,7 @@ export function buildStrip(forming) {
 // most: the ratio to an even share that the largest byte stands for.
 export function drawMaps(forming, { maps, shapes }, table, most) {
   const { $, $$, view } = forming, [P, L, heads, h, w] = shapes.maps, over = $(".over").checked;
-  if ($(".t-strip").dataset.heads !== String(heads) || !$(".t-strip img")) buildStrip(forming);
+  if (forming.stale || $(".t-strip").dataset.heads !== String(heads)) buildStrip(forming, shapes.maps);
   const canvases = $$("canvas.map"), colors = shades(table, most, over);
   $(".t-strip").classList.toggle("over", over);
   for (let k = 0; k < heads; k++) for (let p = 0; p < P; p++) {
