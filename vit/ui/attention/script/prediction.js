@@ -42,6 +42,7 @@ export function drawPrediction({ $, view, state }, now) {
   if (!view.classes.length) {
     $(".x-says-title").textContent = "Without a class head it names nothing.";
     $(".x-bars").replaceChildren();
+    $(".x-change").textContent = "";
     $(".x-all-on").hidden = !state.off.size;
     return;
   }
