@@ -18,7 +18,7 @@ def test_features_are_the_patches_after_each_layer_and_the_last_norm(kind):
     model = of_kind(kind)
     record = trace(model, torch.randn(1, 3, 32, 32))
     found = patch_features(model, record)
-    assert found.shape == (len(model.trunk), 64, 24)
+    assert found.shape == (len(model.blocks), 64, 24)
     last = model.norm(record.layers[-1].output)[0, model.num_prefix_tokens :]
     assert torch.equal(found[-1], last)
     with pytest.raises(ValueError, match="one picture, got 2"):
