@@ -23,6 +23,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=port, help="to listen on; without, the first free one from 7860")
     parser.add_argument("--auth", metavar="NAME:PASSWORD", help="let in only who knows these")
     parser.add_argument("--model", metavar="SOURCE", help="a model folder, or OWNER/NAME on the Hub, to open on")
+    parser.add_argument(
+        "--mcp", action="store_true", help="also serve the endpoints as tools over the Model Context Protocol"
+    )
     arguments = parser.parse_args(argv)
 
     from vit import environment
@@ -48,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
             parser.error(f"--model: {error}")
     address = {"server_name": arguments.host, "server_port": arguments.port}
     demo = page.build()
-    page.launch(demo, share=arguments.share, auth=login, prevent_thread_lock=True, **address)
+    page.launch(demo, share=arguments.share, auth=login, mcp_server=arguments.mcp, prevent_thread_lock=True, **address)
     datasets.load_in_background(then=speed.find_out)  # only now: it would keep the page from its first answer
     demo.block_thread()
 

@@ -13,7 +13,7 @@ FLOORS = [  # a module imports from its own room and from floors below; never up
     {"vit.cnn", "vit.data"},
     {"vit.variants"},
     {"vit.weights", "vit.interpret"},
-    {"vit.evaluation"},
+    {"vit.evaluation", "vit.prediction"},
     {"vit.report", "vit.training"},
     {"vit.baselines", "vit.live"},
     {"vit.benchmark"},

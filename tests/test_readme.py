@@ -13,9 +13,12 @@ from vit.cli import build_parser
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
 def test_the_python_example_runs(tmp_path, monkeypatch, capsys, shapes):
-    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
-    assert "minutes=1)" in code
+    (code,) = (block for block in blocks("python") if "minutes=1)" in block)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(data, "load", lambda _: data.Splits(*(split.take(slice(200)) for split in shapes)))
     names = {}
@@ -43,4 +46,4 @@ def test_every_flag_of_the_app_that_the_readme_shows_is_there(capsys):
         app.main(["--help"])
     helped = capsys.readouterr().out
     shown = set(re.findall(r"--[a-z]+", " ".join(re.findall(r"python app\.py (--[^#\n]*)", README))))
-    assert shown == {"--share", "--host", "--auth", "--model"} and all(flag in helped for flag in shown)
+    assert shown == {"--share", "--host", "--auth", "--mcp", "--model"} and all(flag in helped for flag in shown)

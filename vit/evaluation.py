@@ -72,13 +72,17 @@ def predict(
 
 
 def evaluate(
-    model: Classifier, dataset: Dataset, progress: Callable[..., object] | None = None, precision: str = "auto"
+    model: Classifier,
+    dataset: Dataset,
+    progress: Callable[..., object] | None = None,
+    precision: str = "auto",
+    each: Callable[[Tensor, Tensor], object] | None = None,
 ) -> Evaluation:
     """Runs the model over the whole dataset, one view an image; leaves it in eval mode.
 
     precision: "auto" is the fastest here; "fp32" gives the same figure on every machine, but for rounding.
-    progress is called with the share done, in [0, 1], and desc=. Raises ValueError where model and data do not fit
-    or the dataset is empty.
+    progress is called with the share done, in [0, 1], and desc=; each with every batch's logits and labels. Raises
+    ValueError where model and data do not fit or the dataset is empty.
     """
     check_fit(model, dataset)
     if not len(dataset):
@@ -89,6 +93,8 @@ def evaluate(
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
         confusion += confusion_counts(logits, labels)
         n += len(labels)
+        if each:
+            each(logits, labels)
         if progress:
             progress(n / len(dataset), desc=f"Evaluating on {dataset.name} {dataset.split}")
     seconds = time.perf_counter() - started

@@ -153,6 +153,29 @@ def confusion_figure(confusion: np.ndarray, classes: tuple[str, ...]) -> Figure:
     return figure
 
 
+def reliability_figure(before: list[tuple], after: list[tuple], temperature: float) -> Figure:
+    """Accuracy over confidence, without and with the temperature: on the diagonal a model is as sure as it is right.
+
+    before, after: of each bin its count, mean confidence and accuracy; empty bins are left out.
+    """
+    figure = Figure(figsize=(4.6, 4.4), dpi=120, layout="constrained")
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color="gray", lw=0.8, ls="--")
+    for rows, name, color in (
+        (before, "as trained", "tab:orange"),
+        (after, f"temperature {temperature:g}", "tab:blue"),
+    ):
+        filled = [row for row in rows if row[0]]
+        axis.plot([row[1] for row in filled], [row[2] for row in filled], marker="o", ms=4, color=color, label=name)
+    axis.set_xlabel("confidence")
+    axis.set_ylabel("accuracy")
+    axis.set_xlim(0, 1)
+    axis.set_ylim(0, 1)
+    axis.legend(fontsize=8, frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
 def rates_figure(rates: list) -> Figure:
     """Images a second of the benchmark as bars, one group a contender; the thin lines are the range of the repeats.
 

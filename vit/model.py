@@ -15,7 +15,7 @@ import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -260,12 +260,24 @@ class AttentionPooling(nn.Module):
         return out.transpose(1, 2).flatten(2), attn
 
 
+class Doubt(NamedTuple):
+    """Below which of `Classifier.scores` a picture is like none of those learned from, and how often that is wrong.
+
+    score: "energy" or "confidence". false_alarm: share of pictures of the model's own classes, held out, in [0, 1].
+    """
+
+    score: str
+    threshold: float
+    false_alarm: float
+
+
 class Classifier(nn.Module):
     """What training, evaluation and studies ask of any model, beside its logits.
 
     config: the arguments it was built with, in_chans, img_size and num_classes among them. classes, mean, std say what
     the outputs are called and how the inputs were normalized (of pixels in [0, 1]); training and loading set them.
-    temperature, above 0, is what `probabilities` divides logits by; a loss takes them as they are.
+    temperature, above 0, is what `probabilities` divides logits by; a loss takes them as they are. doubt: when to say
+    that a picture shows none of the classes; None where that was not fitted.
     trained says how it was trained: a dict that is saved in config.json.
     """
 
@@ -274,6 +286,7 @@ class Classifier(nn.Module):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     temperature: float = 1.0
+    doubt: Doubt | None = None
     trained: dict[str, Any]
     has_attention = False
 
@@ -292,6 +305,21 @@ class Classifier(nn.Module):
     def probabilities(self, logits: Tensor) -> Tensor:
         """Of each class, (..., num_classes), by the fitted temperature (Guo et al. 2017, arXiv:1706.04599, Eq. 9)."""
         return (logits / self.temperature).softmax(dim=-1)
+
+    def scores(self, logits: Tensor) -> dict[str, Tensor]:
+        """How much (..., num_classes) look like pictures that were learned from, (...), larger is more so.
+
+        energy: that of Liu et al. 2020 (arXiv:2010.03759, Eq. 4) with its sign turned, T logsumexp(logits / T).
+        confidence: the largest probability (Hendrycks & Gimpel 2017, arXiv:1610.02136).
+        """
+        energy = self.temperature * (logits / self.temperature).logsumexp(-1)
+        return {"energy": energy, "confidence": self.probabilities(logits).amax(-1)}
+
+    def doubts(self, logits: Tensor) -> Tensor:
+        """Where a picture is probably of none of the classes: bool (...); nowhere without a fitted `doubt`."""
+        if self.doubt is None:
+            return torch.zeros(logits.shape[:-1], dtype=torch.bool, device=logits.device)
+        return self.scores(logits)[self.doubt.score] < self.doubt.threshold
 
     def normalize(self, images: Tensor) -> Tensor:
         """Pixels (..., C, H, W), uint8 or floats in [0, 1], as the model wants them: by its own mean and std."""

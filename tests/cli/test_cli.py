@@ -1,11 +1,13 @@
 """The commands as a person types them, on the built-in Shapes."""
 
+import csv
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import zipfile
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from safetensors.torch import load_file
 from tests.conftest import ROOT
 from vit.cli import main
 from vit.data import Splits
+from vit.model import Classifier
 from vit.training.record import read_metrics
 
 
@@ -214,6 +217,33 @@ def test_the_preset_is_narrower_where_time_is_short_unless_the_width_was_chosen(
     result = run("train", *short, "--embed-dim", 128, "--out", tmp_path / "wide")
     assert result.returncode == 0, result.stderr
     assert json.loads((tmp_path / "wide" / "config.json").read_text())["arguments"]["embed_dim"] == 128
+
+
+def test_predict_answers_folders_and_zips_and_writes_a_row_a_picture(trained, picture, tmp_path):
+    folder, _ = trained
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(picture.read_bytes())
+    (tmp_path / "in" / "broken.png").write_bytes(b"%PDF-1.7")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.write(picture, "../b.png")
+    done = run("predict", folder, tmp_path / "in", tmp_path / "b.zip", "--csv", tmp_path / "out.csv")
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()] == [str(tmp_path / "in" / "a.png"), "../b.png"]
+    assert "broken.png is a PDF document" in done.stderr
+    rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8")))
+    assert [bool(row["error"]) for row in rows] == [False, True, False] and rows[0]["answer"] == rows[2]["answer"]
+
+
+def test_evaluate_compares_two_models_on_the_same_images(trained, tmp_path):
+    folder, _ = trained
+    report = json.loads(run("evaluate", folder, "--compare", folder, "--json").stdout)
+    same = report["comparison"]
+    assert same["first"] == same["second"] == report["accuracy"]
+    assert (same["only_first"], same["only_second"], same["p_value"]) == (0, 0, 1.0)
+    assert "McNemar's exact test: p = 1." in run("evaluate", folder, "--compare", folder).stdout
+    other = Classifier.from_pretrained(folder)
+    other.classes = tuple(reversed(other.classes))
+    other.save_pretrained(tmp_path)
+    fails_with_one_line(run("evaluate", folder, "--compare", tmp_path), "same classes")
 
 
 def test_predict_names_the_likeliest_classes(trained, picture):

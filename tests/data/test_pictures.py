@@ -375,3 +375,45 @@ def test_memory_is_bounded_and_comes_back(mode, side, kind, tmp_path):
     assert peak_of_one - start <= decode.MEMORY
     assert processes <= 1 + pictures.AT_ONCE and peak_of_eight - start <= pictures.AT_ONCE * decode.MEMORY
     assert after_eight <= 1.1 * after_one
+
+
+def quarters(width: int, height: int) -> Image.Image:
+    """Red, green / blue, white: each a quarter."""
+    corners = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)
+    return Image.fromarray(corners).resize((width, height), Image.Resampling.NEAREST)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_frame_is_a_square_of_the_upright_picture(orientation, tmp_path):
+    upright = quarters(96, 64)
+    undone = {6: decode.UPRIGHT[8], 8: decode.UPRIGHT[6]}.get(orientation, decode.UPRIGHT.get(orientation))
+    stored = upright if undone is None else upright.transpose(undone)
+    stored.save(tmp_path / "a.png", exif=exif(orientation).tobytes())
+    for (left, top), color in {(0, 0): (255, 0, 0), (2 / 3, 0): (0, 255, 0), (0, 0.5): (0, 0, 255)}.items():
+        pixels = read_picture(tmp_path / "a.png", 16, (left, top, 0.5))  # 32 x 32 pixels of it
+        assert (pixels[:, 2:-2, 2:-2].int() - torch.tensor(color)[:, None, None]).abs().max() <= 1
+
+
+def test_a_frame_that_reaches_out_of_the_picture_is_moved_into_it(tmp_path):
+    quarters(64, 64).save(tmp_path / "a.png")
+    assert read_picture(tmp_path / "a.png", 8, (0.9, 0.9, 0.5))[:, 2:, 2:].eq(255).all()
+    assert read_picture(tmp_path / "a.png", 8, (0.3, 0.3, 1.0)).equal(read_picture(tmp_path / "a.png", 8))
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_preview_shows_all_of_the_upright_picture(orientation, tmp_path):
+    upright = quarters(2000, 1000)
+    stored = upright if orientation == 1 else upright.transpose(Image.Transpose.ROTATE_90)
+    stored.save(tmp_path / "a.jpg", quality=95, exif=exif(orientation).tobytes())
+    pixels, of = pictures.preview(tmp_path / "a.jpg", 100)
+    assert of == (2000, 1000) and pixels.shape == (3, 50, 100)
+    assert (pixels[:, 12, 75].int() - torch.tensor([0, 255, 0])).abs().max() < 25
+    assert (pixels[:, 37, 25].int() - torch.tensor([0, 0, 255])).abs().max() < 25
+
+
+def test_a_small_frame_of_a_large_jpeg_is_sharp(tmp_path):
+    lines = np.zeros((2048, 2048), np.uint8)
+    lines[:, ::64] = 255  # a line each 64 pixels, which a picture of 256 x 256 would blur away
+    Image.fromarray(lines).convert("RGB").save(tmp_path / "a.jpg", quality=95)
+    pixels = read_picture(tmp_path / "a.jpg", 32, (0.0, 0.0, 1 / 16)).float()  # 128 x 128 pixels of it
+    assert pixels.mean(1)[0].topk(2).indices.sort().values.tolist() == [0, 16]

@@ -24,6 +24,7 @@ from vit.ui import page as vit_page
 CHROMIUM = Path(os.getenv("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
+FLAGS += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a camera that shows a test card
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from vit.data.pictures import fit
 from vit.interpret.analysis import Analysis
 from vit.interpret.attention import rollout
 from vit.interpret.statistics import TABLE
 from vit.model import ViT
-from vit.ui import analysis, pictures
+from vit.ui import analysis
 from vit.ui.attention import probes
 from vit.ui.errors import BadInput
 
@@ -116,8 +117,8 @@ def test_without_a_mask_nothing_is_called_an_object(small_vit):
 
 def test_pictures_and_masks_take_the_models_size(shapes):
     part = shapes.test.take(slice(3))
-    assert pictures.fit(part.images, part.masks, 32) == (part.images, part.masks)
-    images, masks = pictures.fit(part.images, part.masks, 56)
+    assert fit(part.images, part.masks, 32) == (part.images, part.masks)
+    images, masks = fit(part.images, part.masks, 56)
     assert images.shape == (3, 3, 56, 56) and images.dtype == torch.uint8
     assert masks.float().mean().item() == pytest.approx(part.masks.float().mean().item(), abs=0.01)
 

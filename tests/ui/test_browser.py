@@ -79,16 +79,16 @@ def test_training_draws_curves_and_the_model_is_chosen_everywhere(page):
 
 def test_a_click_in_the_gallery_classifies_that_picture(page):
     open_tab(page, "Classify")
-    expect(page.locator("#prediction .v-bars li")).to_have_count(5)
+    expect(page.locator("#prediction .v-bars li")).to_have_count(10)
     before = page.locator("#prediction .v-seen img").get_attribute("src")
-    heart = page.locator(".v-gallery:visible button[title=heart]").first
+    heart = page.locator(".v-gallery:visible button[title^=heart]").first
     heart.click()
     expect(page.locator("#prediction .v-seen img")).not_to_have_attribute("src", before)
     expect(page.locator("#prediction .v-seen img")).to_have_attribute("src", heart.locator("img").get_attribute("src"))
     picked = page.locator(".v-gallery:visible [aria-pressed=true]")
-    expect(picked).to_have_attribute("title", "heart")
+    expect(picked).to_have_attribute("title", re.compile("^heart"))
     open_tab(page, "Attention")
-    expect(picked).to_have_attribute("title", "heart")
+    expect(picked).to_have_attribute("title", re.compile("^heart"))
 
 
 @pytest.mark.parametrize("page", [{"width": 390, "height": 844}], ids=["phone"], indirect=True)
@@ -108,6 +108,6 @@ def test_a_file_that_is_no_picture_is_refused_in_words(page, tmp_path):
     torn = tmp_path / "torn.png"
     torn.write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 50)
     open_tab(page, "Classify")
-    expect(page.locator("#prediction .v-bars li")).to_have_count(5)
+    expect(page.locator("#prediction .v-bars li")).to_have_count(10)
     page.locator("input[type=file]").first.set_input_files(torn)
     expect(page.get_by_text("expected a picture")).to_be_visible()

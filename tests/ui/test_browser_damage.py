@@ -42,4 +42,4 @@ def test_the_link_of_a_damaged_run_says_so_and_the_rest_works(open_page, ended):
     expect(page.locator("#progress h2")).to_have_text("This run can't be read")
     expect(page.get_by_role("button", name="Start training", exact=True)).to_be_visible()
     open_tab(page, "Classify")
-    expect(page.locator("#prediction .v-bars li")).to_have_count(5)
+    expect(page.locator("#prediction .v-bars li")).to_have_count(10)

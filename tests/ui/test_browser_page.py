@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.ui.conftest import open_tab
 from vit.live import runs
-from vit.ui import page as vit_page
+from vit.ui import analysis
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def calls(monkeypatch) -> list[str]:
         original = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *values: made.append(name) or original(*values))
 
-    count(vit_page, "predict")
+    count(analysis, "_pixels")
     count(runs, "watch")
     return made
 
@@ -27,13 +27,13 @@ def calls(monkeypatch) -> list[str]:
 def test_a_page_without_a_run_draws_its_picture_once_and_watches_nothing(calls, open_page):
     page = open_page("")
     open_tab(page, "Classify")
-    expect(page.locator("#prediction .v-bars li")).to_have_count(5)
+    expect(page.locator("#prediction .v-bars li")).to_have_count(10)
     expect(page.locator("#progress h2")).to_have_text("Ready to train")
     page.locator(".v-gallery:visible button").nth(3).click()
     open_tab(page, "Attention")
     expect(page.locator("#attention canvas.overlay")).to_be_visible()
     expect(page.locator(".v-gallery:visible [aria-pressed=true]")).to_have_count(1)
-    assert calls == ["predict", "predict"]
+    assert calls == ["_pixels", "_pixels"]
 
 
 def test_a_runs_link_is_followed_by_one_watch_and_its_model_is_chosen(calls, open_page, ended):

@@ -134,7 +134,7 @@ def walk_through(visitor, url: str, dataset: str, slug: str) -> None:
     expect(page.locator("#status")).to_contain_text("Your run 1")
     open_tab(page, "Classify")
     expect(page.locator(".v-model:visible input")).to_have_value(re.compile(f"Your run 1: vit-live · {dataset}"))
-    expect(page.locator("#prediction .v-bars li")).to_have_count(5)
+    expect(page.locator("#prediction .v-bars li")).to_have_count(10)
 
     late = visitor(page.url)
     expect(late.locator("#status")).to_contain_text("Another's run")

@@ -8,7 +8,7 @@ import pytest
 from vit.ui.attention import api, studies
 from vit.ui.attention.tab import SERVED
 from vit.ui.checks import check, checked, one_of, shortened, whole
-from vit.ui.classify import classify
+from vit.ui.classify.api import classify
 from vit.ui.errors import BadInput
 from vit.ui.train import api as train_api
 from vit.ui.train import form, outcome, steering, view

@@ -17,7 +17,7 @@ from vit.ui import page
 from vit.ui.analysis import analyze, payload
 from vit.ui.attention import api, studies
 from vit.ui.attention.tab import SERVED
-from vit.ui.classify import classify
+from vit.ui.classify.api import classify
 from vit.ui.errors import LONGEST
 from vit.ui.train import api as train_api
 from vit.ui.train import steering

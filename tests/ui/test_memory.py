@@ -79,7 +79,7 @@ def test_a_forgotten_visitor_goes_on_choosing_pictures_and_models(app_url):
     visitor = Visitor(app_url)
     visitor.load()
     visitor.session = uuid.uuid4().hex  # to the server a new one, which never loaded the page
-    [pick, _] = visitor.events("pick")
+    pick, *_ = visitor.events("pick")
     assert visitor.send(pick, ["shapes"], {"picture": "shapes-3"})["success"]
     gone = dict.fromkeys(("shapes-999999", "moon-1", "shapes"), "not here any more")
     for name, words in (*gone.items(), (None, "must be a text"), ({}, "must be a text")):

@@ -1,8 +1,8 @@
 """The process in which pictures are decoded: it may use so much memory and time, and starts no other program.
 
-Run as a program, it reads requests as lines of JSON, {"path": ..., "size": ..., "seconds": ...}, and answers each with
-a line of JSON: {"reason": ...} or, followed by that many bytes of RGB, {"bytes": ...}. It imports neither torch nor
-this package, so that it starts at once.
+Run as a program, it reads requests as lines of JSON, {"path": ..., "size": ..., "frame": ..., "seconds": ...}, and
+answers each with a line of JSON: {"reason": ...} or, followed by that many bytes of RGB, {"bytes": ..., "size": [width,
+height], "of": [width, height]}. It imports neither torch nor this package, so that it starts at once.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import signal
 import stat
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,6 +51,12 @@ OTHERS = {  # what people take for pictures
 }
 HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 
+Frame = tuple[
+    float, float, float
+]  # a square: left of the width, top of the height, side of the shorter side, in [0, 1]
+WHOLE = "whole"  # in place of a frame: nothing is cut off
+SMALLEST_FRAME = 0.05
+
 UPRIGHT = {  # EXIF's orientation -> what undoes it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -59,22 +66,39 @@ UPRIGHT = {  # EXIF's orientation -> what undoes it
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+TURNED = (5, 6, 7, 8)  # which make its height of the width
+FRAMES: dict[int, Callable[[float, float], tuple[float, float]]] = {  # where a place of the upright picture is stored
+    1: lambda x, y: (x, y),
+    2: lambda x, y: (1 - x, y),
+    3: lambda x, y: (1 - x, 1 - y),
+    4: lambda x, y: (x, 1 - y),
+    5: lambda x, y: (y, x),
+    6: lambda x, y: (y, 1 - x),
+    7: lambda x, y: (1 - y, 1 - x),
+    8: lambda x, y: (1 - y, x),
+}
 
 
 class Refused(ValueError):
     """Why there is no picture: a sentence without its subject, which is the file's name."""
 
 
-def decode(path: str, size: int) -> bytes:
-    """Center square of a picture's first frame, upright and over white: size * size RGB pixels. Raises Refused."""
+def decode(path: str, size: int, frame: Frame | str | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    """A picture's first frame, upright and over white, as RGB, and the size of the upright picture. Raises Refused.
+
+    frame: the square that is cut out and scaled to size * size, the central one if not given; or WHOLE, for all of the
+    picture, scaled down to fit into size * size.
+    """
     kind = _recognize(_head(path))
     try:
         with _opened(path, kind) as image:
             _check_pixels(*image.size, _limit(image))
+            of = image.size[::-1] if _orientation(image) in TURNED else image.size
             if image.format in ("JPEG", "MPO"):
-                image.draft(image.mode, (4 * size, 4 * size))  # decodes as few pixels as will do
+                sharp = 4 * size / (frame[2] if isinstance(frame, (tuple, list)) else 1)
+                image.draft(image.mode, (round(sharp), round(sharp)))  # decodes as few pixels as will do
             image.load()
-            return square(image, size).tobytes()
+            return whole(image, size) if isinstance(frame, str) else square(image, size, frame), of
     except Refused:
         raise
     except MemoryError:
@@ -172,15 +196,41 @@ def _check_pixels(width: int, height: int, limit: int) -> None:
         raise Refused(f"has {said}: expected at most {limit} million in such a picture; scale it down first")
 
 
-def square(image: Image.Image, size: int) -> Image.Image:
-    """The center square of a picture of any mode as size * size RGB, upright and over white.
+def square(image: Image.Image, size: int, frame: Frame | None = None) -> Image.Image:
+    """A square of a picture of any mode as size * size RGB, upright and over white: a frame's, or the central one.
 
-    The picture is scaled first and converted then, so that there is one copy of all of its pixels. Raises Refused on
-    numbers whose range is unknown.
+    Raises Refused on numbers whose range is unknown.
     """
+    return _scaled(image, (size, size), _box(image, frame))
+
+
+def whole(image: Image.Image, size: int) -> Image.Image:
+    """All of a picture of any mode as RGB, upright and over white, no side longer than size. Raises Refused."""
+    scale = min(1, size / max(image.size))
+    width, height = (max(1, round(scale * side)) for side in image.size)
+    return _scaled(image, (width, height), (0, 0, *image.size))
+
+
+def _box(image: Image.Image, frame: Frame | None) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a frame, in the pixels as they are stored, which may lie on their side."""
+    width, height = image.size
+    side = min(width, height) * (frame[2] if frame else 1)
+    if frame is None:
+        left, top = (width - side) / 2, (height - side) / 2
+    else:
+        turn = FRAMES.get(_orientation(image), FRAMES[1])
+        across, down = (side / height, side / width) if _orientation(image) in TURNED else (side / width, side / height)
+        corners = [turn(x, y) for x, y in ((frame[0], frame[1]), (frame[0] + across, frame[1] + down))]
+        left, top = (min(axis) * size for axis, size in zip(zip(*corners, strict=True), (width, height), strict=True))
+    left, top = max(0, min(left, width - side)), max(0, min(top, height - side))
+    return left, top, left + side, top + side
+
+
+def _scaled(image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:
+    """Scaled first and converted then, so that there is one copy of all of its pixels."""
     if image.mode in ("1", "P", "PA", "HSV") or image.has_transparency_data:  # which cannot be scaled as they are
         image = image.convert("RGBA" if image.has_transparency_data else "L" if image.mode == "1" else "RGB")
-    small = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    small = image.resize(size, Image.Resampling.BICUBIC, box=box)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         small = _gray(image, small)
     elif image.mode == "LAB":
@@ -220,10 +270,16 @@ def _known_range(mode: str, low: float, high: float) -> int:
 
 def _upright(small: Image.Image, image: Image.Image) -> Image.Image:
     """As the camera was held."""
+    orientation = _orientation(image)
+    return small.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else small
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's, 1 to 8; 1 where it says nothing sensible."""
     with suppress(Exception):  # damaged EXIF can raise nearly anything, and the picture is there without it
-        if (orientation := image.getexif().get(ExifTags.Base.Orientation)) in UPRIGHT:
-            return small.transpose(UPRIGHT[orientation])
-    return small
+        if (orientation := image.getexif().get(ExifTags.Base.Orientation)) in FRAMES:
+            return orientation
+    return 1
 
 
 def main() -> None:
@@ -240,8 +296,9 @@ def main() -> None:
         pixels = b""
         _ring_after(request["seconds"])
         try:
-            pixels = decode(request["path"], request["size"])
-            answer: dict[str, object] = {"bytes": len(pixels)}
+            image, of = decode(request["path"], request["size"], request["frame"])
+            pixels = image.tobytes()
+            answer: dict[str, object] = {"bytes": len(pixels), "size": image.size, "of": of}
         except Refused as error:
             answer = {"reason": str(error)}
         _ring_after(0)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vit.data import decode
@@ -35,15 +36,28 @@ class UnreadablePicture(ValueError):
         self.name, self.reason = name, reason
 
 
-def read_picture(path: str | os.PathLike, img_size: int) -> Tensor:
-    """Center square of a picture file's first frame, upright and over white, as (3, img_size, img_size) uint8.
+def read_picture(path: str | os.PathLike, img_size: int, frame: decode.Frame | None = None) -> Tensor:
+    """A square of a picture file's first frame, upright and over white, as (3, img_size, img_size) uint8.
 
-    Of a format that `decode` lists, whatever the file's name; waits while AT_ONCE others are decoded. Raises
-    UnreadablePicture where the file is missing, no such picture, or takes more memory or time than decode.MEMORY and
-    decode.SECONDS.
+    frame: which square of the upright picture; the central one, as large as fits, if not given. Of a format that
+    `decode` lists, whatever the file's name; waits while AT_ONCE others are decoded. Raises UnreadablePicture where the
+    file is missing, no such picture, or takes more memory or time than decode.MEMORY and decode.SECONDS.
     """
+    return _read(path, img_size, frame)[0]
+
+
+def preview(path: str | os.PathLike, size: int) -> tuple[Tensor, tuple[int, int]]:
+    """All of a picture, (3, height, width) uint8 with no side above size, and its own width and height in pixels.
+
+    As in read_picture, which also raises the same.
+    """
+    return _read(path, size, decode.WHOLE)
+
+
+def _read(path: str | os.PathLike, size: int, frame: decode.Frame | str | None) -> tuple[Tensor, tuple[int, int]]:
     name = os.fsencode(Path(path).name or path).decode("utf-8", errors="replace")
-    request = json.dumps({"path": os.path.abspath(path), "size": img_size, "seconds": decode.SECONDS})
+    about = {"path": os.path.abspath(path), "size": size, "frame": frame, "seconds": decode.SECONDS}
+    request = json.dumps(about)
     process = _processes.get()
     try:
         if process is None or process.poll() is not None:
@@ -62,7 +76,18 @@ def read_picture(path: str | os.PathLike, img_size: int) -> Tensor:
         raise UnreadablePicture(name, f"{took}: expected a picture; save it anew as PNG or JPEG")
     if "reason" in answer:
         raise UnreadablePicture(name, answer["reason"])
-    return torch.frombuffer(pixels, dtype=torch.uint8).view(img_size, img_size, 3).permute(2, 0, 1).contiguous()
+    (width, height), of = answer["size"], tuple(answer["of"])
+    return torch.frombuffer(pixels, dtype=torch.uint8).view(height, width, 3).permute(2, 0, 1).contiguous(), of
+
+
+def fit(images: Tensor, masks: Tensor | None, img_size: int) -> tuple[Tensor, Tensor | None]:
+    """Pictures (n, C, H, W) uint8 and their masks (n, H, W) in the size that a model takes."""
+    if images.shape[-1] == img_size:
+        return images, masks
+    resized = F.interpolate(images.float(), (img_size, img_size), mode="bilinear", antialias=True)
+    if masks is not None:
+        masks = F.interpolate(masks[:, None].float(), (img_size, img_size))[:, 0] > 0
+    return resized.round().clamp(0, 255).byte(), masks
 
 
 def _start() -> subprocess.Popen:

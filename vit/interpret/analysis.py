@@ -1,5 +1,6 @@
 """All that is told of one picture through one model: computed once, when it is first asked for, for all who ask."""
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,16 +35,21 @@ class Prediction:
     """What one model says of one picture.
 
     pixels: (3, H, W), uint8 or floats in [0, 1], on the model's device. mask: (H, W) bool, True on the object, and
-    truth, the name of the true class, where they are known. Raises ValueError on a model whose numbers overflow.
+    truth, the name of the true class, where they are known. seconds: that it took. doubtful: whether the model
+    should say that it is of none of its classes. Raises ValueError on a model whose
+    numbers overflow.
     """
 
     def __init__(self, model: Classifier, pixels: Tensor, mask: Tensor | None = None, truth: str | None = None):
         self.model, self.pixels, self.mask, self.truth = model, pixels, mask, truth
+        started = time.perf_counter()
         self.images = model.normalize(pixels)[None]  # (1, 3, H, W)
         logits = self._logits()
         if not logits.isfinite().all():
             raise ValueError("This model's numbers overflow on this picture, so it says nothing; choose another model.")
         self.probabilities = model.probabilities(logits)  # (classes,)
+        self.doubtful = bool(model.doubts(logits))
+        self.seconds = time.perf_counter() - started
 
     def _logits(self) -> Tensor:
         with torch.inference_mode(), evaluating(self.model):

@@ -1,4 +1,5 @@
-"""Whether a model is as sure as it is right, and the temperature that brings the two together."""
+"""Whether a model is as sure as it is right, the temperature that brings the two together, and when it should say that
+a picture is of none of its classes."""
 
 import math
 from dataclasses import dataclass
@@ -6,6 +7,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from vit.model import Classifier, Doubt
 
 BINS = 15
 
@@ -57,11 +60,45 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return round(math.exp((low + high) / 2), 4)
 
 
+def fit_doubt(model: Classifier, held_out: Tensor, foreign: Tensor, recall: float = 0.95) -> Doubt:
+    """The score that tells a model's own pictures best from foreign ones, and its threshold: what a share `recall` of
+    the held-out pictures reaches.
+
+    held_out, foreign: logits (n, classes) of pictures that the model did not learn from, of its classes and of none of
+    them. Raises ValueError without pictures. The false alarm is that of the held-out pictures themselves; measure it on
+    others, which the threshold was not chosen on.
+    """
+    if not len(held_out) or not len(foreign):
+        raise ValueError("A threshold needs pictures of the model's classes and of none of them, and there are none.")
+    own, other = model.scores(held_out.double()), model.scores(foreign.double())
+    best = max(own, key=lambda name: auroc(own[name], other[name]))
+    threshold = own[best].quantile(1 - recall).item()
+    return Doubt(best, threshold, (own[best] < threshold).double().mean().item())
+
+
+def auroc(own: Tensor, other: Tensor) -> float:
+    """The chance that one of the own scores (n,) is above one of the others (m,); half of those that are equal."""
+    ordered = other.sort().values
+    below = torch.searchsorted(ordered, own) + torch.searchsorted(ordered, own, right=True)
+    return (below.double().mean() / (2 * len(other))).item()
+
+
 def calibration_error(confidence: Tensor, right: Tensor) -> float:
     """How far confidence and accuracy are apart, bin by bin, weighted by the bins' sizes; both (n,)."""
     bins = (confidence * BINS).long().clamp(max=BINS - 1)
     gaps = torch.zeros(BINS, dtype=torch.float64).index_add(0, bins, confidence.double().cpu() - right.double().cpu())
     return (gaps.abs().sum() / len(confidence)).item()
+
+
+def reliability(confidence: Tensor, right: Tensor) -> list[tuple[int, float, float]]:
+    """Of each of the 15 bins of equal width: its pictures, their mean confidence and accuracy; 0 where none are."""
+    bins = (confidence * BINS).long().clamp(max=BINS - 1)
+    rows = []
+    for number in range(BINS):
+        here = bins == number
+        sure, share = (v[here].double().mean().item() if here.any() else 0.0 for v in (confidence, right))
+        rows.append((int(here.sum()), sure, share))
+    return rows
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:

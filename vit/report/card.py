@@ -10,10 +10,10 @@ from vit.figures import confusion_figure
 from vit.interpret.cover import FILLS
 from vit.interpret.describe import SINK, layer_names, percent, prefix_name, worded
 from vit.interpret.statistics import TABLE, HeadStatistic
-from vit.model import Classifier, ViT
+from vit.model import Classifier, Doubt, ViT
 from vit.report.calibration import wilson
 from vit.report.maps import MAPS
-from vit.report.measure import CONFIDENT, SEED, parts_of
+from vit.report.measure import CONFIDENT, RECALL, SEED, parts_of
 from vit.weights.card import card
 from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, config_of, write_text
 
@@ -32,6 +32,8 @@ def write_card(model: Classifier, parts: dict[str, dict], folder: Path, pictures
         return
     model.trained["test_accuracy"] = parts["accuracy"]["accuracy"]
     model.temperature = parts["calibration"]["temperature"]
+    if found := parts.get("doubt"):
+        model.doubt = Doubt(found["score"], found["threshold"], found["false_alarm"])
     figure = confusion_figure(torch.tensor(parts["accuracy"]["confusion"]).numpy(), model.classes)
     new = folder / f".{FIGURE}"
     figure.savefig(new, format="png")
@@ -90,6 +92,17 @@ decisions about anything that matters. It knows {side} x {side} pictures, larger
 and {len(model.classes)} classes, so it gives one of their names to whatever it sees: on the {foreign["name"]}, which
 show none of them, its mean confidence is {foreign["confidence"]:.0%}, and it is more than {CONFIDENT:.0%} sure of
 {foreign["confident"]:.0%} (of the test images: {foreign["confident_here"]:.0%}).
+{_doubt(parts["doubt"]) if "doubt" in parts else ""}"""
+
+
+def _doubt(found: dict) -> str:
+    areas, passed = found["auroc"], found["passed"]
+    return f"""
+The page hints at "none of these" where the {found["score"]} is below {found["threshold"]:.4g}, chosen on
+{found["fitted_on"]} so that {RECALL:.0%} of them pass. On the test images that it was not chosen on, that is a false
+alarm for {found["false_alarm"]:.1%}. Against {found["foreign"]} AUROC is {areas["energy"]:.3f} by energy and
+{areas["confidence"]:.3f} by the largest probability; where {RECALL:.0%} of the model's own pass, so do
+{passed["energy"]:.0%} and {passed["confidence"]:.0%} of them.
 """
 
 

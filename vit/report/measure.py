@@ -20,12 +20,13 @@ from vit.device import device_name
 from vit.evaluation import check_fit, confusion_counts, predict
 from vit.model import Classifier, ViT
 from vit.report import maps
-from vit.report.calibration import calibration, fit_temperature, wilson
+from vit.report.calibration import auroc, calibration, fit_doubt, fit_temperature, wilson
 from vit.weights.checkpoint import WEIGHTS, write_text
 
 PARTS_FILE = "report.json"
 VERSION = 2  # of what the parts hold: one that was saved with another is measured again
 CONFIDENT = 0.9
+RECALL = 0.95  # of the model's own pictures, which pass without a hint that they are none of its classes
 SEED = 0
 MORE = 10  # times as many pictures are covered by a fifth, traced, corrupted, or are of something else
 BATCH = 125
@@ -41,6 +42,7 @@ class Inputs:
     foreign: Dataset
     pictures: int
     _logits: Tensor | None = field(default=None, init=False, repr=False)
+    _held_out: Tensor | None = field(default=None, init=False, repr=False)
 
     @property
     def vit(self) -> ViT:
@@ -53,6 +55,12 @@ class Inputs:
         if self._logits is None:
             self._logits = _logits(self.model, self.splits.test, tell)
         return self._logits
+
+    def held_out(self, tell: Tell) -> Tensor:
+        """The validation set's, (n, classes); computed once."""
+        if self._held_out is None:
+            self._held_out = _logits(self.model, self.splits.validation, tell)
+        return self._held_out
 
     def chosen(self, times: int = 1) -> Dataset:
         """So many times `pictures` of the test set, mixed; all of it where there are not as many."""
@@ -114,18 +122,7 @@ def _accuracy(inputs: Inputs, tell: Tell) -> dict:
 def _calibration(inputs: Inputs, tell: Tell) -> dict:
     """The temperature is fitted on the validation pictures if some were kept from training, else on half of the test
     set, a random half; what is scored is then the other half."""
-    validation, labels = inputs.splits.validation, inputs.splits.test.labels.cpu()
-    logits = inputs.logits(tell)
-    if inputs.model.trained.get("validation_accuracy") is not None and len(validation):
-        fitted_on = f"{len(validation):,} validation images"
-        fitting, scoring = (_logits(inputs.model, validation, tell), validation.labels.cpu()), (logits, labels)
-        scored_on = f"all {len(labels):,} test images"
-    else:
-        order = _order(len(labels))
-        first, second = order[: len(order) // 2], order[len(order) // 2 :]
-        fitting, scoring = (logits[first], labels[first]), (logits[second], labels[second])
-        fitted_on = f"{len(first):,} test images, a random half, as no picture was kept from training"
-        scored_on = f"the other {len(second):,}"
+    fitting, scoring, fitted_on, scored_on = _held_out(inputs, tell)
     temperature = fit_temperature(*fitting)
     before, after = calibration(*scoring), calibration(*scoring, temperature)
     return {
@@ -135,6 +132,22 @@ def _calibration(inputs: Inputs, tell: Tell) -> dict:
         "before": {**asdict(before), "direction": before.direction},
         "after": {**asdict(after), "direction": after.direction},
     }
+
+
+Labeled = tuple[Tensor, Tensor]  # logits (n, classes) and labels (n,)
+
+
+def _held_out(inputs: Inputs, tell: Tell) -> tuple[Labeled, Labeled, str, str]:
+    """What is fitted on, what is scored, and both in words."""
+    validation, labels = inputs.splits.validation, inputs.splits.test.labels.cpu()
+    logits = inputs.logits(tell)
+    if inputs.model.trained.get("validation_accuracy") is not None and len(validation):
+        fitting = inputs.held_out(tell), validation.labels.cpu()
+        return fitting, (logits, labels), f"{len(validation):,} validation images", f"all {len(labels):,} test images"
+    order = _order(len(labels))
+    first, second = order[: len(order) // 2], order[len(order) // 2 :]
+    fitted_on = f"{len(first):,} test images, a random half, as no picture was kept from training"
+    return (logits[first], labels[first]), (logits[second], labels[second]), fitted_on, f"the other {len(second):,}"
 
 
 def _covering(inputs: Inputs, tell: Tell) -> dict:
@@ -164,6 +177,27 @@ def _foreign(inputs: Inputs, tell: Tell) -> dict:
         "confidence": elsewhere.mean().item(),
         "confident": (elsewhere > CONFIDENT).float().mean().item(),
         "confident_here": (here > CONFIDENT).float().mean().item(),
+    }
+
+
+def _doubt(inputs: Inputs, tell: Tell) -> dict:
+    """When to say "none of these": fitted on the pictures that the temperature was fitted on, and on one half of the
+    foreign ones, measured on the others."""
+    model, foreign = inputs.model, inputs.foreign.take(slice(MORE * inputs.pictures))
+    (fitting, _), (scoring, _), fitted_on, _ = _held_out(inputs, tell)
+    elsewhere = _logits(model, foreign, tell)
+    first, second = elsewhere[::2], elsewhere[1::2]
+    doubt = fit_doubt(model, fitting, first, RECALL)
+    own, other = model.scores(scoring), model.scores(second)
+    limits = {name: score.quantile(1 - RECALL).item() for name, score in model.scores(fitting).items()}
+    return {
+        "score": doubt.score,
+        "threshold": doubt.threshold,
+        "false_alarm": (own[doubt.score] < doubt.threshold).double().mean().item(),
+        "fitted_on": fitted_on,
+        "foreign": f"{len(second):,} test images of {foreign.name}",
+        "auroc": {name: auroc(own[name], other[name]) for name in own},
+        "passed": {name: (other[name] >= limits[name]).double().mean().item() for name in own},
     }
 
 
@@ -222,6 +256,7 @@ PARTS: dict[str, Callable[[Inputs, Tell], dict]] = {
     "accuracy": _accuracy,
     "calibration": _calibration,
     "foreign": _foreign,
+    "doubt": _doubt,
     "speed": _speed,
     "covering": _covering,
     "heads": _heads,

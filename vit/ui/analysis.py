@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vit.data.pictures import read_picture
+from vit.data.pictures import fit, read_picture
 from vit.interpret import describe
 from vit.interpret.analysis import Analysis, Prediction
 from vit.interpret.statistics import TABLE, finite, listed
@@ -71,11 +71,11 @@ def _size(prediction: Prediction) -> int:
 
 def _pixels(picture: Picture, img_size: int) -> tuple[Tensor, Tensor | None, str | None]:
     """(3, H, W) uint8, the object's mask and the true class, where they are known."""
-    source, which = picture
+    source, which = picture[:2]
     if source == "upload":
-        return read_picture(which, img_size), None, None
+        return read_picture(which, img_size, *picture[2:]), None, None
     test = (SOURCES[source].splits or SOURCES[source].load()).test
-    images, masks = pictures.fit(test.images[[which]], None if test.masks is None else test.masks[[which]], img_size)
+    images, masks = fit(test.images[[which]], None if test.masks is None else test.masks[[which]], img_size)
     return images[0], None if masks is None else masks[0], test.classes[test.labels[which]]
 
 
@@ -108,7 +108,7 @@ def payload(analysis: Analysis, key: str, picture: Picture) -> dict:
         "token": remember(key, picture),
         "model": key,
         "title": models.name(model),
-        "picture": None if picture[0] == "upload" else f"{picture[0]}-{picture[1]}",
+        "picture": pictures.name_of(picture),
         "image": pictures.data_uri(analysis.pixels),
         "shape": [depth, heads, h, w],
         "layers": describe.layer_names(depth, has_readout),

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -20,10 +20,12 @@ from vit.live import datasets, models, speed, worker
 from vit.live.health import health
 from vit.live.models import RunNames
 from vit.precision import Precision
-from vit.ui import chooser, classify, intro, logs, pictures, scripts, theme
-from vit.ui.analysis import payload, predict
+from vit.ui import chooser, intro, logs, pictures, scripts, theme
+from vit.ui.analysis import payload, predict, recall
 from vit.ui.attention import tab as attention
 from vit.ui.checks import check, checked
+from vit.ui.classify import answer, gallery
+from vit.ui.classify import tab as classify
 from vit.ui.errors import BadInput, warn
 from vit.ui.pictures import Picker, Picture
 from vit.ui.train import outcome
@@ -42,9 +44,9 @@ def launch(demo: gr.Blocks, **options) -> tuple:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     return demo.launch(
         theme=theme.theme(),
-        css_paths=[HERE / name for name in ("style.css", "train/train.css", "attention/attention.css")],
+        css_paths=[HERE / "style.css", *(HERE / name / f"{name}.css" for name in ("train", "classify", "attention"))],
         run_history=False,
-        max_file_size="5mb",
+        max_file_size=classify.LARGEST,
         state_session_capacity=SESSIONS,
         footer_links=["api", "gradio", "settings"],
         app_kwargs={"routes": [Route(HEALTH, lambda request: JSONResponse(health()))]},
@@ -82,8 +84,12 @@ class Page(NamedTuple):
     run_names: gr.State
 
     @property
-    def pickers(self) -> list[Picker]:
-        return [self.classifying.picker, self.attending.picker]
+    def picker(self) -> Picker:
+        return self.attending.picker
+
+    @property
+    def models(self) -> list[gr.Dropdown]:
+        return [self.classifying.model, self.picker.model]
 
     @property
     def picture_views(self) -> list:
@@ -93,26 +99,32 @@ class Page(NamedTuple):
     @property
     def model_views(self) -> list:
         """What changes with the model."""
-        both = (component for picker in self.pickers for component in (picker.model, picker.gallery))
-        return [self.status, self.number, self.run_names, *both, *self.picture_views]
+        galleries = [self.classifying.gallery, self.picker.gallery]
+        return [self.status, self.number, self.run_names, *self.models, *galleries, *self.picture_views]
 
     def wire(self, demo: gr.Blocks) -> None:
         """Opening the page sets the run's id, and so does Start; whatever set it, one chain follows the run."""
         training, latest = self.training, {**QUIET, "trigger_mode": "always_last"}
         chosen = [self.number, self.picture, self.run_names]
-        gallery = scripts.load(HERE / "script" / "gallery.js")
-        unmark = f"async (...inputs) => {{ (await {gallery}).mark(-1); return inputs; }}"
-        for picker in self.pickers:
+        module = scripts.load(HERE / "script" / "gallery.js")
+        unmark = f"async (...inputs) => {{ (await {module}).mark(null); return inputs; }}"
+        picker, classifying = self.picker, self.classifying
+        for model in self.models:
             # Not preprocessed: the list of models is empty for a session that was forgotten, and would refuse a choice.
-            picker.model.input(self.show, [picker.model, *chosen], self.model_views, preprocess=False, **QUIET)
-            picker.gallery.pick(self.pick, picker.model, self.picture_views, preprocess=False, **latest)
-            turned = [picker.model, self.number, self.run_names]
-            picker.other.click(self.turn_page, turned, self.model_views, preprocess=False, **latest)
-            picker.upload.upload(self.upload, [picker.model, picker.upload], self.picture_views, js=unmark, **QUIET)
+            model.input(self.show, [model, *chosen], self.model_views, preprocess=False, **QUIET)
+        self.answer(classifying.gallery.pick, self.pick, classifying.model, preprocess=False, **latest)
+        self.answer(classifying.result.pick, self.pick, classifying.model, preprocess=False, **latest)
+        self.answer(picker.gallery.pick, self.pick, picker.model, preprocess=False, **latest)
+        self.answer(classifying.input.upload, self.upload, [classifying.model, classifying.input], js=unmark, **QUIET)
+        self.answer(picker.upload.upload, self.upload, [picker.model, picker.upload], js=unmark, **QUIET)
+        framed = [classifying.model, self.picture]
+        self.answer(classifying.result.frame, self.frame, framed, preprocess=False, **latest)
+        classifying.result.inside(lambda: gr.Tabs(selected="attention"), None, self.tabs, **QUIET)
+        turned = [picker.model, self.number, self.run_names]
+        picker.other.click(self.turn_page, turned, self.model_views, preprocess=False, **latest)
 
-            self.wire_others(picker)
-
-        run, model = [training.run_id, training.owned], self.classifying.picker.model
+        self.wire_others(picker)
+        run, model = [training.run_id, training.owned], self.classifying.model
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
         followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
 
@@ -144,6 +156,12 @@ class Page(NamedTuple):
         key = chooser.unpack(archive)
         return self.show(key, number, picture, {**run_names, key: "Your own"})
 
+    def answer(self, event: Callable, handler: Callable, inputs: object, **options) -> None:
+        """What a picture is answered with: what the model says at once, then, with more to compute, its attention."""
+        said = event(handler, inputs, [self.picture, self.classifying.result, self.classifying.input], **options)
+        about = [self.classifying.model, self.picture]
+        said.success(self.attend, about, self.attending.view, preprocess=False, **QUIET)
+
     @checked
     def open(self, owned: dict[str, str], request: gr.Request) -> dict:
         """What a visitor meets: a model, a picture, both drawn, and the Train tab ready or on the address's run."""
@@ -166,35 +184,58 @@ class Page(NamedTuple):
         source = pictures.gallery_source(key)
         if picture is None or picture[0] not in ("upload", source):
             picture = (source, pictures.chosen(source, number)[0])
-        model, gallery = gr.Dropdown(models.choices(run_names), value=key), pictures.gallery(key, number, picture)
+        choices = models.choices(run_names)
+        model = gr.Dropdown(choices, value=key)
         return {
             self.status: status_line(key, run_names),
             self.number: number,
             self.run_names: run_names,
-            **{picker.model: model for picker in self.pickers},
-            **{picker.gallery: gallery for picker in self.pickers},
-            **self.draw(key, picture),
+            **dict.fromkeys(self.models, model),
+            self.classifying.gallery: gallery.opening(key, picture, choices),
+            self.picker.gallery: pictures.gallery(key, number, picture),
+            self.picture: picture,
+            self.classifying.result: self.said(key, picture),
+            self.attending.view: self.attend(key, picture),
         }
 
-    def draw(self, key: str | None, picture: Picture) -> dict:
-        """The prediction and the attention view of one picture."""
+    def said(self, key: str | None, picture: Picture) -> dict:
+        """What the model says of a picture."""
         if key is None:
-            result, view = classify.no_model(), attention.no_model()
-        else:
-            prediction = predict(key, picture)
-            result, view = classify.draw(prediction), attention.no_attention()
-            if isinstance(prediction, Analysis):
-                view = payload(prediction, key, picture)
-        return {self.picture: picture, self.classifying.result: result, self.attending.view: view}
+            return classify.no_model()
+        prediction = predict(key, picture)
+        if models.headless(prediction.model):
+            return {"message": models.HEADLESS}
+        return answer.payload(prediction, key, picture)
+
+    @checked
+    def attend(self, key: str | None, picture: Picture | None) -> dict:
+        """What there is to see of the model's attention to it."""
+        if key is None or picture is None:
+            return attention.no_model()
+        prediction = predict(key, picture)
+        return payload(prediction, key, picture) if isinstance(prediction, Analysis) else attention.no_attention()
+
+    def draw(self, key: str | None, picture: Picture) -> dict:
+        """The answer to one picture; the input is empty again, as the picture is shown with its answer."""
+        return {self.picture: picture, self.classifying.result: self.said(key, picture), self.classifying.input: None}
 
     @checked
     def pick(self, key: str | None, event: gr.EventData) -> dict:
         """A click in a gallery."""
-        picked = check("event", event._data, dict).get("picture")  # EventData's own look-up fails on what is no dict
-        picture = pictures.named(check("picture", picked, str))
+        picked = check("event", event._data, dict)  # EventData's own look-up fails on what is no dict
+        if "token" in picked:
+            return self.draw(key, recall(check("token", picked["token"], str))[1])
+        picture = pictures.named(check("picture", picked.get("picture"), str))
         if picture is None or not pictures.exists(picture):
             raise BadInput("This picture is not here any more; choose another.")
         return self.draw(key, picture)
+
+    @checked
+    def frame(self, key: str | None, picture: Picture | None, event: gr.EventData) -> dict:
+        """Another square of what a visitor sent."""
+        if picture is None or picture[0] != "upload":
+            raise BadInput("This picture is not here any more; send it again.")
+        return self.draw(key, ("upload", picture[1], answer.frame(check("event", event._data, dict).get("frame"))))
 
     @checked
     def turn_page(self, key: str | None, number: int, run_names: RunNames) -> dict:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import gradio as gr
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from vit.data.decode import Frame
 from vit.data.registry import fallback, label
 from vit.live import models
 from vit.live.datasets import SOURCES
@@ -21,17 +21,8 @@ from vit.ui.errors import BadInput
 PER_CLASS = 3
 HERE = Path(__file__).parent
 
-Picture = tuple[str, int | str]  # (dataset, index in its test split) or ("upload", path): what a gr.State holds
-
-
-def fit(images: Tensor, masks: Tensor | None, img_size: int) -> tuple[Tensor, Tensor | None]:
-    """Pictures (n, C, H, W) uint8 and their masks (n, H, W) in the size that a model takes."""
-    if images.shape[-1] == img_size:
-        return images, masks
-    resized = F.interpolate(images.float(), (img_size, img_size), mode="bilinear", antialias=True)
-    if masks is not None:
-        masks = F.interpolate(masks[:, None].float(), (img_size, img_size))[:, 0] > 0
-    return resized.round().clamp(0, 255).byte(), masks
+# (dataset, index in its test split), or ("upload", path) and which square of it: what a gr.State holds
+Picture = tuple[str, int | str] | tuple[str, str, Frame]
 
 
 def named(name: object) -> Picture | None:
@@ -75,13 +66,24 @@ def gallery(key: str | None, page: int, picked: Picture) -> dict:
         {"src": data_uri(test.images[i]), "label": test.classes[test.labels[i]], "name": f"{source}-{i}"}
         for i in places
     ]
-    index = places.index(picked[1]) if picked[0] == source and picked[1] in places else -1
-    return {"pictures": pictures, "note": note, "picked": index}
+    return {"pictures": pictures, "note": note, "picked": name_of(picked)}
+
+
+def name_of(picture: Picture) -> str | None:
+    """What links and galleries call it; None for what a visitor sent, which stays with him."""
+    return None if picture[0] == "upload" else f"{picture[0]}-{picture[1]}"
 
 
 def data_uri(pixels: Tensor) -> str:
     """(3, H, W) uint8 -> a PNG that a page can show without a request."""
     return _png(pixels.permute(1, 2, 0).contiguous().numpy().tobytes(), (pixels.shape[2], pixels.shape[1]))
+
+
+def jpeg_uri(pixels: Tensor) -> str:
+    """(3, H, W) uint8 -> a JPEG that a page can show without a request: a photo in a tenth of a PNG's bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()).save(buffer, format="JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 @lru_cache(maxsize=1000)  # 10 MB of pictures of 32 x 32: Gradio keeps what it sends, and so keeps a string once for all

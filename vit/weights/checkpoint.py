@@ -95,7 +95,7 @@ def from_pretrained(
     weights = {name: tensor.to(due[name], copy=True) for name, tensor in weights.items()}
     model.load_state_dict(weights, strict=True, assign=True)
     model.classes, model.mean, model.std = described.classes, described.mean, described.std
-    model.trained, model.temperature = described.trained, described.temperature
+    model.trained, model.temperature, model.doubt = described.trained, described.temperature, described.doubt
     _check_finite(source, model.eval())
     assert isinstance(model, kind)
     return model
@@ -264,5 +264,6 @@ def config_of(model: Classifier) -> dict:
         "mean": list(model.mean),
         "std": list(model.std),
         "temperature": model.temperature,
+        **({"doubt": model.doubt._asdict()} if model.doubt else {}),
         "trained": model.trained,
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 
-from vit.model import Classifier
+from vit.model import Classifier, Doubt
 from vit.variants import KINDS
 
 KEYS = ("arguments", "classes", "mean", "std", "trained")
@@ -23,7 +23,7 @@ class Description:
     """kind: the model's class. arguments: its constructor's. mean, std: a value a channel.
 
     trained: how, as far as is known. temperature: what logits are divided by; 1 where none was fitted, as in files from
-    before there was one.
+    before there was one. doubt: when to say that a picture is of none of the classes; None where nobody has fitted it.
     """
 
     kind: type[Classifier]
@@ -33,6 +33,7 @@ class Description:
     std: tuple[float, ...]
     trained: dict
     temperature: float
+    doubt: Doubt | None
 
 
 def read(file: Path) -> dict:
@@ -64,9 +65,20 @@ def parse(saved: dict) -> Description:
     temperature = saved.get("temperature", 1.0)
     fits = _number(temperature) and SMALLEST_TEMPERATURE <= temperature <= 1 / SMALLEST_TEMPERATURE
     _demand(fits, "'temperature'", f"{SMALLEST_TEMPERATURE} to {1 / SMALLEST_TEMPERATURE:g}", temperature)
-    trained = _trained(saved["trained"])
+    trained, doubt = _trained(saved["trained"]), _doubt(saved.get("doubt"))
     mean, std = tuple(saved["mean"]), tuple(saved["std"])
-    return Description(KINDS[named], arguments, classes, mean, std, trained, float(temperature))
+    return Description(KINDS[named], arguments, classes, mean, std, trained, float(temperature), doubt)
+
+
+def _doubt(given: Any) -> Doubt | None:
+    if given is None:
+        return None
+    expected = "an object of 'score' (energy or confidence), 'threshold' and 'false_alarm', a share"
+    fits = isinstance(given, dict) and given.keys() == set(Doubt._fields)
+    fits = fits and given["score"] in ("energy", "confidence")
+    fits = fits and _number(given["threshold"]) and _number(given["false_alarm"]) and 0 <= given["false_alarm"] <= 1
+    _demand(fits, "'doubt'", expected, given)
+    return Doubt(**given)
 
 
 def _arguments(kind: type[Classifier], given: Any) -> dict:

@@ -8,6 +8,7 @@ import gradio as gr
 import torch
 
 from vit.data import Dataset, select_classes
+from vit.data.pictures import fit
 from vit.data.registry import label
 from vit.interpret import heads
 from vit.interpret.describe import layer_names
@@ -111,7 +112,7 @@ def model_and_pictures(key: str, count: float) -> tuple[ViT, Dataset, list[int]]
     test = select_classes(splits, model.classes).test
     mixed = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[: int(count)]
     part = test.take(mixed)
-    images, masks = pictures.fit(part.images, part.masks, model.config["img_size"])
+    images, masks = fit(part.images, part.masks, model.config["img_size"])
     return model, replace(part, images=images, masks=masks), places[mixed].tolist()
 
 

@@ -1,52 +1,66 @@
-// Both galleries of the page show the same pictures; a pick in one marks it in the other, even if that is not there yet.
-let picked = null; // the gallery's first picture, and the index of the one picked; an index of -1 is none
+// Galleries of pictures: a pick in one marks it in all, even in one that is not there yet.
+let picked; // the picture's name; null is none of them, undefined that nobody has said yet
 const galleries = new Set();
 
-export function mark(index) {
+// name: what Python said is picked, or what a click did.
+export function mark(name) {
+  picked = name;
   for (const gallery of galleries) {
-    if (!gallery.element.isConnected) galleries.delete(gallery);
-    else gallery.mark(index);
+    if (gallery.isConnected) markIn(gallery);
+    else galleries.delete(gallery);
   }
 }
 
+// What a gallery opens with, unless another one knows better.
+export function markAtFirst(name) {
+  if (picked === undefined) mark(name);
+}
+
+function markIn(gallery) {
+  const buttons = [...gallery.children], at = Math.max(0, buttons.findIndex((button) => button.dataset.name === picked));
+  buttons.forEach((button, i) => {
+    button.setAttribute("aria-pressed", button.dataset.name === picked);
+    button.tabIndex = i === at ? 0 : -1; // one stop for them all, with arrows inside
+  });
+}
+
+// Fills a gallery with buttons. choose: told the name of the one that is clicked.
+export function fill(gallery, pictures, choose) {
+  gallery.replaceChildren(...pictures.map(({ src, label, name, title }, index) => {
+    const button = document.createElement("button"), image = document.createElement("img");
+    image.src = src;
+    image.alt = `Picture ${index + 1}, ${label}`;
+    button.title = title ?? label;
+    button.dataset.name = name;
+    button.append(image);
+    button.onclick = () => {
+      mark(name);
+      choose(name);
+    };
+    return button;
+  }));
+  gallery.onkeydown = move;
+  galleries.add(gallery);
+  markIn(gallery);
+}
+
+function move(event) {
+  const grid = event.currentTarget, buttons = [...grid.children];
+  const columns = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
+  const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+  if (!by) return;
+  event.preventDefault();
+  buttons[buttons.indexOf(event.target) + by]?.focus();
+}
+
 export function mount({ element, props, trigger, watch, constants }) {
-  const grid = element.querySelector(".v-gallery"), gallery = { element, mark: markHere };
-
-  function markHere(index) {
-    picked = { first: props.value?.pictures?.[0]?.src, index };
-    [...grid.children].forEach((button, i) => {
-      button.setAttribute("aria-pressed", i === index);
-      button.tabIndex = i === Math.max(0, index) ? 0 : -1; // one stop for them all, with arrows inside
-    });
-  }
-
   function load() {
     const { pictures = [], note = "" } = props.value || {};
-    grid.replaceChildren(...pictures.map(({ src, label, name }, index) => {
-      const button = document.createElement("button"), image = document.createElement("img");
-      image.src = src;
-      image.alt = `Picture ${index + 1}, ${label}`;
-      button.title = label;
-      button.append(image);
-      button.onclick = () => {
-        mark(index);
-        trigger(constants.event, { picture: name });
-      };
-      return button;
-    }));
+    fill(element.querySelector(".v-gallery"), pictures, (picture) => trigger(constants.event, { picture }));
     element.querySelector(".v-note").textContent = note;
-    markHere(picked && picked.first === pictures[0]?.src ? picked.index : props.value?.picked ?? 0);
   }
 
-  grid.addEventListener("keydown", (event) => {
-    const buttons = [...grid.children], columns = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
-    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
-    const next = buttons[buttons.indexOf(event.target) + by];
-    if (!by) return;
-    event.preventDefault();
-    next?.focus();
-  });
-  galleries.add(gallery);
-  watch("value", load);
+  watch("value", () => { load(); mark(props.value?.picked ?? null); });
   load();
+  markAtFirst(props.value?.picked);
 }

@@ -1,0 +1,115 @@
+"""The files of a ZIP archive, one at a time: nothing in an archive says where, or how much, is written."""
+
+import contextlib
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+LARGEST = 20_000_000  # bytes of a file in it, unpacked
+TOTAL = 1_000_000_000  # bytes of all of them
+DIRECTORY = 8_000_000  # bytes of its table of contents, which takes twenty times as much memory
+CHUNK = 1 << 16
+
+UNPACKING = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, zlib.error)
+
+
+class UnreadableArchive(ValueError):
+    """A file that is no ZIP archive, or one whose contents can't be listed."""
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file begins as a ZIP archive does, whatever it is called."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) in (b"PK\3\4", b"PK\5\6")
+    except OSError:
+        return False
+
+
+def unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Path | None, str]]:
+    """Yields each file's name, where it lies, and why it does not: one file in `folder`, which the next one replaces.
+
+    Names are for people: none of them becomes a path. Folders, links and what systems add to an archive are left out
+    or refused by name; a damaged, encrypted or too large file is refused by name, and the others go on. Raises
+    UnreadableArchive.
+    """
+    target, written = folder / "unpacked", 0
+    with _opened(archive) as opened:
+        for info in opened.infolist():
+            name = _readable(info)
+            if info.is_dir() or _added_by_a_system(name):
+                continue
+            if reason := _refusal(info):
+                yield name, None, reason
+                continue
+            if written > TOTAL:
+                yield name, None, f"is not unpacked: the archive holds more than {TOTAL // 1_000_000:,} MB; split it"
+                continue
+            try:
+                size = _write(opened, info, target)
+            except UNPACKING as error:
+                said = " ".join(str(error).split())[:100] or type(error).__name__
+                yield name, None, f"can't be unpacked ({said}): expected an intact file; pack it again"
+                continue
+            written += size
+            if size > LARGEST:
+                yield name, None, f"has more than {LARGEST // 1_000_000} MB: expected less; scale it down first"
+            else:
+                yield name, target, ""
+
+
+def _opened(archive: Path) -> zipfile.ZipFile:
+    try:
+        if _directory_size(archive) > DIRECTORY:
+            raise UnreadableArchive(f"{archive.name} lists too many files: expected fewer; split it into several.")
+        return zipfile.ZipFile(archive)
+    except UnreadableArchive:
+        raise
+    except UNPACKING as error:
+        raise UnreadableArchive(
+            f"{archive.name} is no intact ZIP archive ({' '.join(str(error).split())[:100]}): expected one; pack it "
+            "again."
+        ) from error
+
+
+def _directory_size(archive: Path) -> int:
+    """Bytes of the table of contents, by the record at the end of the file (APPNOTE 4.3.16)."""
+    with open(archive, "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 22 - 65_535))
+        tail = file.read()
+    at = tail.rfind(b"PK\5\6")
+    return struct.unpack_from("<I", tail, at + 12)[0] if 0 <= at <= len(tail) - 22 else 0
+
+
+def _readable(info: zipfile.ZipInfo) -> str:
+    """Its name, in whatever script: many programs write UTF-8 and don't say so."""
+    name = info.filename
+    if not info.flag_bits & 0x800:
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\0", "")[:255]
+
+
+def _added_by_a_system(name: str) -> bool:
+    return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith(".")
+
+
+def _refusal(info: zipfile.ZipInfo) -> str:
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "is a link: expected a picture; pack the picture itself"
+    if info.flag_bits & 1:
+        return "is encrypted: expected a picture; pack it without a password"
+    return ""
+
+
+def _write(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> int:
+    """Unpacks what is there, whatever size the archive promises, up to one chunk above LARGEST; returns its bytes."""
+    size = 0
+    with opened.open(info) as source, open(target, "wb") as file:
+        while size <= LARGEST and (chunk := source.read(CHUNK)):
+            size += file.write(chunk)
+    return size

@@ -1,0 +1,22 @@
+"""How a page's script asks the server about what it shows: each question is one dict, and so is each answer."""
+
+import functools
+from collections.abc import Callable
+
+from vit.ui.checks import check
+from vit.ui.errors import BadInput
+
+
+def answering(function: Callable[[dict], dict]) -> Callable[[dict], dict]:
+    """The function as a script calls it: a mistake comes back as {"error": a sentence}."""
+
+    @functools.wraps(function)
+    def answer(question):
+        try:
+            return function(check("question", question, dict))
+        except BadInput as error:
+            return {"error": error.sentence}
+        except ValueError as error:
+            return {"error": BadInput(error).sentence}
+
+    return answer

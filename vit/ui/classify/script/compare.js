@@ -1,0 +1,138 @@
+// Two models on one picture, their maps under one pair of sliders; and on the whole test set.
+import { fill } from "../../script/gallery.js";
+import { drawLooks, unpackLooks } from "./looks.js";
+import { offered } from "./offered.js";
+import { ask, askUntilThere, drawWaiting } from "./server.js";
+import { share } from "./set.js";
+import { bar, verdict } from "./words.js";
+
+const BARS = 5;
+
+export function compareIn(element, server, table, pick) {
+  const $ = (name) => element.querySelector(name), sides = [...element.querySelectorAll(".c-one")];
+  let own, other, turn = 0, named = new URLSearchParams(location.search).get("against"); // by the link that was opened
+
+  async function load(value) {
+    const changed = own?.model !== value.model;
+    own = value;
+    if (named) { element.open = true; choose(named); named = null; }
+    if (changed) forgetSet();
+    if (element.open) await compare();
+  }
+
+  function choose(key) {
+    const select = $(".c-other"), list = offered().filter(([, other]) => other !== own.model);
+    if (key && key !== own.model && !list.some(([, other]) => other === key)) list.push(["Another's run", key]);
+    const before = key || select.value;
+    select.replaceChildren(...list.map(([text, value]) => Object.assign(document.createElement("option"), { value, text })));
+    if (list.some(([, value]) => value === before)) select.value = before;
+  }
+
+  async function compare() {
+    choose();
+    const asked = ++turn, key = $(".c-other").value;
+    if (!key) return fail("There is no other model yet: train one, and it can be compared here.");
+    const answer = await ask(server, "beside", { token: own.token, other: key });
+    if (asked !== turn) return;
+    fail(answer.error);
+    if (answer.error) return;
+    other = answer;
+    $(".c-both").hidden = false;
+    draw();
+  }
+
+  function draw() {
+    sides.forEach((side, i) => drawSide(side, [own, other][i]));
+    drawMaps();
+  }
+
+  function drawSide(side, value) {
+    side.innerHTML = `<h4></h4><div class="c-over"><img alt=""><canvas></canvas></div>`
+      + `<p class="v-verdict"><b></b><span></span></p><ol class="v-bars"></ol>`;
+    side.querySelector("h4").textContent = labelOf(value);
+    side.querySelector("img").src = value.image;
+    side.querySelector(".v-verdict b").textContent = value.bars[0][0];
+    Object.assign(side.querySelector(".v-verdict span"), verdict(value));
+    side.querySelector("ol").replaceChildren(...value.bars.slice(0, BARS).map(bar));
+  }
+
+  const labelOf = (value) => offered().find(([, key]) => key === value.model)?.[0] ?? value.title;
+
+  // The sliders go from a model's first layer to its last, however many it has; so do the heads, after their mean.
+  function drawMaps() {
+    const words = [[], []];
+    sides.forEach((side, i) => {
+      const { looks } = [own, other][i];
+      side.querySelector("canvas").hidden = !looks;
+      if (!looks) return;
+      const maps = unpackLooks(looks), layer = Math.round($(".c-layer").value / 100 * (maps.layers - 1));
+      const head = Math.round($(".c-head").value / 100 * maps.heads) - 1;
+      drawLooks(side.querySelector("canvas"), maps, table, layer, head);
+      words[0].push(`${layer + 1} of ${maps.layers}`);
+      words[1].push(head < 0 ? "mean" : `${head + 1} of ${maps.heads}`);
+    });
+    $(".c-sliders").hidden = !words[0].length;
+    element.querySelectorAll(".c-sliders output").forEach((output, i) => { output.textContent = [...new Set(words[i])].join(" | "); });
+  }
+
+  async function compareSets() {
+    const asked = ++turn, question = { model: own.model, other: other.model };
+    const answer = await askUntilThere(server, "against", question, () => asked === turn && element.isConnected,
+      (waiting) => drawWaiting($(".c-wait"), waiting));
+    if (asked !== turn) return;
+    $(".c-wait").hidden = true;
+    fail(answer.error);
+    if (!answer.error && !answer.waiting) drawSets(answer);
+  }
+
+  function drawSets({ first, second, intervals, n, only_first: won, only_second: lost, p_value: p, won: wins, lost: losses }) {
+    const line = (name, value, [low, high]) => `${name}: ${share(value)} (95% interval ${share(low)} to ${share(high)})`;
+    const names = [own, other].map(labelOf), element = $(".c-against");
+    element.innerHTML = `<p></p><p></p><p></p><p class="v-label"></p><div class="v-gallery"></div>`
+      + `<p class="v-label"></p><div class="v-gallery"></div>`;
+    const [one, two, test, onlyOne, onlyTwo] = element.querySelectorAll("p");
+    one.textContent = line(names[0], first, intervals[0]);
+    two.textContent = line(names[1], second, intervals[1]);
+    test.textContent = `On ${won + lost} of ${n.toLocaleString("en")} pictures exactly one of them is right. `
+      + `McNemar's exact test: p = ${p < 0.0001 ? p.toExponential(1) : p.toFixed(4)}`
+      + (p < 0.05 ? ", so two equally good models would rarely differ so much." : ", so this may well be chance.");
+    onlyOne.textContent = `Only ${names[0]} is right: ${won}`;
+    onlyTwo.textContent = `Only ${names[1]} is right: ${lost}`;
+    const [a, b] = element.querySelectorAll(".v-gallery");
+    fill(a, wins, pick);
+    fill(b, losses, pick);
+  }
+
+  function forgetSet() {
+    turn++;
+    $(".c-wait").hidden = true;
+    $(".c-against").replaceChildren();
+  }
+
+  async function copy() {
+    if (!own.picture) { $(".c-copied").textContent = "Your own picture stays with you: choose a test picture for a link."; return; }
+    const link = new URL(location.href.split(/[?#]/)[0]);
+    const said = { tab: "classify", model: own.model, against: $(".c-other").value, picture: own.picture };
+    for (const [name, value] of Object.entries(said)) link.searchParams.set(name, value);
+    try {
+      await navigator.clipboard.writeText(link.href);
+      $(".c-copied").textContent = "Copied.";
+    } catch {
+      $(".c-copied").textContent = link.href;
+    }
+  }
+
+  function fail(error) {
+    $(".c-compare-error").hidden = !error;
+    $(".c-compare-error").textContent = error || "";
+    if (error) $(".c-both").hidden = !other;
+  }
+
+  element.addEventListener("toggle", () => { if (element.open && own) compare(); });
+  $(".c-other").onchange = () => { forgetSet(); compare(); };
+  for (const name of [".c-layer", ".c-head"]) $(name).oninput = drawMaps;
+  $(".c-copy").onclick = copy;
+  $(".c-compare-set").onclick = compareSets;
+  $(".c-cancel").onclick = forgetSet;
+  return { load };
+}

@@ -1,0 +1,163 @@
+// Patches covered by hand, and the picture changed: the bars follow.
+import { paint } from "../../script/canvas.js";
+import { percent } from "../../script/format.js";
+import { step } from "../../script/color.js";
+import { ask } from "./server.js";
+
+const SHOWN = 6; // bars
+
+// The patch that a key leads to from here, in rows of w.
+export function patchBeside(here, key, [h, w]) {
+  const [row, column] = [Math.floor(here / w), here % w], within = (at, size) => Math.max(0, Math.min(size - 1, at));
+  const to = { ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1], ArrowUp: [row - 1, column], ArrowDown: [row + 1, column] }[key];
+  return to && within(to[0], h) * w + within(to[1], w);
+}
+
+export function pokeIn(element, server, table, limits) {
+  const $ = (name) => element.querySelector(name), covered = new Set(), changes = {};
+  const stage = $(".c-stage");
+  let own, here = 0, painting = null, asking = false, again = false;
+
+  $(".c-changes").append(...limits.map(slider));
+
+  function slider({ name, title, unit, low, high, step: by }) {
+    const label = document.createElement("label");
+    label.className = "x-slider";
+    label.innerHTML = `<span><b></b><output></output></span><input type="range">`;
+    label.querySelector("b").textContent = title;
+    const input = Object.assign(label.querySelector("input"), { min: low, max: high, step: by, value: 0 });
+    input.dataset.name = name;
+    const write = () => { label.querySelector("output").textContent = `${+input.value}${unit}`; };
+    input.addEventListener("input", () => { write(); changes[name] = +input.value; follow(); });
+    input.write = write;
+    write();
+    return label;
+  }
+
+  function load(value) {
+    own = value;
+    reset();
+  }
+
+  function reset() {
+    covered.clear();
+    for (const input of element.querySelectorAll(".c-changes input")) { input.value = 0; input.write(); changes[input.dataset.name] = 0; }
+    $("img").src = own.image;
+    $(".c-poke-says").textContent = "";
+    $(".c-occlude").hidden = !own.looks;
+    fail("");
+    clearMap();
+    draw(null);
+  }
+
+  // One question at a time, and then one about how it is by now.
+  async function follow() {
+    clearMap();
+    if (asking) { again = true; return; }
+    asking = true;
+    const about = own, answer = await ask(server, "poked", { token: own.token, covered: [...covered], changes });
+    asking = false;
+    if (again || about !== own) { again = false; follow(); if (about !== own) return; }
+    fail(answer.error);
+    if (answer.error) return;
+    $("img").src = answer.image;
+    draw(answer.probabilities);
+  }
+
+  function draw(now) {
+    const { names, shares } = own.all, best = (now ?? shares).reduce((top, p, i, all) => p > all[top] ? i : top, 0);
+    const order = own.bars.slice(0, SHOWN).map(([name]) => names.indexOf(name));
+    if (!order.includes(best)) order[order.length - 1] = best;
+    $(".v-verdict b").textContent = `${names[best]} ${percent((now ?? shares)[best], 1)}`;
+    $(".x-bars").replaceChildren(...order.map((i) => row(names[i], own.all.colors[i], (now ?? shares)[i], shares[i])));
+  }
+
+  function row(name, color, share, was) {
+    const item = document.createElement("li");
+    item.innerHTML = `<span class="v-name"></span><span class="v-bar"><i></i><s></s></span><span class="v-percent"></span>`;
+    item.querySelector(".v-name").textContent = name;
+    Object.assign(item.querySelector("i").style, { width: `${100 * share}%`, background: color });
+    item.querySelector("s").style.left = `${100 * was}%`;
+    item.querySelector(".v-percent").textContent = percent(share, 1);
+    return item;
+  }
+
+  async function occlude() {
+    reset(); // it is about the picture as it came
+    const about = own;
+    $(".c-poke-says").textContent = "Covering each patch …";
+    const answer = await ask(server, "occlusion", { token: own.token });
+    if (about !== own) return;
+    fail(answer.error);
+    $(".c-poke-says").textContent = "";
+    if (answer.error) return;
+    const [h, w] = own.grid, top = Math.max(...answer.points), most = answer.points.indexOf(top);
+    paint($("canvas"), w, h, Uint32Array.from(answer.points, (points) => {
+      const place = step(Math.max(0, points), Math.max(top, 1e-9));
+      return (table[place] & 0xffffff | Math.round(255 * (0.15 + 0.65 * place / 255)) << 24) >>> 0;
+    }));
+    $("canvas").hidden = false;
+    $(".c-poke-says").textContent = top > 0.05
+      ? `Covering row ${Math.floor(most / w) + 1}, column ${most % w + 1} costs ${answer.class} most: ${top.toFixed(1)} points.`
+      : `Covering any one patch costs ${answer.class} nothing: it needs none of them by itself.`;
+  }
+
+  function clearMap() {
+    $("canvas").hidden = true;
+  }
+
+  function at({ clientX, clientY }) {
+    const [h, w] = own.grid, box = stage.getBoundingClientRect();
+    const part = (place, size) => Math.max(0, Math.min(size - 1, Math.floor(place * size)));
+    return part((clientY - box.top) / box.height, h) * w + part((clientX - box.left) / box.width, w);
+  }
+
+  // covers: whether the stroke covers or uncovers, by the patch that it began on.
+  function stroke(patch, covers) {
+    if (covered.has(patch) === covers) return;
+    if (covers) covered.add(patch);
+    else covered.delete(patch);
+    follow();
+  }
+
+  function mark(patch) {
+    const [h, w] = own.grid;
+    here = patch;
+    Object.assign($(".c-here").style, {
+      left: `${100 * (patch % w) / w}%`, top: `${100 * Math.floor(patch / w) / h}%`, width: `${100 / w}%`, height: `${100 / h}%`,
+    });
+  }
+
+  stage.addEventListener("pointerdown", (event) => {
+    event.preventDefault();
+    stage.focus();
+    stage.setPointerCapture(event.pointerId);
+    mark(at(event));
+    painting = !covered.has(here);
+    stroke(here, painting);
+  });
+  stage.addEventListener("pointermove", (event) => {
+    if (painting === null) return;
+    mark(at(event));
+    stroke(here, painting);
+  });
+  for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => { painting = null; });
+  stage.addEventListener("focus", () => { mark(here); $(".c-here").hidden = false; });
+  stage.addEventListener("blur", () => { $(".c-here").hidden = true; });
+  stage.addEventListener("keydown", (event) => {
+    const next = patchBeside(here, event.key, own.grid);
+    if (next === undefined && event.key !== " ") return;
+    event.preventDefault();
+    if (next === undefined) stroke(here, !covered.has(here));
+    else mark(next);
+  });
+
+  function fail(error) {
+    $(".c-poke-error").hidden = !error;
+    $(".c-poke-error").textContent = error || "";
+  }
+
+  $(".c-reset").onclick = reset;
+  $(".c-occlude").onclick = occlude;
+  return { load };
+}
