@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--host", default=host, help="to listen on; 0.0.0.0 lets other machines of the network in")
     parser.add_argument("--port", type=int, default=port, help="to listen on; without, the first free one from 7860")
     parser.add_argument("--auth", metavar="NAME:PASSWORD", help="let in only who knows these")
+    parser.add_argument("--model", metavar="SOURCE", help="a model folder, or OWNER/NAME on the Hub, to open on")
     parser.add_argument(
         "--mcp", action="store_true", help="also serve the endpoints as tools over the Model Context Protocol"
     )
@@ -38,11 +39,16 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(2)
 
     from vit.device import share_memory
-    from vit.live import datasets, speed
+    from vit.live import datasets, elsewhere, speed
     from vit.ui import logs, page
 
     logs.start()
     share_memory()
+    if arguments.model:
+        try:
+            elsewhere.give(arguments.model)
+        except ValueError as error:
+            parser.error(f"--model: {error}")
     address = {"server_name": arguments.host, "server_port": arguments.port}
     demo = page.build()
     page.launch(demo, share=arguments.share, auth=login, mcp_server=arguments.mcp, prevent_thread_lock=True, **address)

@@ -193,6 +193,7 @@ def test_the_configuration_is_the_constructors_arguments():
     odd = {"img_size": 16, "patch_size": 8, "in_chans": 1, "num_classes": 3, "embed_dim": 12, "depth": 1}
     odd |= {"num_heads": 2, "mlp_ratio": 1.5, "qkv_bias": False, "drop_rate": 0.1, "drop_path_rate": 0.2}
     odd |= {"norm_eps": 1e-5, "stem": "conv", "distilled": True, "reg_tokens": 2, "global_pool": "token"}
+    odd |= {"init_values": 0.1}
     assert odd.keys() == inspect.signature(ViT).parameters.keys()
     assert ViT(**odd).config == odd
     read_out = odd | {"distilled": False, "global_pool": "attn"}

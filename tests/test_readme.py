@@ -46,4 +46,4 @@ def test_every_flag_of_the_app_that_the_readme_shows_is_there(capsys):
         app.main(["--help"])
     helped = capsys.readouterr().out
     shown = set(re.findall(r"--[a-z]+", " ".join(re.findall(r"python app\.py (--[^#\n]*)", README))))
-    assert shown == {"--share", "--host", "--auth", "--mcp"} and all(flag in helped for flag in shown)
+    assert shown == {"--share", "--host", "--auth", "--mcp", "--model"} and all(flag in helped for flag in shown)

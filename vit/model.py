@@ -174,11 +174,24 @@ class DropPath(Dropout):
         return self.drop(x, (x.shape[0], 1, 1))
 
 
+class LayerScale(nn.Module):
+    """Multiplies each channel of a branch by a learned factor (Touvron et al. 2021, arXiv:2103.17239). Shapes stay."""
+
+    def __init__(self, dim: int, init_values: float):
+        super().__init__()
+        self.init_values = init_values
+        self.gamma = nn.Parameter(torch.empty(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
 class TransformerBlock(nn.Module):
     """A pre-norm encoder block (Eq. 2 and 3): x + MSA(LN(x)), then x + MLP(LN(x)).
 
     x: (B, N, D). Returns (B, N, D), and with return_attention also the maps (B, heads, N, N). head_mask: (heads,).
     queries: how many of the tokens, from the first, are updated and returned.
+    init_values: where LayerScale of both branches starts; 0 leaves it out.
     """
 
     def __init__(
@@ -190,12 +203,15 @@ class TransformerBlock(nn.Module):
         drop_rate: float = 0.0,
         drop_path: float = 0.0,
         norm_eps: float = 1e-6,
+        init_values: float = 0.0,
     ):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
         self.attn = Attention(dim, num_heads, qkv_bias, drop_rate)
+        self.ls1 = LayerScale(dim, init_values) if init_values else nn.Identity()
         self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
         self.mlp = MLP(dim, int(dim * mlp_ratio), drop_rate)
+        self.ls2 = LayerScale(dim, init_values) if init_values else nn.Identity()
         self.drop_path = DropPath(drop_path)
 
     def forward(
@@ -207,8 +223,8 @@ class TransformerBlock(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor]:
         attended = self.attn(self.norm1(x), return_attention, head_mask, queries)
         attended, attn = attended if return_attention else (attended, None)
-        x = x[:, :queries] + self.drop_path(attended)
-        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        x = x[:, :queries] + self.drop_path(self.ls1(attended))
+        x = x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
         return x if attn is None else (x, attn)
 
 
@@ -341,6 +357,8 @@ class ViT(Classifier):
         among the tokens, and the last entry of the list of maps is the read-out, (B, heads, 1, N).
     reg_tokens: tokens that nothing reads in the end, where attention can put what is about no patch (Darcet et al.
         2023, arXiv:2309.16588).
+    init_values: where each channel's factor on what a branch adds starts (LayerScale, as in DINOv2); 0, the default,
+        leaves these factors out.
 
     norm_eps: 1e-6 is what the paper's code and timm use and so the default; torch's own LayerNorm, and with it much
         tutorial code, has 1e-5. Set it to what the weights were trained with.
@@ -351,9 +369,11 @@ class ViT(Classifier):
         ones rise to it linearly from 0.
 
     forward: images, normalized, (B, C, H, W) -> logits (B, num_classes); with return_attention=True also a list of L
-    maps (B, heads, N, N), softmaxed, rows summing to 1, and then a read-out's. head_mask: (num_maps, heads), 0 switches
-    a head off. keep: (B, K) int64, the patches of each image that become tokens, all by default. each_head: logits are
-    (1, B, num_classes), or (2, ...) if distilled, those of the class token's head first. Wrong sizes raise ValueError.
+    maps (B, heads, N, N), softmaxed, rows summing to 1, and then a read-out's. num_classes: 0 leaves the head out; the
+    model then names nothing, its logits are (B, 0), and what a head would read is read_out's. head_mask: (num_maps,
+    heads), 0 switches a head off. keep: (B, K) int64, the patches of each image that become tokens, all by default.
+    each_head: logits are (1, B, num_classes), or (2, ...) if distilled, those of the class token's head first. Wrong
+    sizes raise ValueError.
     """
 
     has_attention = True
@@ -378,6 +398,7 @@ class ViT(Classifier):
         distilled: bool = False,
         global_pool: str = "token",
         reg_tokens: int = 0,
+        init_values: float = 0.0,
     ):
         super().__init__(
             {
@@ -397,17 +418,19 @@ class ViT(Classifier):
                 "distilled": distilled,
                 "global_pool": global_pool,
                 "reg_tokens": reg_tokens,
+                "init_values": init_values,
             }
         )
         stems: dict[str, type[PatchEmbedding | ConvStem]] = {"patch": PatchEmbedding, "conv": ConvStem}
         for choice, choices in {"stem": stems, "global_pool": GLOBAL_POOLS}.items():
             if self.config[choice] not in choices:
                 raise ValueError(f"{choice} must be one of {list(choices)}, got {self.config[choice]!r}.")
-        for name, value in {"depth": depth, "num_classes": num_classes, "embed_dim": embed_dim}.items():
+        for name, value in {"depth": depth, "embed_dim": embed_dim}.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}.")
-        if reg_tokens < 0:
-            raise ValueError(f"reg_tokens must be 0 or more, got {reg_tokens}.")
+        for name, number in {"num_classes": num_classes, "reg_tokens": reg_tokens, "init_values": init_values}.items():
+            if number < 0:
+                raise ValueError(f"{name} must be 0 or more, got {number}.")
         if distilled and global_pool != "token":
             raise ValueError(
                 f"A distillation token is read beside a class token: distilled=True needs global_pool='token', "
@@ -428,12 +451,13 @@ class ViT(Classifier):
         self.pos_drop = Dropout(drop_rate)
         rates = [drop_path_rate * i / max(1, depth - 1) for i in range(depth)]
         self.blocks = nn.ModuleList(  # type: ignore[assignment]
-            TransformerBlock(embed_dim, num_heads, mlp_ratio, qkv_bias, drop_rate, rate, norm_eps) for rate in rates
+            TransformerBlock(embed_dim, num_heads, mlp_ratio, qkv_bias, drop_rate, rate, norm_eps, init_values)
+            for rate in rates
         )
         self.norm = nn.LayerNorm(embed_dim, eps=norm_eps)
         self.attn_pool = AttentionPooling(embed_dim, num_heads) if global_pool == "attn" else None
-        self.head = nn.Linear(embed_dim, num_classes)
-        self.head_dist = nn.Linear(embed_dim, num_classes) if distilled else None
+        self.head = nn.Linear(embed_dim, num_classes) if num_classes else None
+        self.head_dist = nn.Linear(embed_dim, num_classes) if num_classes and distilled else None
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
@@ -509,6 +533,8 @@ class ViT(Classifier):
     def _heads(self, x: Tensor) -> Tensor:
         """What each head says of the token that is its own, (1, B, num_classes), or (2, ...) if distilled."""
         heads = [head for head in (self.head, self.head_dist) if head is not None]
+        if not heads:
+            return x.new_empty(1, len(x), 0)
         return torch.stack([head(x[:, i]) for i, head in enumerate(heads)])
 
     def forward(
@@ -585,6 +611,8 @@ def _init_weights(module: nn.Module, generator: torch.Generator | None) -> None:
     elif isinstance(module, ConvStem):
         for conv in (layer for layer in module.convs if isinstance(layer, nn.Conv2d)):
             nn.init.kaiming_uniform_(conv.weight, a=5**0.5, generator=generator)
+    elif isinstance(module, LayerScale):
+        nn.init.constant_(module.gamma, module.init_values)
     elif isinstance(module, nn.LayerNorm | nn.BatchNorm2d):
         module.reset_parameters()
 

@@ -162,7 +162,7 @@ def test_shape_and_classes_can_be_chosen(tmp_path):
     assert result.returncode == 0, result.stderr
     saved = json.loads((tmp_path / "r" / "config.json").read_text())
     assert saved["classes"] == ["heart", "moon", "ring"]
-    assert [saved["architecture"][name] for name in ("embed_dim", "depth", "patch_size")] == [32, 2, 8]
+    assert [saved["arguments"][name] for name in ("embed_dim", "depth", "patch_size")] == [32, 2, 8]
     report = json.loads(run("evaluate", tmp_path / "r", "--json").stdout)
     assert (report["n"], list(report["per_class"])) == (600, ["heart", "moon", "ring"])
     fails_with_one_line(run("train", "--dataset", "shapes", "--classes", "cat", "dog"), "no class 'cat'", "heart")
@@ -187,7 +187,7 @@ def test_a_model_of_another_shape_learns_some_classes_only(tmp_path):
     assert run("train", *short, *shape, *recipe, "--out", tmp_path / "one").returncode == 0
     config = json.loads((tmp_path / "one" / "config.json").read_text())
     assert config["classes"] == ["heart", "moon"]
-    assert config["architecture"] | {"embed_dim": 48, "depth": 1, "patch_size": 8} == config["architecture"]
+    assert config["arguments"] | {"embed_dim": 48, "depth": 1, "patch_size": 8} == config["arguments"]
     assert config["trained"]["config"] | {"warmup": 0, "flip": False, "crop": 0} == config["trained"]["config"]
     report = json.loads(run("evaluate", tmp_path / "one", "--json").stdout)
     assert set(report["per_class"]) == {"heart", "moon"} and report["n"] == 400
@@ -212,11 +212,11 @@ def test_all_training_images_can_be_learned_from_and_weights_stored_in_half_the_
 
 @pytest.mark.slow
 def test_the_preset_is_narrower_where_time_is_short_unless_the_width_was_chosen(trained, tmp_path):
-    assert json.loads((trained[0] / "config.json").read_text())["architecture"]["embed_dim"] == 64  # 3 seconds
+    assert json.loads((trained[0] / "config.json").read_text())["arguments"]["embed_dim"] == 64  # 3 seconds
     short = ("--dataset", "shapes", "--minutes", 0.02, "--batch-size", 32)
     result = run("train", *short, "--embed-dim", 128, "--out", tmp_path / "wide")
     assert result.returncode == 0, result.stderr
-    assert json.loads((tmp_path / "wide" / "config.json").read_text())["architecture"]["embed_dim"] == 128
+    assert json.loads((tmp_path / "wide" / "config.json").read_text())["arguments"]["embed_dim"] == 128
 
 
 def test_predict_answers_folders_and_zips_and_writes_a_row_a_picture(trained, picture, tmp_path):

@@ -53,3 +53,14 @@ test("means are means of the heads, and the rollout is the channel after them", 
   near(meanOfLayers({ view, state }, 0, 2), (patch) => mean([0, 1], patch));
   near(chosenMap({ view, state }), (patch) => weight(1, heads, prefix + 2, patch));
 });
+
+test("a chosen patch's own maps are drawn in place of its pool's once they are here", async () => {
+  const { view } = await packed(), state = { layer: 1, head: 2, source: "head", query: 4, direction: "to" };
+  const own = Uint8Array.from({ length: L * C * P }, (_, i) => i * 13 % 256), peaks = new Float32Array(L * C).fill(0.5);
+  const other = { ...state, query: 3 }, before = [state, other].map((chosen) => chosenMap({ view, state: chosen }));
+  view.exact = new Map([["to 4", { weights: own, peaks }]]);
+  near(chosenMap({ view, state }), (i) => own[(C + 2) * P + i] * 0.5 / 255);
+  near(chosenMap({ view, state: other }), (i) => before[1][i]);
+  view.exact.clear();
+  near(chosenMap({ view, state }), (i) => before[0][i]);
+});

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from vit.ui.attention import api, studies
-from vit.ui.attention.probes import PROBES
+from vit.ui.attention.tab import SERVED
 from vit.ui.checks import check, checked, one_of, shortened, whole
 from vit.ui.classify.api import classify
 from vit.ui.errors import BadInput
@@ -134,7 +134,7 @@ def test_what_is_multiplied_is_a_number(wrong):
         steering.scaled(3)(wrong)
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.__name__)
+@pytest.mark.parametrize("probe", SERVED, ids=lambda probe: probe.__name__)
 @pytest.mark.parametrize("question", [None, 5, [], "abc", {}, {"token": []}, {"token": "gone"}])
 def test_probes_answer_any_question_with_a_sentence(probe, question):
     assert set(probe(question)) == {"error"}

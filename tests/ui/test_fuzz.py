@@ -16,7 +16,7 @@ from vit.live import datasets, runs, speed
 from vit.ui import page
 from vit.ui.analysis import analyze, payload
 from vit.ui.attention import api, studies
-from vit.ui.attention.probes import PROBES
+from vit.ui.attention.tab import SERVED
 from vit.ui.classify.api import classify
 from vit.ui.errors import LONGEST
 from vit.ui.train import api as train_api
@@ -83,7 +83,7 @@ def calls(here, ended, tmp_path):
         (steering.stop_run, [run, owned]),
         (steering.change_lr, [run, owned, st.just(0.1)]),
         (train_view.fetch, [st.tuples(run | ANY, st.just([0]) | ANY).map(list)]),
-        *((probe, [question]) for probe in PROBES),
+        *((probe, [question]) for probe in SERVED),
     ]
     return [(function, [right | ANY for right in values]) for function, values in fitting]
 

@@ -153,9 +153,9 @@ def change_weights(folder, change):
         (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), ["a pickle, which is never opened"]),
         (lambda f: (f / "config.json").write_text("{"), ["config.json does not describe", "JSONDecodeError"]),
         (lambda f: change_config(f, lambda c: c.pop("mean")), ["config.json does not describe", "'mean'"]),
-        (lambda f: change_config(f, lambda c: c["architecture"].update(wings=2)), ["'wings'"]),
-        (lambda f: change_config(f, lambda c: c["architecture"].update(num_heads=5)), ["num_heads=5"]),
-        (lambda f: change_config(f, lambda c: c["architecture"].update(embed_dim=48)), ["does not fit", "mismatch"]),
+        (lambda f: change_config(f, lambda c: c["arguments"].update(wings=2)), ["'wings'"]),
+        (lambda f: change_config(f, lambda c: c["arguments"].update(num_heads=5)), ["num_heads=5"]),
+        (lambda f: change_config(f, lambda c: c["arguments"].update(embed_dim=48)), ["does not fit", "mismatch"]),
         (lambda f: (f / "model.safetensors").write_bytes(b"\0" * 100), ["model.safetensors is damaged"]),
         (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-9]), ["is damaged"]),
         (lambda f: change_weights(f, lambda w: w.pop("cls_token")), ["does not fit", "cls_token"]),
@@ -172,20 +172,20 @@ def test_a_damaged_checkpoint_says_what_is_wrong(model, tmp_path, damage, words)
 
 def test_a_config_from_before_an_argument_came_means_its_default_and_no_other_may_be_missing(model, tmp_path):
     folder = model.save_pretrained(tmp_path / "saved")
-    later = ("global_pool", "reg_tokens")
-    change_config(folder, lambda config: [config["architecture"].pop(name) for name in later])
+    later = ("global_pool", "reg_tokens", "init_values")
+    change_config(folder, lambda config: [config["arguments"].pop(name) for name in later])
     assert ViT.from_pretrained(folder).config == model.config
-    change_config(folder, lambda config: config["architecture"].pop("distilled"))
+    change_config(folder, lambda config: config["arguments"].pop("distilled"))
     with pytest.raises(CheckpointError, match="'distilled'"):
         ViT.from_pretrained(folder)
 
 
 def test_an_argument_that_nobody_knows_is_left_out_with_a_word_if_it_is_off_and_refused_if_not(model, tmp_path):
     folder = model.save_pretrained(tmp_path / "saved")
-    change_config(folder, lambda config: config["architecture"].update(attn_gate=False, of_tomorrow=0))
+    change_config(folder, lambda config: config["arguments"].update(attn_gate=False, of_tomorrow=0))
     with pytest.warns(UserWarning, match=r"off: \['attn_gate', 'of_tomorrow'\]"):
         assert ViT.from_pretrained(folder).config == model.config
-    change_config(folder, lambda config: config["architecture"].update(attn_gate=True, of_tomorrow=3))
+    change_config(folder, lambda config: config["arguments"].update(attn_gate=True, of_tomorrow=3))
     with pytest.raises(CheckpointError, match=r"attn_gate.*of_tomorrow.*doesn't know"):
         ViT.from_pretrained(folder)
 

@@ -6,7 +6,7 @@ import torch
 
 from tests.conftest import KINDS, of_kind
 from vit import ViT
-from vit.weights.resize import resize_patches, resize_positions, resized
+from vit.weights.resize import resize_patches, resize_positions, resized, set_image_size
 
 
 @pytest.mark.parametrize("prefix", [0, 1, 2, 5])
@@ -55,6 +55,22 @@ def test_a_model_of_any_kind_takes_another_models_weights(kind):
     assert larger.classes == ("a", "b") and larger.trained == {"dataset": "d"} and larger.temperature == 1
     kept = [name for name, weight in larger.state_dict().items() if torch.equal(weight, model.state_dict().get(name))]
     assert set(model.state_dict()) - set(kept) == {"pos_embed"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_is_set_to_another_size_in_place_as_a_new_one_would_be(kind):
+    model = of_kind(kind)
+    model.trained, model.temperature = {"dataset": "d", "test_accuracy": 0.5}, 0.5
+    expected, kernel, weights = resized(model, img_size=48), model.patch_embed.state_dict(), model.blocks[0].attn.qkv
+    assert set_image_size(model, 48) is model
+    images = torch.randn(2, 3, 48, 48)
+    assert torch.equal(model(images), expected(images)) and model.config == expected.config
+    assert (model.trained, model.temperature) == ({"dataset": "d"}, 1.0)
+    assert model.blocks[0].attn.qkv is weights
+    assert all(torch.equal(tensor, kernel[name]) for name, tensor in model.patch_embed.state_dict().items())
+    with pytest.raises(ValueError, match="img_size=30"):
+        set_image_size(model, 30)
+    assert model.grid_size == (12, 12) and torch.equal(model(images), expected(images))
 
 
 def test_an_enlarged_picture_in_larger_patches_is_seen_as_before():

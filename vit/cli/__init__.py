@@ -16,6 +16,7 @@ COMMANDS = {  # what each does; the module of its name has its flags
     "report": "measure a checkpoint on its test set and write its card; go on where it was stopped",
     "export": "write a checkpoint as ONNX, for programs without torch",
     "deploy": "upload this clone as a Space of your own",
+    "convert": "save a ViT of timm, transformers or torchvision as one of ours",
     "benchmark": "how fast this trains on CIFAR-10, beside other libraries' ViTs",
     "predict": "name what is in your own images: the five likeliest classes of each",
     "attention": "draw or save attention: input, map, overlay",

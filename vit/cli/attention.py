@@ -39,10 +39,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--head must be 1 to {heads} here, got {arguments.head}; leave it out for their mean.")
     analysis = Analysis(model, read_picture(arguments.image, model.config["img_size"]))
     grid, which = _attention_grid(arguments, analysis, layer)
-    said = model.classes[analysis.probabilities.argmax()]
+    said = model.classes[analysis.probabilities.argmax()] if model.classes else None
     last = layer == depth and model.has_readout
     place = "" if arguments.relevance else "read-out, " if last else f"layer {layer} of {depth}, "
-    title = f"{said} · {place}{which}"
+    title = f"{said or 'no class head'} · {place}{which}"
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         _save_attention(arguments.out, analysis, grid, title)
@@ -73,6 +73,8 @@ def _attention_grid(arguments, analysis: Analysis, layer: int) -> tuple[torch.Te
     """The map that was asked for, (h, w), and what to call it."""
     model = analysis.model
     if arguments.relevance:
+        if not model.classes:
+            raise ValueError("--relevance needs classes, and this model has no class head; leave it out.")
         if arguments.relevance not in model.classes:
             classes = ", ".join(model.classes)
             raise ValueError(f"--relevance must be one of {classes}, got {arguments.relevance!r}.")

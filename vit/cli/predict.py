@@ -23,6 +23,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """A broken image is one line on stderr. Raises ValueError where no image could be answered."""
     model = Classifier.from_pretrained(arguments.folder)
+    if not model.classes:
+        raise ValueError(f"{arguments.folder} has no class head: it names nothing. See where it looks: vit attention.")
     report: dict[str, dict] = {}
     broken, answered = "", 0
     with ExitStack() as stack:

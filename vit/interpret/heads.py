@@ -303,7 +303,7 @@ def _batch(model: ViT, dataset, part: slice) -> tuple[Tensor, Tensor]:
 def _check_dataset(model: ViT, dataset) -> None:
     if not len(dataset.images):
         raise ValueError("There is nothing to measure: the dataset has no pictures; take at least one.")
-    num_classes = model.head.out_features
+    num_classes = model.config["num_classes"]
     if dataset.labels.max() >= num_classes:
         raise ValueError(
             f"The model has {num_classes} classes, the dataset has labels up to {dataset.labels.max().item()}; "

@@ -4,6 +4,7 @@ The model is a `vit.model.ViT` and comes as an argument; nothing but torch is im
 not its weights, their .grad, nor the mode of any module.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -63,12 +64,14 @@ def logit_lens(model: ViT, record: Trace) -> tuple[Tensor, Tensor]:
     last are the model's, and of each patch, (B, L, h*w, classes). Where a read-out takes the class token's place, it
     reads each layer's tokens as it would the last's. It begins after the first layer, since the class
     token's embedding is the same for every picture. In a distilled model the first are the mean of both heads, as the
-    model predicts, and patches are read by the class token's head.
+    model predicts, and patches are read by the class token's head. A model without a head says nothing: classes is 0.
     """
     outputs = [layer.output for layer in record.layers]
     cls = torch.stack([model.classify(x) for x in outputs], dim=1)
-    patches = [model.head(model.norm(x[:, record.num_prefix_tokens :])) for x in outputs]
-    return cls, torch.stack(patches, dim=1)
+    if model.head is None:
+        patches = cls.new_empty(len(cls), len(outputs), math.prod(record.grid_size), 0)
+        return cls, patches
+    return cls, torch.stack([model.head(model.norm(x[:, record.num_prefix_tokens :])) for x in outputs], dim=1)
 
 
 @torch.no_grad()
@@ -91,6 +94,8 @@ def patch_filters(model: ViT) -> Tensor:
 
 
 def _check_classes(classes: Sequence[int], num_classes: int) -> None:
+    if not num_classes:
+        raise ValueError("This model has no class head, so nothing speaks for a class; look at its attention instead.")
     wrong = [c for c in classes if not 0 <= c < num_classes]
     if wrong or not len(classes):
         raise ValueError(f"classes must be of 0 to {num_classes - 1}, at least one, got {list(classes)}.")

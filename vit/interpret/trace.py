@@ -18,6 +18,7 @@ class Layer:
     """One block: x + heads' outputs projected, then x + MLP (Dosovitskiy et al. 2021, Eq. 2, 3 and 5 to 8).
 
     input, mlp, output: (B, N, D); mlp is the MLP's output, before it is added. q, k, v: (B, heads, N, D/heads).
+    mlp comes after LayerScale, where the model has it.
     map: (B, heads, N, N) after softmax, rows are queries and sum to 1. heads: (B, heads, N, D/heads), map @ v, gated
     where the model has gates: what each head hands to the projection.
     """
@@ -120,8 +121,8 @@ def _trace_block(block: TransformerBlock, x: Tensor) -> Layer:
     q, k, v = _queries_keys_values(block, x)
     attn = (q @ k.transpose(-2, -1) * attention.head_dim**-0.5).softmax(dim=-1)  # (B, heads, N, N)
     heads = attn @ v  # (B, heads, N, D/heads)
-    attended = x + attention.proj(heads.transpose(1, 2).reshape(B, N, D))
-    mlp = block.mlp(block.norm2(attended))
+    attended = x + block.ls1(attention.proj(heads.transpose(1, 2).reshape(B, N, D)))
+    mlp = block.ls2(block.mlp(block.norm2(attended)))
     return Layer(x, q, k, v, attn, heads, mlp, attended + mlp)
 
 

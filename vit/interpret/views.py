@@ -166,6 +166,7 @@ def output_rank(view: View, rows: slice) -> Tensor | None:
     """
     if view.heads is None or rows.stop - rows.start < 2:  # one row has always rank 1
         return None
-    singular = torch.linalg.svdvals(view.heads[:, :, rows])
+    written = view.heads[:, :, rows].double()  # the eigenvalues of a square are found faster, and need the digits
+    singular = torch.linalg.eigvalsh(written.mT @ written).clamp_min(0).sqrt().to(view.heads)
     shares = singular / singular.sum(-1, keepdim=True).clamp_min(torch.finfo(singular.dtype).tiny)
     return (-torch.xlogy(shares, shares).sum(-1, keepdim=True)).exp()

@@ -1,26 +1,31 @@
-"""The models a visitor can choose: the checkpoints that come with the app, and the runs that this page trained."""
+"""The models a visitor can choose: the app's own, the runs that this page trained, and those from elsewhere."""
 
 from reprlib import repr as short
 
 from vit.data.registry import DATASETS, fallback, label, preferred
 from vit.environment import ROOT
-from vit.live import runs, storage, stored
+from vit.live import elsewhere, runs, storage, stored
 from vit.live.datasets import SOURCES
 from vit.model import Classifier, ViT
 from vit.training.moments import Album
 from vit.weights.checkpoint import CONFIG, WEIGHTS
+from vit.weights.families import imagenet_classes
 
 CHECKPOINTS = ROOT / "checkpoints"
+HEADLESS = (
+    "This model has no class head: it names nothing. Look at its attention, or choose a model that learned classes."
+)
 NO_ATTENTION = "This model is made of convolutions: it has no attention to look into; choose another model."
-ANOTHERS = "Another's run"
+OWN, ANOTHERS = "Your run", "Another's run"
 ADVICE = f"There is no model yet. Train one: a minute on {fallback().label} is enough."
 
-RunNames = dict[str, str]  # runs whose models a page can choose: id -> what it calls them, in order of arrival
+RunNames = dict[str, str]  # models that a page can choose beside the shipped: key -> what it calls them
 
 
 def shipped() -> list[str]:
-    """Names of the checkpoints that can be read, the preferred dataset's first."""
-    return sorted(filter(_shipped, _folders()), key=lambda n: (n != preferred().name, n))
+    """Names of the checkpoints that can be read, the preferred dataset's first; before them what the app was given."""
+    names = sorted(filter(_shipped, _folders()), key=lambda n: (n != preferred().name, n))
+    return [*elsewhere.GIVEN, *(name for name in names if name not in elsewhere.GIVEN)]
 
 
 def default() -> str | None:
@@ -31,9 +36,14 @@ def default() -> str | None:
 
 
 def find(key: str | None) -> Classifier:
-    """The model of a checkpoint's name or a run's id, on the CPU. Raises ValueError, naming the remedy."""
+    """The model of a checkpoint's name, of "owner/name" if it was fetched, or of a run's id, on the CPU.
+
+    Raises ValueError, naming the remedy.
+    """
     if not key:
         raise ValueError(ADVICE)
+    if elsewhere.belongs(key):
+        return elsewhere.load(key)
     if _shipped(key):
         return stored.load(CHECKPOINTS / key)
     try:
@@ -64,7 +74,19 @@ def find_vit(key: str | None) -> ViT:
 
 def available(key: str) -> bool:
     """Whether there is a finished model of that name or run's id."""
-    return _shipped(key) or ended(key)
+    return elsewhere.available(key) or _shipped(key) or ended(key)
+
+
+def named(model: Classifier) -> Classifier:
+    """The model. Raises ValueError for one without a class head, of which no class can be asked."""
+    if headless(model):
+        raise ValueError(HEADLESS)
+    return model
+
+
+def headless(model: Classifier) -> bool:
+    """Whether it has no class head, as DINO: it has maps and names nothing."""
+    return not model.config["num_classes"]
 
 
 def ended(run_id: str) -> bool:
@@ -76,11 +98,12 @@ def ended(run_id: str) -> bool:
 
 
 def dataset(model: Classifier) -> str:
-    """Name of the dataset whose classes the model tells apart; the built-in one where none here has them."""
+    """Name of the dataset whose classes the model tells apart; where none here has them, of one to show it."""
     name = model.trained.get("dataset")
     classes = set(model.classes)
     fitting = [entry.name for entry in DATASETS.values() if classes and classes <= set(entry.classes)]
-    return name if name in DATASETS else next(iter(fitting), fallback().name)
+    nearest = preferred() if "pretrained" in model.trained else fallback()  # photographs, for a model of photographs
+    return name if name in DATASETS else next(iter(fitting), nearest.name)
 
 
 def recorded(wanted: str) -> str | None:
@@ -104,7 +127,8 @@ def name(model: Classifier) -> str:
 
 def choices(names: RunNames) -> list[tuple[str, str]]:
     """(label, key) of what this page can choose, its newest run first."""
-    keys = [run_id for run_id in reversed(names) if ended(run_id)] + shipped()
+    own = [key for key in reversed(names) if available(key)]
+    keys = own + [key for key in shipped() if key not in own]
     return [(title(key, names) + _facts(find(key)), key) for key in keys]
 
 
@@ -112,15 +136,24 @@ def title(key: str, names: RunNames) -> str:
     """Variant and dataset, and before them what this page calls a run."""
     model = find(key)
     called = f"{names[key]}: " if key in names else ""
-    return f"{called}{name(model)} · {label(dataset(model))}"
+    return f"{called}{name(model)} · {knows(model)}"
+
+
+def knows(model: Classifier) -> str:
+    """What it tells apart, in a word or two."""
+    if headless(model):
+        return "no class head"
+    if "pretrained" in model.trained and not set(model.classes) <= set(DATASETS[dataset(model)].classes):
+        return "ImageNet" if model.classes == imagenet_classes() else f"{len(model.classes)} classes"
+    return label(dataset(model))
 
 
 def name_run(names: RunNames, run_id: str, own: bool) -> RunNames:
     """The runs that a page knows and one more: its browser's own have a number, another's is a run."""
     if run_id in names:
         return names
-    number = 1 + sum(called != ANOTHERS for called in names.values())
-    return {**names, run_id: f"Your run {number}" if own else ANOTHERS}
+    number = 1 + sum(called.startswith(OWN) for called in names.values())
+    return {**names, run_id: f"{OWN} {number}" if own else ANOTHERS}
 
 
 def accuracy(model: Classifier) -> tuple[float, str] | None:
@@ -142,4 +175,6 @@ def _shipped(key: str) -> bool:
 def _facts(model: Classifier) -> str:
     measured = "" if (measurement := accuracy(model)) is None else f" · {measurement[0]:.1%} {measurement[1]}"
     inside = f"{model.num_maps} × {model.num_heads} heads" if isinstance(model, ViT) else "no attention"
-    return f" · {inside}{measured}"
+    before = model.trained.get("resized_from")
+    size = f" · read at {model.config['img_size']} px, made for {before}" if before else ""
+    return f" · {inside}{measured}{size}"

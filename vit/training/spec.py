@@ -35,6 +35,7 @@ SHAPE = {  # the arguments of a model that a run may choose; the model's own whe
     ),
     "distilled": Setting(bool, "DeiT's second token and head, which learn from a teacher"),
     "reg_tokens": Setting(int, "registers: tokens that nothing reads in the end", low=0),
+    "init_values": Setting(float, "where LayerScale's factors start; 0 leaves them out", low=0),
     "drop_rate": Setting(float, "dropout", 0, 1, below=True, flag="--drop", former=("--drop-rate",)),
     "drop_path_rate": Setting(
         float,

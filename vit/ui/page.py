@@ -20,7 +20,7 @@ from vit.live import datasets, models, speed, worker
 from vit.live.health import health
 from vit.live.models import RunNames
 from vit.precision import Precision
-from vit.ui import intro, logs, pictures, scripts, theme
+from vit.ui import chooser, intro, logs, pictures, scripts, theme
 from vit.ui.analysis import payload, predict, recall
 from vit.ui.attention import tab as attention
 from vit.ui.checks import check, checked
@@ -123,6 +123,7 @@ class Page(NamedTuple):
         turned = [picker.model, self.number, self.run_names]
         picker.other.click(self.turn_page, turned, self.model_views, preprocess=False, **latest)
 
+        self.wire_others(picker)
         run, model = [training.run_id, training.owned], self.classifying.model
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
         followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
@@ -132,6 +133,28 @@ class Page(NamedTuple):
         opened = demo.load(self.open, training.owned, [*self.model_views, *training.opened], **QUIET)
         data = opened.success(watch_data, training.form["dataset"], self.notice, **QUIET)
         data.success(training.settle, {*training.form.values(), training.run_id}, training.settled, **QUIET)
+
+    def wire_others(self, picker: Picker) -> None:
+        """Models from elsewhere: looked up when named, then fetched or unpacked, then chosen everywhere."""
+        others, chosen = picker.others, [self.number, self.picture, self.run_names]
+        others.repository.input(chooser.look_up, others.repository, others.note, preprocess=False, **QUIET)
+        fetched = others.fetch.click(
+            chooser.fetch, others.repository, others.note, preprocess=False, **{**QUIET, **chooser.BUSY}
+        )
+        fetched.success(self.take, [others.repository, *chosen], self.model_views, preprocess=False, **QUIET)
+        others.archive.upload(self.open_zip, [others.archive, *chosen], self.model_views, **QUIET)
+
+    @checked
+    def take(self, key: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
+        """Makes a model that was fetched the chosen one."""
+        key = key.strip()
+        return self.show(key, number, picture, {**run_names, key: "From the Hub"})
+
+    @checked
+    def open_zip(self, archive: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
+        """Makes the model in a zip the chosen one."""
+        key = chooser.unpack(archive)
+        return self.show(key, number, picture, {**run_names, key: "Your own"})
 
     def answer(self, event: Callable, handler: Callable, inputs: object, **options) -> None:
         """What a picture is answered with: what the model says at once, then, with more to compute, its attention."""
@@ -151,6 +174,8 @@ class Page(NamedTuple):
             key = run_id
         if key and models.ended(key):
             run_names = models.name_run(run_names, key, own=False)
+        elif key and key not in models.shipped():
+            run_names = {**run_names, key: "From the Hub"}
         return {**self.show(key, 0, picture, run_names), **self.training.open(run_id, owned)}
 
     @checked
@@ -175,7 +200,12 @@ class Page(NamedTuple):
 
     def said(self, key: str | None, picture: Picture) -> dict:
         """What the model says of a picture."""
-        return classify.no_model() if key is None else answer.payload(predict(key, picture), key, picture)
+        if key is None:
+            return classify.no_model()
+        prediction = predict(key, picture)
+        if models.headless(prediction.model):
+            return {"message": models.HEADLESS}
+        return answer.payload(prediction, key, picture)
 
     @checked
     def attend(self, key: str | None, picture: Picture | None) -> dict:

@@ -15,7 +15,7 @@ from vit.data.decode import Frame
 from vit.data.registry import fallback, label
 from vit.live import models
 from vit.live.datasets import SOURCES
-from vit.ui import scripts
+from vit.ui import chooser, scripts
 from vit.ui.errors import BadInput
 
 PER_CLASS = 3
@@ -110,6 +110,7 @@ class Picker(NamedTuple):
     """The left column of Classify and Attention."""
 
     model: gr.Dropdown
+    others: chooser.Chooser
     gallery: gr.HTML
     other: gr.Button
     upload: gr.UploadButton
@@ -120,8 +121,9 @@ def picker() -> Picker:
     model = gr.Dropdown(
         [], label="Model", elem_classes="v-model", info="Models that you train appear here when they are done."
     )
+    others = chooser.build()
     gallery = html(template=HERE / "gallery", constants={"event": "pick"})
     with gr.Row(elem_classes="v-buttons"):
         other = gr.Button("Other pictures", size="md")
         upload = gr.UploadButton("Upload a picture", file_types=["image"], size="md")
-    return Picker(model, gallery, other, upload)
+    return Picker(model, others, gallery, other, upload)

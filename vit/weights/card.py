@@ -26,12 +26,14 @@ def card(model: Classifier) -> str:
         metric_type="accuracy",
         metric_value=round(accuracy, 4),
     )
+    title = trained["model"] if "pretrained" in trained else f"{kind} on {dataset}"
     data = ModelCardData(
-        model_name=f"{kind} on {dataset}",
-        license="mit",
+        model_name=title,
+        license=None if "pretrained" in trained else "mit",
         library_name="vit-live",
-        pipeline_tag="image-classification",
-        tags=["vision-transformer" if model.has_attention else "cnn", "from-scratch"],
+        pipeline_tag="image-classification" if model.classes else "image-feature-extraction",
+        tags=["vision-transformer" if model.has_attention else "cnn"]
+        + ([] if "pretrained" in trained else ["from-scratch"]),
         datasets=[hub_name] if hub_name else None,
         metrics=["accuracy"],
         eval_results=[results] if results else None,
@@ -40,14 +42,21 @@ def card(model: Classifier) -> str:
     parameters = sum(p.numel() for p in model.parameters())
     known = {key.replace("_", " "): _readable(value) for key, value in trained.items() if value is not None}
     facts = "\n".join(f"| {key} | {value} |" for key, value in known.items())
+    origin = "trained from scratch"
+    if "pretrained" in trained:
+        origin = f"converted from {trained['pretrained']}, whose license and card hold"
+    names = f"It tells {len(model.classes)} classes apart: {', '.join(model.classes)}."
+    warning = "It has seen nothing but such images: of any other picture it still names one of its classes.\n\n"
+    if not model.classes:
+        names, warning = "It has no class head: it names nothing, and is there to look into.", ""
     return f"""---
 {data.to_yaml()}
 ---
 
-# {kind} on {dataset}
+# {title}
 
-{what} with {parameters:,} parameters, trained from scratch.
-It tells {len(model.classes)} classes apart: {", ".join(model.classes)}.
+{what} with {parameters:,} parameters, {origin}.
+{names}
 
 | architecture | |
 | --- | --- |
@@ -57,9 +66,7 @@ It tells {len(model.classes)} classes apart: {", ".join(model.classes)}.
 | --- | --- |
 {facts}
 
-It has seen nothing but such images: of any other picture it still names one of its classes.
-
-```python
+{warning}```python
 from vit import {kind}
 model = {kind}.from_pretrained("path/to/this/folder")
 {call}  # images normalized with model.mean and model.std

@@ -15,15 +15,14 @@ from torch import Tensor, nn
 
 from vit.model import Classifier, Model
 from vit.variants import KINDS
-from vit.weights import description
+from vit.weights import description, fetch, pretrained
 from vit.weights.card import card
 from vit.weights.description import Description
+from vit.weights.fetch import CONFIG, WEIGHTS, CheckpointError, Files, Progress
+from vit.weights.timm_config import timm_config
 
-CONFIG, WEIGHTS, CARD, STATE = "config.json", "model.safetensors", "README.md", "state.safetensors"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged or not one of ours; the message says which and what to do."""
+CARD, STATE = "README.md", "state.safetensors"
+SHOWN = 5  # tensors that a refusal names
 
 
 def save_pretrained(model: nn.Module, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
@@ -33,9 +32,11 @@ def save_pretrained(model: nn.Module, folder: str | os.PathLike, dtype: torch.dt
     dtype: of the stored weights, such as torch.float16 for half the size; they are float32 again once loaded.
 
     Everything is written before anything is replaced, each file by a rename, weights first: a crash leaves the old
-    checkpoint, or files of which each is whole. Other files in an existing folder stay. Raises OSError on a full disk.
+    checkpoint, or files of which each is whole. Other files in an existing folder stay. Raises OSError on a full disk,
+    and CheckpointError, before anything is written, for a model whose parts are not those that its config describes.
     """
     model, folder = unwrapped(model), Path(folder)
+    _check_parts(model)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
         new = Path(temporary)
@@ -69,30 +70,25 @@ def from_pretrained(
     source: str | os.PathLike,
     revision: str | None = None,
     kind: type[Model] = Classifier,  # type: ignore[assignment]  # mypy gives a type variable no default
+    progress: Progress | None = None,
+    headless: bool = False,
+    local: bool = False,
 ) -> Model:
     """The model saved in a folder, or in a repository of the Hub ("owner/name"), in eval mode on the CPU.
 
-    kind: the class that it must be of; Classifier for any.
+    Also one of timm, transformers or torchvision, if it is a plain ViT: `vit.weights.pretrained` says which. kind: the
+    class that it must be of; Classifier for any. progress: told of a download. headless: leaves a foreign model's head
+    out, whatever is wrong with it. local: only what was downloaded before.
 
     Strict: config.json is whole and every value of its kind; every tensor is there, with its shape, and no other; all
     weights and what comes out are finite numbers. Raises CheckpointError otherwise.
     """
-    config_file, weights_file = _files(source, revision)
-    try:
-        described = description.read(config_file)
-    except (OSError, ValueError) as error:
-        raise _undescribed(source, error) from error
+    described, weights = _read(source, fetch.files(source, revision, progress, local), headless)
     if not issubclass(described.kind, kind):
         raise CheckpointError(
             f"{source} holds a {described.kind.__name__}, which has no attention; expected a {kind.__name__}, as the "
             "variants called vit_... are."
         )
-    try:
-        weights, _ = read_tensors(weights_file)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{source}/{WEIGHTS} is damaged or not a safetensors file ({error}); copy or download it again."
-        ) from error
     model = _outline(source, described, weights)
     due = {name: tensor.dtype for name, tensor in model.state_dict().items()}
     # Assigned, in memory of their own: filling a model that was made without takes torch a second to learn.
@@ -105,16 +101,52 @@ def from_pretrained(
     return model
 
 
+def _read(source: str | os.PathLike, files: Files, headless: bool) -> tuple[Description, dict[str, Tensor]]:
+    """What the files say of the model, and its tensors by our names."""
+    try:
+        config, preprocessor = (
+            None if file is None else description.read(file) for file in (files.config, files.preprocessor)
+        )
+        if config is not None and not pretrained.is_foreign(config):
+            return description.parse(config), _read_weights(source, files)
+    except (OSError, ValueError) as error:
+        raise _undescribed(source, error) from error
+    weights = _read_weights(source, files)
+    try:
+        return pretrained.describe(config, preprocessor, weights, str(source), headless)
+    except ValueError as error:
+        raise CheckpointError(f"{source} can't be a model of this package: {error}.") from error
+
+
+def _read_weights(source: str | os.PathLike, files: Files) -> dict[str, Tensor]:
+    try:
+        return read_tensors(files.weights)[0]
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{source}/{files.weights.name} is damaged or not a safetensors file ({error}); copy or download it again."
+        ) from error
+
+
 def _outline(source: str | os.PathLike, described: Description, weights: dict[str, Tensor]) -> Classifier:
     """The model without memory, so that no config.json can ask for more than its weights have."""
     try:
-        if (depth := described.architecture.get("depth", 0)) > len(weights):
+        if (depth := described.arguments.get("depth", 0)) > len(weights):
             raise ValueError(f"depth={depth}, and {len(weights)} tensors in {WEIGHTS}")
         with torch.device("meta"):
-            model = described.kind(**described.architecture)
+            model = described.kind(**described.arguments)
     except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
         raise _undescribed(source, error) from error
-    expected = model.state_dict()
+    if wrong := _differences(model.state_dict(), weights):
+        more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        fitting = f" What fits is {pretrained.FITTING}." if "pretrained" in described.trained else ""
+        raise CheckpointError(
+            f"{source}/{WEIGHTS} does not fit the architecture in {CONFIG}; take both from the same save. "
+            f"{'; '.join(wrong[:SHOWN])}{more}.{fitting}"
+        )
+    return model
+
+
+def _differences(expected: dict[str, Tensor], weights: dict[str, Tensor]) -> list[str]:
     wrong = [f"{name} is missing" for name in expected if name not in weights]
     wrong += [f"{name!r} is not expected" for name in weights if name not in expected]
     for name in expected.keys() & weights.keys():
@@ -122,13 +154,19 @@ def _outline(source: str | os.PathLike, described: Description, weights: dict[st
         if came.shape != due.shape or came.is_floating_point() != due.is_floating_point():
             kinds = [f"{tuple(tensor.shape)} {tensor.dtype}" for tensor in (due, came)]
             wrong.append(f"size mismatch for {name}: expected {kinds[0]}, got {kinds[1]}")
-    if wrong:
-        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    return wrong
+
+
+def _check_parts(model: Classifier) -> None:
+    """Raises CheckpointError for a model that could not be loaded again, such as one whose head was replaced."""
+    with torch.device("meta"):
+        described = type(model)(**model.config)
+    if wrong := _differences(described.state_dict(), model.state_dict()):
         raise CheckpointError(
-            f"{source}/{WEIGHTS} does not fit the architecture in {CONFIG}; take both from the same save. "
-            f"{'; '.join(wrong[:3])}{more}."
+            f"The model is not what its config describes: {'; '.join(wrong[:SHOWN])}. Nothing was saved. Build it anew "
+            "from a config that fits; vit.weights.pretrained.with_new_head gives a model another head and says so in "
+            "its config."
         )
-    return model
 
 
 def _check_finite(source: str | os.PathLike, model: Classifier) -> None:
@@ -214,10 +252,14 @@ def write_text(text: str, file: Path) -> None:
 
 
 def config_of(model: Classifier) -> dict:
-    """What config.json holds: the constructor's arguments and what the model's inputs and outputs mean."""
+    """What config.json holds: the constructor's arguments and what the model's inputs and outputs mean.
+
+    Before them, of a model that timm has too, what timm needs to load the folder or repository as it is.
+    """
     return {
+        **timm_config(model),
         "kind": next(name for name, kind in KINDS.items() if type(model) is kind),
-        "architecture": model.config,
+        "arguments": model.config,
         "classes": list(model.classes),
         "mean": list(model.mean),
         "std": list(model.std),
@@ -225,38 +267,3 @@ def config_of(model: Classifier) -> dict:
         **({"doubt": model.doubt._asdict()} if model.doubt else {}),
         "trained": model.trained,
     }
-
-
-def _files(source: str | os.PathLike, revision: str | None) -> tuple[Path, Path]:
-    """Where config and weights lie, downloaded first when source names a repository of the Hub."""
-    folder = Path(source)
-    if folder.is_dir():
-        missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
-        if missing:
-            pickles = [file.name for ending in ("*.bin", "*.pt", "*.pth", "*.ckpt") for file in folder.glob(ending)]
-            hint = f" It has {pickles[0]}, a pickle, which is never opened: convert it." if pickles else ""
-            raise CheckpointError(
-                f"{folder} has no {' and no '.join(missing)}; expected a folder written by save_pretrained.{hint}"
-            )
-        return folder / CONFIG, folder / WEIGHTS
-    if folder.is_absolute() or str(source).count("/") != 1 or str(source).startswith("."):
-        raise CheckpointError(
-            f"There is no folder {source}; expected a folder written by save_pretrained, or a repository of the Hub "
-            f'as "owner/name".'
-        )
-
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        config, weights = (Path(hf_hub_download(str(source), name, revision=revision)) for name in (CONFIG, WEIGHTS))
-        return config, weights
-    except LocalEntryNotFoundError as error:
-        reason = "the Hub can't be reached and nothing of it is cached"
-        cause: Exception = error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        cause = error
-    raise CheckpointError(
-        f"There is no folder {source}, and loading it from the Hub failed: {reason}. Check the name and the connection."
-    ) from cause

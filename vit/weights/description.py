@@ -11,23 +11,23 @@ from typing import Any
 from vit.model import Classifier, Doubt
 from vit.variants import KINDS
 
-KEYS = ("architecture", "classes", "mean", "std", "trained")
+KEYS = ("arguments", "classes", "mean", "std", "trained")
 SMALLEST_TEMPERATURE = 0.01
-LATER = ("global_pool", "reg_tokens")  # arguments that older files do not have
+LATER = ("global_pool", "reg_tokens", "init_values")  # arguments that older files do not have
 FORMER = {"weight_init": "trunc_normal"}  # those that are gone, and what means nothing to miss
 LARGEST = 1e300  # far beyond any sensible figure; NaN and infinity fail the comparison with it
 
 
 @dataclass(frozen=True)
 class Description:
-    """kind: the model's class. architecture: its constructor's arguments. mean, std: a value a channel.
+    """kind: the model's class. arguments: its constructor's. mean, std: a value a channel.
 
     trained: how, as far as is known. temperature: what logits are divided by; 1 where none was fitted, as in files from
     before there was one. doubt: when to say that a picture is of none of the classes; None where nobody has fitted it.
     """
 
     kind: type[Classifier]
-    architecture: dict
+    arguments: dict
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -36,20 +36,27 @@ class Description:
     doubt: Doubt | None
 
 
-def read(file: Path) -> Description:
-    """Every key is there and of its kind. Raises OSError, or ValueError that names the key, what came and was due."""
+def read(file: Path) -> dict:
+    """A JSON object. Raises OSError, or ValueError where it is none."""
     try:
         saved = json.loads(file.read_text(encoding="utf-8"))
     except RecursionError as error:
         raise ValueError("its JSON is nested too deeply") from error
     _demand(isinstance(saved, dict), "the file", "a JSON object", saved)
+    return saved
+
+
+def parse(saved: dict) -> Description:
+    """Every key is there and of its kind. Raises ValueError that names the key, what came and was due."""
+    if "arguments" not in saved and not isinstance(saved.get("architecture"), str):  # as older files call them
+        saved = {("arguments" if key == "architecture" else key): value for key, value in saved.items()}
     for key in KEYS:
         _demand(key in saved, repr(key), f"{', '.join(KEYS)} to be there", list(saved))
     named = saved.get("kind", "vit")  # as in files from before there were others
     _demand(isinstance(named, str) and named in KINDS, "'kind'", " or ".join(KINDS), named)
-    architecture = _architecture(KINDS[named], saved["architecture"])
-    classes = _classes(saved["classes"], architecture["num_classes"])
-    channels, positive = architecture["in_chans"], all(_number(s) and s > 0 for s in _list(saved["std"]))
+    arguments = _arguments(KINDS[named], saved["arguments"])
+    classes = _classes(saved["classes"], arguments["num_classes"])
+    channels, positive = arguments["in_chans"], all(_number(s) and s > 0 for s in _list(saved["std"]))
     for key in ("mean", "std"):
         values = _list(saved[key])
         fits = len(values) == channels and all(map(_number, values)) and (key == "mean" or positive)
@@ -60,7 +67,7 @@ def read(file: Path) -> Description:
     _demand(fits, "'temperature'", f"{SMALLEST_TEMPERATURE} to {1 / SMALLEST_TEMPERATURE:g}", temperature)
     trained, doubt = _trained(saved["trained"]), _doubt(saved.get("doubt"))
     mean, std = tuple(saved["mean"]), tuple(saved["std"])
-    return Description(KINDS[named], architecture, classes, mean, std, trained, float(temperature), doubt)
+    return Description(KINDS[named], arguments, classes, mean, std, trained, float(temperature), doubt)
 
 
 def _doubt(given: Any) -> Doubt | None:
@@ -74,24 +81,24 @@ def _doubt(given: Any) -> Doubt | None:
     return Doubt(**given)
 
 
-def _architecture(kind: type[Classifier], given: Any) -> dict:
-    _demand(isinstance(given, dict), "'architecture'", "an object of the constructor's arguments", given)
-    arguments = inspect.signature(kind).parameters
-    foreign = [name for name in given if name not in arguments]
+def _arguments(kind: type[Classifier], given: Any) -> dict:
+    _demand(isinstance(given, dict), "'arguments'", "an object of the constructor's arguments", given)
+    known = inspect.signature(kind).parameters
+    foreign = [name for name in given if name not in known]
     if off := [name for name in foreign if not given[name] or given[name] == FORMER.get(name)]:
-        warnings.warn(f"left out of 'architecture', as it is off: {short(off)}", stacklevel=3)
+        warnings.warn(f"left out of 'arguments', as it is off: {short(off)}", stacklevel=3)
         given = {name: value for name, value in given.items() if name not in off}
-    given = {**{name: arguments[name].default for name in LATER if name in arguments}, **given}
-    unknown, missing = [repr(k) for k in given if k not in arguments], [repr(k) for k in arguments if k not in given]
+    given = {**{name: known[name].default for name in LATER if name in known}, **given}
+    unknown, missing = [repr(k) for k in given if k not in known], [repr(k) for k in known if k not in given]
     if unknown or missing:
         wrong = (
             f"it has {short(unknown)}, which {kind.__name__} doesn't know" if unknown else f"it lacks {short(missing)}"
         )
-        raise ValueError(f"'architecture' doesn't fit: {wrong}")
-    for name, argument in arguments.items():
+        raise ValueError(f"'arguments' doesn't fit: {wrong}")
+    for name, argument in known.items():
         due, value = argument.annotation, given[name]
         fits = _number(value) if due is float else type(value) is due
-        _demand(fits, f"{name!r} of 'architecture'", f"a finite {due.__name__}", value)
+        _demand(fits, f"{name!r} of 'arguments'", f"a finite {due.__name__}", value)
     return given
 
 

@@ -4,7 +4,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from vit.model import ViT
 
@@ -74,10 +74,28 @@ def resized(model: ViT, img_size: int | None = None, patch_size: int | None = No
     parameter = next(model.parameters())
     new.to(parameter.device, parameter.dtype).load_state_dict(weights, strict=True)
     new.classes, new.mean, new.std = model.classes, model.mean, model.std
-    new.trained = {
-        name: value for name, value in model.trained.items() if not name.startswith(("test_", "validation_"))
-    }
+    new.trained = _unmeasured(model.trained)
     return new.train(model.training)
+
+
+@torch.no_grad()
+def set_image_size(model: ViT, img_size: int) -> ViT:
+    """Changes the model in place to images of another size, and returns it: its position embeddings are resized.
+
+    Its other weights stay the same tensors. What was measured of the model, its accuracies and temperature, is dropped.
+    Raises ValueError, before anything is changed, on a size that its patches do not divide.
+    """
+    with torch.device("meta"):
+        other = ViT(**{**model.config, "img_size": img_size})
+    prefix = model.num_prefix_tokens
+    model.pos_embed = nn.Parameter(resize_positions(model.pos_embed, model.grid_size, other.grid_size, prefix))
+    model.patch_embed.img_size, model.patch_embed.grid_size = img_size, other.grid_size
+    model.config, model.trained, model.temperature = other.config, _unmeasured(model.trained), 1.0
+    return model
+
+
+def _unmeasured(trained: dict) -> dict:
+    return {name: value for name, value in trained.items() if not name.startswith(("test_", "validation_"))}
 
 
 def _check_size(name: str, size: tuple[int, int]) -> None:

@@ -56,12 +56,22 @@ def attention_statistics(image: str | None, model: str | None) -> dict:
     return _analysis(image, model).report()
 
 
+def _named(image: str | None, model: str | None) -> Analysis:
+    """Of a model with a class head. Raises BadInput for one without."""
+    analysis = _analysis(image, model)
+    try:
+        models.named(analysis.model)
+    except ValueError as error:
+        raise BadInput(error) from error
+    return analysis
+
+
 @checked
 def relevance(
     image: str | None, model: str | None, class_name: str, figure: bool = False
 ) -> tuple[dict, Image.Image | None]:
     """How much each patch speaks for a class (Chefer et al. 2021), as numbers; and as a figure, if asked for."""
-    analysis = _analysis(image, model)
+    analysis = _named(image, model)
     if class_name not in analysis.model.classes:
         known = ", ".join(analysis.model.classes)
         raise BadInput(f"This model knows no class {shortened(class_name)}; choose one of {known}.")
@@ -76,7 +86,7 @@ def relevance(
 @checked
 def cover(image: str | None, model: str | None, grid: list[list[float]]) -> dict:
     """Points of the likeliest class's probability that covering the brightest fifth of a map's patches costs."""
-    analysis = _analysis(image, model)
+    analysis = _named(image, model)
     h, w = analysis.model.grid_size
     if [len(row) for row in grid] != [w] * h:
         raise BadInput(f"grid must be {h} rows of {w} numbers, got {shortened(grid)}; send one number for each patch.")
@@ -88,7 +98,7 @@ def cover(image: str | None, model: str | None, grid: list[list[float]]) -> dict
 @checked
 def logit_lens(image: str | None, model: str | None) -> dict:
     """What the classifier would say after each layer, of the class token and of each patch."""
-    analysis = _analysis(image, model)
+    analysis = _named(image, model)
     cls, patches = analysis.lens
     names = analysis.model.classes
     best = patches.argmax(-1).unflatten(1, tuple(analysis.model.grid_size)).tolist()
@@ -108,7 +118,7 @@ def position_similarity(model: str | None) -> list:
 @checked
 def without_heads(image: str | None, model: str | None, off: str) -> dict[str, float]:
     """The probability of each class with some heads switched off, given as layer.head pairs from 1: "1.2, 3.1"."""
-    analysis = _analysis(image, model)
+    analysis = _named(image, model)
     depth, heads = analysis.depth, analysis.model.num_heads
     pairs = []
     for pair in off.replace(",", " ").split():

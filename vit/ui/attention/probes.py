@@ -43,6 +43,7 @@ def answer(probe: Callable[[Analysis, dict], dict]) -> Callable[[dict], dict]:
 @answer
 def without_heads(analysis: Analysis, question: dict) -> dict:
     """Probabilities of all classes with heads off. off: [[layer, head], ...] from 0."""
+    _named(analysis)
     pairs, shape = check("off", question.get("off"), list[list[int]]), (analysis.depth, analysis.model.num_heads)
     for pair in pairs:
         if len(pair) != 2:
@@ -56,6 +57,7 @@ def without_heads(analysis: Analysis, question: dict) -> dict:
 @answer
 def relevance(analysis: Analysis, question: dict) -> dict:
     """How much each patch speaks for each of the classes: rows of (h*w), and a sentence. classes: indices."""
+    _named(analysis)
     asked = check("classes", question.get("classes"), list[int])[:20]
     if not asked:
         raise BadInput("classes must name at least one class, got []; send indices from 0.")
@@ -72,6 +74,7 @@ def relevance(analysis: Analysis, question: dict) -> dict:
 def cover(analysis: Analysis, question: dict) -> dict:
     """Points of a class's probability that covering a map's brightest fifth of patches costs, and what random fifths
     cost. grid: the map's weights, (h*w). class: an index, the likeliest if not given."""
+    _named(analysis)
     likeliest = int(analysis.probabilities.argmax())
     chosen = whole("class", question.get("class", likeliest), 0, len(analysis.model.classes) - 1)
     grid = torch.tensor(_grid(question.get("grid"), analysis), dtype=torch.float32).view(1, 1, -1)
@@ -81,6 +84,7 @@ def cover(analysis: Analysis, question: dict) -> dict:
 @answer
 def lens(analysis: Analysis, question: dict) -> dict:
     """After each layer: the likeliest classes by what is read, and each patch's likeliest."""
+    _named(analysis)
     cls, patches = analysis.lens
     best = cls.topk(min(3, cls.shape[-1]))
     sure = patches.max(-1)  # (L, h*w)
@@ -136,6 +140,14 @@ def export(analysis: Analysis, question: dict) -> dict:
         opacity=min(1.0, max(0.0, check("opacity", question.get("opacity", 0.6), float))),
     )
     return _file(f"{stem}.{format}", figure_bytes(figure, format))
+
+
+def _named(analysis: Analysis) -> None:
+    """Raises BadInput where there is no class head, so that no class can be asked of it."""
+    try:
+        models.named(analysis.model)
+    except ValueError as error:
+        raise BadInput(error) from error
 
 
 def arrays(analysis: Analysis) -> bytes:

@@ -1,6 +1,7 @@
 // The maps as they came: rows, what a query gives the patches, and columns, what tokens give the prefix tokens.
 // Each function takes the mounted tab, of which it reads the view (the payload, unpacked) and the state.
 import { inflate } from "../../script/bytes.js";
+import { keyOf } from "./rows.js";
 
 export async function unpack(value) {
   const [L, heads, h, w] = value.shape, { channels: C, pool } = value.maps, prefix = value.prefix;
@@ -24,7 +25,11 @@ function rowOf(view, patch) {
 
 // Adds one channel's weights between the query and each patch, times `scale`, to the map.
 function add({ view, state }, map, layer, channel, scale) {
-  const { Q, P, N, C, prefix } = view, at = layer * C + channel;
+  const { Q, P, N, C, prefix } = view, at = layer * C + channel, exact = view.exact?.get(keyOf(state));
+  if (exact) {
+    for (let i = 0; i < P; i++) map[i] += exact.weights[at * P + i] * exact.peaks[at] * scale / 255;
+    return;
+  }
   if (state.direction === "to") {
     const row = at * Q + (state.query < 0 ? 0 : rowOf(view, state.query)), peak = view.rowPeaks[row] * scale / 255;
     for (let i = 0, start = row * P; i < P; i++) map[i] += view.rows[start + i] * peak;

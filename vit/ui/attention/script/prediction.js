@@ -39,6 +39,13 @@ export async function predictWithout(tab) {
 
 // The likeliest classes; with heads off, what they have become, and a thin line where they were.
 export function drawPrediction({ $, view, state }, now) {
+  if (!view.classes.length) {
+    $(".x-says-title").textContent = "Without a class head it names nothing.";
+    $(".x-bars").replaceChildren();
+    $(".x-change").textContent = "";
+    $(".x-all-on").hidden = !state.off.size;
+    return;
+  }
   const before = new Map(view.best), order = (now || []).map((p, i) => [i, p]).sort((a, b) => b[1] - a[1]);
   const ids = [...new Set([...(now ? order.slice(0, 2).map(([i]) => i) : []), ...before.keys()])].slice(0, 4);
   const first = now ? order[0][0] : view.best[0][0], n = state.off.size;

@@ -2,8 +2,10 @@
 import { drawComparison, drawGrid, drawStage } from "./draw.js";
 import { forgetCover } from "./cover.js";
 import { drawCharts } from "./charts.js";
+import { drawFeatures } from "./features.js";
 import { drawOff, markGrid } from "./heads.js";
 import { nameOf } from "./patches.js";
+import { isPooled, sharpen } from "./rows.js";
 import { drawPositions } from "./sections.js";
 import { drawTelling } from "./telling.js";
 import { sentence, sourceName } from "./words.js";
@@ -11,8 +13,10 @@ import { sentence, sourceName } from "./words.js";
 export function change(tab, changes) {
   const everyMap = "query" in changes || "direction" in changes;
   Object.assign(tab.state, changes, { untouched: false });
-  if (everyMap) drawAll(tab);
-  else drawView(tab);
+  if (everyMap) {
+    drawAll(tab);
+    sharpen(tab, drawAll);
+  } else drawView(tab);
 }
 
 // After a change of query, direction, colors or scale.
@@ -37,12 +41,13 @@ function drawView(tab) {
   forgetCover(tab.$(".x-covered"));
   const { $, $$, state, view } = tab;
   drawStage(tab);
+  drawFeatures(tab);
   markGrid(tab);
   drawCharts(tab);
   $(".layer").value = state.layer + 1;
   $(".head").value = state.head + 1;
   $(".head").disabled = state.source === "rollout";
-  const pooled = view.pool > 1 && state.query >= 0 ? `, ${view.pool} × ${view.pool} patches` : "";
+  const pooled = isPooled(tab) ? `, ${view.pool} × ${view.pool} patches` : "";
   $(".x-query-name").textContent = nameOf(view, state.query, state.layer) + pooled;
   const [last, layers] = view.readout ? ["read-out", view.L - 1] : ["", view.L];
   $(".layer-out").textContent = state.layer < layers ? `${state.layer + 1} of ${layers}` : last;

@@ -5,6 +5,7 @@ import { percent } from "../../script/format.js";
 import { ask } from "./ask.js";
 import { coverMap, forgetCover } from "./cover.js";
 import { paintMap, paintOver, paintOverlay } from "./draw.js";
+import { buildFeatures } from "./features.js";
 import { largest } from "./maps.js";
 import { middleOf, nameOf, patchAt } from "./patches.js";
 
@@ -17,7 +18,7 @@ export async function openSection(tab, details) {
   details.classList.remove("busy");
   if (!answer) return;
   answers[name] = answer;
-  ({ relevance: buildRelevance, lens: buildLens, weights: buildWeights })[name](tab);
+  ({ relevance: buildRelevance, lens: buildLens, weights: buildWeights, features: buildFeatures })[name](tab);
 }
 
 function buildRelevance(tab) {

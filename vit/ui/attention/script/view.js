@@ -46,6 +46,8 @@ async function load(tab) {
   $(".layer").max = view.L;
   $(".x-reset").textContent = view.readout ? "Read-out" : "Class token";
   $(".head").max = view.heads;
+  for (const name of [".x-relevance", ".x-lens", ".x-off"]) $(name).hidden = !view.classes.length;
+  $(".x-cover").parentElement.hidden = !view.classes.length;
   $(".x-view").hidden = false;
   if (!before) followLink(tab);
   buildGrid(tab);
@@ -57,6 +59,6 @@ async function load(tab) {
   drawBar(tab);
   drawAll(tab);
   if (state.off.size) predictWithout(tab);
-  $$("details[data-opens]").forEach((details) => openSection(tab, details));
+  $$("details[data-opens]:not([hidden])").forEach((details) => openSection(tab, details));
   element.dispatchEvent(new CustomEvent("drawn", { bubbles: true }));
 }

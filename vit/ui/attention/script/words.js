@@ -1,6 +1,7 @@
 // What stands under the picture, in words.
 import { percent } from "../../script/format.js";
 import { nameOf } from "./patches.js";
+import { isPooled } from "./rows.js";
 
 export const sourceName = ({ head, source }) =>
   ({ head: `head ${head + 1}`, mean: "mean of heads", rollout: "rollout" })[source];
@@ -35,7 +36,8 @@ export function evenDistance({ w, P, size }, patch) {
 function patchSentence(tab) {
   const { view, state } = tab, to = state.direction === "to", unread = state.layer === view.L - 1 ? `${view.unread} ` : "";
   if (unread && view.readout) return view.unread;
-  if (!view.patches) return `${unread}This model has too many patches to send the numbers of each; the map is a mean of ${view.pool} × ${view.pool}.`;
+  if (!view.patches) return `${unread}This model has too many patches to send the numbers of each; ${
+    isPooled(tab) ? `the map is a mean of ${view.pool} × ${view.pool}` : "the map is this patch's own"}.`;
   const { distance, entropy, peak, where } = numbersOf(view, state, column(tab)), even = evenDistance(view, state.query);
   const [local, global] = view.reach;
   const reach = distance < local * even ? "local" : distance > global * even ? "global" : "neither local nor global";

@@ -1,0 +1,128 @@
+"""Models from elsewhere: fetched, sent as a zip, or given to the app; each is found, named, bounded, or refused."""
+
+import zipfile
+
+import pytest
+import timm
+import torch
+
+from tests.weights import foreign
+from tests.weights.small_hub import hub_in_this_process
+from vit import ViT
+from vit.live import elsewhere, models
+
+NAME = "somebody/vit_tiny_patch16_224.dino"
+SHAPE = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 2, "num_heads": 4, "num_classes": 0}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    theirs = foreign.redraw(timm.create_model("vit_tiny_patch16_224", **SHAPE))
+    return foreign.save_timm(theirs, tmp_path_factory.mktemp("repository"), SHAPE)
+
+
+@pytest.fixture
+def hub(tmp_path, saved, monkeypatch):
+    monkeypatch.setattr(elsewhere, "GIVEN", [])
+    monkeypatch.setattr(elsewhere, "_folders", type(elsewhere._folders)())
+    elsewhere._load.cache_clear()
+    with hub_in_this_process(tmp_path) as hub:
+        hub.folders[NAME] = saved
+        yield hub
+    elsewhere._load.cache_clear()
+
+
+def packed(tmp_path, folder, inside="my-vit/", more=()):
+    path = tmp_path / "model.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in folder.iterdir():
+            archive.write(file, inside + file.name)
+        for name, content in more:
+            archive.writestr(name, content)
+    return str(path)
+
+
+def test_a_repository_is_a_model_once_it_is_fetched(hub):
+    assert not models.available(NAME)
+    with pytest.raises(ValueError, match=r"is not on this server yet; fetch it"):
+        models.find(NAME)
+    assert elsewhere.size(NAME)[1] is False
+    told = []
+    elsewhere.download(NAME, lambda here, total: told.append(here / total))
+    assert told[-1] == 1 and models.available(NAME)
+    asked = len(hub.asked)
+    model = models.find_vit(NAME)
+    assert model is models.find(NAME) and len(hub.asked) == asked  # from then on the Hub is not asked
+    assert models.title(NAME, {NAME: "From the Hub"}) == "From the Hub: vit-tiny-patch16-224.dino · no class head"
+    assert models.choices({NAME: "From the Hub"})[0][1] == NAME
+    with pytest.raises(ValueError, match="names nothing"):
+        models.named(model)
+
+
+def test_what_is_no_plain_vit_or_too_large_is_refused_before_it_is_a_choice(hub, saved, monkeypatch):
+    hub.sizes[NAME] = 600_000_000
+    with pytest.raises(ValueError, match=r"600 MB of weights, here 500 MB are the most"):
+        elsewhere.download(NAME, lambda *_: None)
+    with pytest.raises(ValueError, match="no repository of the Hub"):
+        elsewhere.size("../etc")
+    with pytest.raises(ValueError, match="no such model"):
+        elsewhere.size("no/body")
+    assert not [path for method, path, _ in hub.asked if method == "GET" and path.endswith("safetensors")]
+
+
+def test_at_most_so_many_are_kept_in_memory(hub, saved):
+    for i in range(elsewhere.KEEP_MODELS + 2):
+        hub.folders[f"a/model{i}"] = saved
+        elsewhere.download(f"a/model{i}", lambda *_: None)
+    assert elsewhere._load.cache_info().currsize == elsewhere.KEEP_MODELS
+    assert models.find("a/model0").config["depth"] == 2  # those on disk come back
+
+
+def test_a_model_for_too_many_patches_is_read_at_another_size_and_that_is_said(hub, saved, tmp_path):
+    model = ViT(img_size=464, patch_size=16, embed_dim=24, depth=1, num_heads=3)
+    model.save_pretrained(tmp_path / "large")
+    key = elsewhere.unpack(packed(tmp_path, tmp_path / "large"))
+    assert models.find(key).config["img_size"] == 224
+    assert "read at 224 px, made for 464" in models.choices({key: "Your own"})[0][0]
+
+
+def test_a_zip_of_ones_own_is_a_model_and_nothing_else_in_it_is_kept(hub, small_vit, tmp_path):
+    small_vit.save_pretrained(tmp_path / "mine")
+    archive = packed(tmp_path, tmp_path / "mine", more=[("../evil.py", "x"), ("b/model.safetensors", "second")])
+    key = elsewhere.unpack(archive)
+    assert torch.equal(models.find(key).head.weight, small_vit.head.weight)
+    folder = elsewhere._folders[key]
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert not (tmp_path / "evil.py").exists()
+
+
+def test_zips_that_hold_no_model_are_refused_and_leave_nothing(hub, small_vit, tmp_path, monkeypatch):
+    monkeypatch.setattr(elsewhere.tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "no.zip").write_bytes(b"PK no")
+    with pytest.raises(ValueError, match="no zip that can be read"):
+        elsewhere.unpack(str(tmp_path / "no.zip"))
+    with pytest.raises(ValueError, match=r"The zip has no .*model.safetensors") as error:
+        elsewhere.unpack(packed(tmp_path, tmp_path / "temporary", more=[("readme.txt", "hello")]))
+    assert str(tmp_path) not in str(error.value)
+    small_vit.save_pretrained(tmp_path / "mine")
+    monkeypatch.setattr(elsewhere, "MAX_ZIP", 1000)
+    with pytest.raises(ValueError, match="send a smaller model"):
+        elsewhere.unpack(packed(tmp_path, tmp_path / "mine"))
+    assert not elsewhere._folders and not list((tmp_path / "temporary").iterdir())
+
+
+def test_the_oldest_zips_go_first(hub, small_vit, tmp_path, monkeypatch):
+    monkeypatch.setattr(elsewhere, "KEEP_ZIPS", 2)
+    small_vit.save_pretrained(tmp_path / "mine")
+    keys = [elsewhere.unpack(packed(tmp_path, tmp_path / "mine")) for _ in range(3)]
+    assert [models.available(key) for key in keys] == [False, True, True]
+
+
+def test_what_the_app_is_given_comes_first(hub, small_vit, tmp_path):
+    small_vit.save_pretrained(tmp_path / "mine")
+    assert elsewhere.give(str(tmp_path / "mine")) == "mine"
+    assert elsewhere.give(NAME) == NAME
+    assert models.shipped()[:2] == ["mine", NAME] and models.default() in ("mine", NAME)
+    with pytest.raises(ValueError, match="no folder"):
+        elsewhere.give(str(tmp_path / "nothing"))

@@ -1,0 +1,151 @@
+"""Models from elsewhere: repositories of the Hub that were fetched, and folders and zips of the visitors' own."""
+
+import shutil
+import tempfile
+import zipfile
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import lru_cache
+from os import getenv
+from pathlib import Path
+from secrets import token_urlsafe
+
+from vit.live import stored
+from vit.model import Classifier, ViT
+from vit.weights import fetch
+from vit.weights.checkpoint import CheckpointError, from_pretrained
+from vit.weights.fetch import CONFIG, PREPROCESSOR, WEIGHTS, Progress
+from vit.weights.resize import set_image_size
+
+KEEP_MODELS = int(getenv("VIT_KEEP_MODELS", "3"))  # from elsewhere, in memory
+MAX_FETCH = float(getenv("VIT_MAX_FETCH", "0.5"))  # gigabytes of one repository's weights
+KEEP_ZIPS = 20  # that visitors sent, on disk; the oldest goes first
+MAX_ZIP = 400_000_000  # bytes that come out of a zip
+MAX_SIDE = 28  # patches: maps of more take seconds, and a gigabyte
+SIZE = 224  # to which pictures for more patches are made smaller
+
+GIVEN: list[str] = []  # keys that the app was started with
+_folders: OrderedDict[str, Path] = OrderedDict()  # by key, of models that are no repositories
+
+
+@dataclass(frozen=True)
+class Known:
+    repository: str
+    title: str
+    sentence: str
+
+
+KNOWN = (
+    Known("timm/vit_small_patch16_224.dino", "DINO, ViT-S/16", "learned without labels; its heads outline objects"),
+    Known("timm/vit_small_patch8_224.dino", "DINO, ViT-S/8", "the same with 28 × 28 patches: finer outlines, slower"),
+    Known(
+        "timm/vit_small_patch14_reg4_dinov2.lvd142m",
+        "DINOv2, ViT-S/14",
+        "has four registers, so that no patch is misused to keep notes",
+    ),
+    Known(
+        "timm/deit_tiny_distilled_patch16_224.fb_in1k",
+        "DeiT, Ti/16",
+        "learned ImageNet from a teacher, through a second token",
+    ),
+    Known("timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k", "ViT-Ti/16", "the smallest that names ImageNet's classes"),
+    Known("google/vit-base-patch16-224", "ViT-B/16", "the paper's own Base: 12 layers of 12 heads, ImageNet's classes"),
+)
+
+
+def belongs(key: str) -> bool:
+    """Whether a key is of a model from elsewhere, be it here or not."""
+    return key in _folders or fetch.on_hub(key)
+
+
+def available(key: str) -> bool:
+    return key in _folders or (fetch.on_hub(key) and fetch.cached(key))
+
+
+def load(key: str) -> Classifier:
+    """The model, on the CPU, for pictures of at most MAX_SIDE patches a side. Raises ValueError, naming the remedy."""
+    if not available(key):
+        raise ValueError(f"{key} is not on this server yet; fetch it under “Other models”.")
+    return _load(key)
+
+
+@lru_cache(maxsize=KEEP_MODELS)
+def _load(key: str) -> Classifier:
+    model = from_pretrained(_folders.get(key, key), local=True)
+    if model.config["in_chans"] != stored.CHANNELS:
+        raise CheckpointError(f"{key} takes {model.config['in_chans']} channels; pictures here have {stored.CHANNELS}.")
+    if isinstance(model, ViT) and model.grid_size[0] > MAX_SIDE:
+        before, patch = model.config["img_size"], model.config["patch_size"]
+        set_image_size(model, min(SIZE, MAX_SIDE * patch) // patch * patch)
+        model.trained["resized_from"] = before
+    return model
+
+
+def size(repository: str) -> tuple[int, bool]:
+    """Bytes to fetch, and whether they are here already. Raises ValueError where it can't be had, or is too large."""
+    if not fetch.on_hub(repository):
+        raise ValueError(f"{repository!r:.80} is no repository of the Hub; give one as owner/name.")
+    total, here = fetch.size(repository)
+    if total > MAX_FETCH * 1e9:
+        raise ValueError(
+            f"{repository} has {total / 1e6:,.0f} MB of weights, here {MAX_FETCH * 1e3:,.0f} MB are the most; take a "
+            "smaller one, or run the app on a machine of your own."
+        )
+    return total, here
+
+
+def download(repository: str, progress: Progress) -> None:
+    """Fetches a repository and tries that it is a model to look into. Raises ValueError, naming the remedy."""
+    size(repository)
+    fetch.files(repository, progress=progress)
+    load(repository)
+
+
+def give(source: str) -> str:
+    """Puts a folder, or a repository, which is fetched, before all models of the app, and returns its key."""
+    key = source if not Path(source).is_dir() and fetch.on_hub(source) else Path(source).resolve().name
+    if key == source:
+        fetch.files(source)
+    else:
+        _folders[key] = Path(source).resolve()
+    _load(key)
+    GIVEN.append(key)
+    return key
+
+
+def unpack(archive: str) -> str:
+    """The key of a model folder that a visitor sent as a zip. Raises ValueError, naming the remedy."""
+    folder = Path(tempfile.mkdtemp(prefix="vit-model-"))
+    key = f"own-{token_urlsafe(12)}"
+    _folders[key] = folder
+    try:
+        _extract(archive, folder)
+        _load(key)
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        _forget(key)
+        message = str(error).replace(str(folder), "The zip")
+        sentence = message if isinstance(error, ValueError) else f"This is no zip that can be read: {error}"
+        raise ValueError(sentence) from error
+    sent = [key for key in _folders if key.startswith("own-")]
+    for oldest in sent[: max(0, len(sent) - KEEP_ZIPS)]:
+        _forget(oldest)
+    return key
+
+
+def _extract(archive: str, folder: Path) -> None:
+    left = MAX_ZIP
+    with zipfile.ZipFile(archive) as packed:
+        for info in packed.infolist():
+            name = Path(info.filename).name
+            if name not in (CONFIG, WEIGHTS, PREPROCESSOR) or (folder / name).exists():
+                continue
+            with packed.open(info) as source, open(folder / name, "wb") as target:
+                while part := source.read(1 << 20):
+                    left -= len(part)
+                    if left < 0:
+                        raise ValueError(f"The zip holds more than {MAX_ZIP / 1e6:.0f} MB; send a smaller model.")
+                    target.write(part)
+
+
+def _forget(key: str) -> None:
+    shutil.rmtree(_folders.pop(key), ignore_errors=True)
