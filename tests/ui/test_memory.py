@@ -31,7 +31,9 @@ class Visitor:
         raise AssertionError("the server closed the stream")
 
     def events(self, trigger: str) -> list[dict]:
-        return [event for event in self.config["dependencies"] if any(t[1] == trigger for t in event["targets"])]
+        """Those that ask the server."""
+        events = (event for event in self.config["dependencies"] if event["backend_fn"])
+        return [event for event in events if any(t[1] == trigger for t in event["targets"])]
 
     def load(self) -> None:
         for event in self.events("load"):
