@@ -94,7 +94,7 @@ class Answers:
 
 def ask(key: str | None) -> Answers:
     """Those of a checkpoint or a run as it is now, however much is known; computes nothing. Raises ValueError."""
-    model = models.find(key)
+    model = models.named(models.find(key))
     assert key
     with _lock:
         kept = _kept.get(key)

@@ -19,6 +19,7 @@ def classify(image: str | None, model: str | None) -> dict[str, float]:
     """Names what is in a picture: the probability of each class, for a file and a model's name or a run's id."""
     if not image:
         raise BadInput("There is no picture; send one as the first argument.")
+    chosen(model)
     prediction = predict(model or models.default(), ("upload", image))
     return dict(zip(prediction.model.classes, prediction.probabilities.tolist(), strict=True))
 

@@ -74,9 +74,9 @@ def build(model: gr.Dropdown) -> None:
 
 
 def chosen(key: str | None) -> Classifier:
-    """The model, or the default one. Raises BadInput."""
+    """The model, or the default one. Raises BadInput, also for one that names no classes."""
     try:
-        return models.find(key or models.default())
+        return models.named(models.find(key or models.default()))
     except ValueError as error:
         raise BadInput(error) from error
 
