@@ -245,8 +245,8 @@ def test_the_link_opens_the_same_view_elsewhere(open_view):
 @pytest.mark.slow
 def test_a_link_to_another_model_than_the_default_keeps_it(open_view):
     page = open_view("tab=attention&model=cifar10&picture=shapes-17")  # without CIFAR-10 the default knows Shapes
-    expect(page.locator("#status")).to_contain_text("vit-live · CIFAR-10")
-    assert view(page)["layer"].endswith("of 6")
+    expect(page.locator("#status")).to_contain_text("vit-live-patch · CIFAR-10")
+    assert view(page)["layer"].endswith("of 8")
 
 
 def test_the_keyboard_alone_is_enough(open_view):
