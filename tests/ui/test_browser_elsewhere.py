@@ -14,6 +14,8 @@ from tests.weights import foreign
 from tests.weights.small_hub import serve
 from vit import ViT
 
+pytestmark = pytest.mark.slow  # opens a page for each test
+
 NAME = "somebody/vit_tiny_patch16_224.dino"
 SHAPE = {"depth": 4, "embed_dim": 48, "num_heads": 4, "num_classes": 0}  # 14 x 14 patches, so that rows are pooled
 

@@ -14,6 +14,8 @@ from tests.ui.conftest import open_tab
 from vit import prediction
 from vit.ui.classify import many
 
+pytestmark = pytest.mark.slow  # opens a page for each test
+
 
 @pytest.fixture
 def page(open_page) -> Page:

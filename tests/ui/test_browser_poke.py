@@ -12,6 +12,8 @@ from vit.live.datasets import SOURCES
 from vit.ui.analysis import predict, remember
 from vit.ui.classify import poke
 
+pytestmark = pytest.mark.slow  # opens a page for each test
+
 STAGE = ".c-stage"
 
 

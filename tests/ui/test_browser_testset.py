@@ -15,6 +15,8 @@ from vit.live.datasets import SOURCES
 from vit.report.calibration import calibration
 from vit.ui.classify import testset
 
+pytestmark = pytest.mark.slow  # opens a page for each test
+
 
 @pytest.fixture
 def other(here, small_vit):

@@ -12,6 +12,8 @@ from PIL import Image
 
 from tests.conftest import serving
 
+pytestmark = pytest.mark.slow  # opens a page for each test
+
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
