@@ -12,5 +12,8 @@ export function colorTable(text) {
   return Uint32Array.from({ length: 256 }, (_, i) => pack(rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2]));
 }
 
+// The same color, seen through: alpha from 0 to 255.
+export const withAlpha = (color, alpha) => (color & 0xffffff | Math.round(alpha) << 24) >>> 0;
+
 // Where a weight stands in such a table, whose end is at `top`.
 export const step = (weight, top) => Math.min(255, Math.round(255 * weight / top));

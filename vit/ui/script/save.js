@@ -2,7 +2,7 @@
 import { bytes } from "./bytes.js";
 
 export function save({ name, content }) {
-  const url = URL.createObjectURL(new Blob([bytes(content)]));
-  Object.assign(document.createElement("a"), { href: url, download: name }).click();
-  URL.revokeObjectURL(url);
+  const href = URL.createObjectURL(new Blob([bytes(content)]));
+  Object.assign(document.createElement("a"), { href, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 60_000); // once the browser has it
 }

@@ -1,6 +1,7 @@
 // What patches have in common, layer by layer: cosines to the patch under the pointer, and components as colors.
 import { bytes } from "../../script/bytes.js";
 import { paint } from "../../script/canvas.js";
+import { pack } from "../../script/color.js";
 import { percent } from "../../script/format.js";
 import { paintMap } from "./draw.js";
 import { middleOf, nameOf, patchAt } from "./patches.js";
@@ -33,7 +34,7 @@ export function drawFeatures(tab) {
   $("canvas.similar").nextElementSibling.textContent = `Layer ${layer + 1}: cosine of each patch's features to those of `
     + `${nameOf(view, patch)}, from 0 or less to 1; of the other patches ${least.toFixed(2)} to ${most.toFixed(2)}. `
     + `Rounded by at most ${features.error.toFixed(2)}. Move the pointer over a picture for another patch.`;
-  const [red, green, blue] = features.shares[layer].map(percent);
+  const [red, green, blue] = features.shares[layer].map((share) => percent(share));
   $("canvas.components").nextElementSibling.textContent = `Layer ${layer + 1}: the first three principal components as red, `
     + `green and blue, ${red}, ${green} and ${blue} of the patches' variance. Like colors are like features.`;
 }
@@ -51,6 +52,6 @@ export function similarities({ vectors, count }, P, layer, patch) {
 export function colorsOf({ rgb }, P, layer) {
   return Uint32Array.from({ length: P }, (_, i) => {
     const at = 3 * (layer * P + i);
-    return (0xff000000 | rgb[at + 2] << 16 | rgb[at + 1] << 8 | rgb[at]) >>> 0;
+    return pack(rgb[at], rgb[at + 1], rgb[at + 2]);
   });
 }

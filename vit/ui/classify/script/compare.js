@@ -1,8 +1,9 @@
 // Two models on one picture, their maps under one pair of sliders; and on the whole test set.
+import { ask } from "../../script/ask.js";
 import { fill } from "../../script/gallery.js";
 import { drawLooks, unpackLooks } from "./looks.js";
 import { offered } from "./offered.js";
-import { ask, askUntilThere, drawWaiting } from "./server.js";
+import { askUntilThere, drawWaiting } from "./server.js";
 import { share } from "./set.js";
 import { bar, verdict } from "./words.js";
 

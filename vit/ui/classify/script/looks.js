@@ -1,7 +1,7 @@
 // Maps of what is read, as the server packs them: a byte a patch, of its row's peak.
 import { bytes } from "../../script/bytes.js";
 import { paint } from "../../script/canvas.js";
-import { step } from "../../script/color.js";
+import { step, withAlpha } from "../../script/color.js";
 
 export function unpackLooks({ shape: [layers, heads, h, w], bytes: text, peaks }) {
   return { layers, heads, h, w, steps: bytes(text), peaks };
@@ -21,7 +21,7 @@ export function mapOf({ heads, h, w, steps, peaks }, layer, head) {
 export function drawLooks(canvas, looks, table, layer = looks.layers - 1, head = -1) {
   const map = mapOf(looks, layer, head), top = map.reduce((a, b) => Math.max(a, b), 1e-9);
   paint(canvas, looks.w, looks.h, Uint32Array.from(map, (weight) => {
-    const place = step(weight, top), alpha = Math.round(255 * (0.25 + 0.5 * place / 255));
-    return (table[place] & 0xffffff | alpha << 24) >>> 0;
+    const place = step(weight, top);
+    return withAlpha(table[place], 255 * (0.25 + 0.5 * place / 255));
   }));
 }

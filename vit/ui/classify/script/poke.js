@@ -1,8 +1,8 @@
 // Patches covered by hand, and the picture changed: the bars follow.
+import { ask } from "../../script/ask.js";
 import { paint } from "../../script/canvas.js";
 import { percent } from "../../script/format.js";
-import { step } from "../../script/color.js";
-import { ask } from "./server.js";
+import { step, withAlpha } from "../../script/color.js";
 
 const SHOWN = 6; // bars
 
@@ -94,7 +94,7 @@ export function pokeIn(element, server, table, limits) {
     const [h, w] = own.grid, top = Math.max(...answer.points), most = answer.points.indexOf(top);
     paint($("canvas"), w, h, Uint32Array.from(answer.points, (points) => {
       const place = step(Math.max(0, points), Math.max(top, 1e-9));
-      return (table[place] & 0xffffff | Math.round(255 * (0.15 + 0.65 * place / 255)) << 24) >>> 0;
+      return withAlpha(table[place], 255 * (0.15 + 0.65 * place / 255));
     }));
     $("canvas").hidden = false;
     $(".c-poke-says").textContent = top > 0.05

@@ -1,9 +1,5 @@
-// Questions to the server, each a dict, as each answer is; {error: a sentence} where there is none.
-export async function ask(server, name, question) {
-  // Gradio answers undefined where the request failed.
-  return await server[name](question).catch(() => null)
-    ?? { error: "The server can't be reached; what is drawn here stays usable. Try again, or reload the page." };
-}
+// What takes the server a while.
+import { ask } from "../../script/ask.js";
 
 // Asks again while the server computes what all of the test set needs. still(): whether anybody waits for it.
 export async function askUntilThere(server, name, question, still, tell) {

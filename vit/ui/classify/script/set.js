@@ -1,8 +1,9 @@
 // The whole test set of a model: measured when asked for, drawn in numbers, each of which leads to its pictures.
+import { ask } from "../../script/ask.js";
 import { fill } from "../../script/gallery.js";
-import { bytes } from "../../script/bytes.js";
 import { percent } from "../../script/format.js";
-import { ask, askUntilThere, drawWaiting } from "./server.js";
+import { save } from "../../script/save.js";
+import { askUntilThere, drawWaiting } from "./server.js";
 
 export const share = (value) => value == null ? "–" : `${(100 * value).toFixed(2)}%`;
 
@@ -68,15 +69,10 @@ export function setIn(element, server, pick) {
     return item;
   }
 
-  async function save({ what, format }) {
+  async function saveFile({ what, format }) {
     const answer = await ask(server, "export", { model, what, format });
     fail(answer.error);
-    if (answer.error) return;
-    const link = Object.assign(document.createElement("a"), {
-      download: answer.name, href: URL.createObjectURL(new Blob([bytes(answer.content)])),
-    });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // once the browser has it
+    if (!answer.error) save(answer);
   }
 
   function fail(error) {
@@ -86,7 +82,7 @@ export function setIn(element, server, pick) {
 
   $(".c-measure").onclick = measure;
   $(".c-cancel").onclick = () => { turn++; $(".c-wait").hidden = true; $(".c-set-start").hidden = false; };
-  for (const button of element.querySelectorAll("[data-what]")) button.onclick = () => save(button.dataset);
+  for (const button of element.querySelectorAll("[data-what]")) button.onclick = () => saveFile(button.dataset);
   return { load };
 }
 

@@ -1,13 +1,11 @@
 // What is said of an answer, and the bar of a class.
-import { percent } from "../../script/format.js";
-
-const an = (name) => `${/^[aeiou]/i.test(name) ? "an" : "a"} ${name}`;
+import { article, percent } from "../../script/format.js";
 
 export function verdict({ truth, known, bars }) {
   if (truth === null) return { className: "v-quiet", textContent: "True class not known" };
-  if (!known) return { className: "v-quiet", textContent: `It is ${an(truth)}, a class this model never saw` };
+  if (!known) return { className: "v-quiet", textContent: `It is ${article(truth)}, a class this model never saw` };
   return truth === bars[0][0] ? { className: "v-right", textContent: "✓ Right" }
-    : { className: "v-wrong", textContent: `✗ Wrong: it is ${an(truth)}` };
+    : { className: "v-wrong", textContent: `✗ Wrong: it is ${article(truth)}` };
 }
 
 export function bar([name, share, color]) {

@@ -1,4 +1,6 @@
 // Attention as a ratio to the even share, on a scale whose middle is that share and whose ends are a quarter and 4 times.
+import { withAlpha } from "../../script/color.js";
+
 const ENDS = 2; // powers of two
 
 // Where each of a byte's 256 values stands, from -1 to 1. most: the ratio of weight to even share that 255 stands for.
@@ -9,7 +11,7 @@ export const places = (most) => Float32Array.from({ length: 256 }, (_, byte) =>
 export function shades(table, most, over) {
   return Uint32Array.from(places(most), (place) => {
     const color = table[Math.round(127.5 + 127.5 * place)];
-    return over ? ((color & 0xffffff) | Math.round(225 * Math.abs(place)) << 24) >>> 0 : color;
+    return over ? withAlpha(color, 225 * Math.abs(place)) : color;
   });
 }
 
