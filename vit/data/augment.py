@@ -53,9 +53,8 @@ def random_erasing(images: Tensor, probability: float, generator: torch.Generato
         start = (torch.rand(B, generator=generator) * (size - length + 1)).floor()
         first, end = _sent(torch.stack([start, start + length]), device)[..., None]
         place = torch.arange(size, device=device)
-        inside = inside & ((place >= first) & (place < end)).unsqueeze(
-            3 - axis
-        )  # (B, size), seen across the other side
+        along = (place >= first) & (place < end)  # (B, size)
+        inside = inside & along.unsqueeze(3 - axis)
     return torch.where(inside[:, None], noise.to(images), images)
 
 

@@ -11,6 +11,22 @@ from torchvision.transforms import InterpolationMode, functional
 KERNEL = 9  # pixels of the blur
 
 
+def noisy(pixels: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
+    """Pixels (..., H, W) uint8 with Gaussian noise of so many of 255 in standard deviation."""
+    draw = torch.randn(pixels.shape, generator=generator)
+    return (pixels + deviation * draw).round().clamp(0, 255).to(torch.uint8)
+
+
+def blurred(pixels: Tensor, sigma: float) -> Tensor:
+    """Pixels (..., H, W) uint8 under a Gaussian of so many pixels in standard deviation."""
+    return functional.gaussian_blur(pixels, KERNEL, sigma)
+
+
+def saved(picture: Tensor, quality: int) -> Tensor:
+    """A picture (3, H, W) uint8 as JPEG and back, color at half of each side (4:2:0)."""
+    return decode_image(encode_jpeg(picture, quality))
+
+
 class Limit(NamedTuple):
     """A change's name, what it is called, its unit, the numbers it takes, and the step between them."""
 
@@ -50,17 +66,14 @@ def change(pixels: Tensor, numbers: Mapping[str, float], fill: tuple[int, ...]) 
     by = {**dict.fromkeys(LIMITS, 0), **numbers}
     if by["rotation"] or by["right"] or by["down"]:
         shift = [round(by["right"]), round(by["down"])]
-        pixels = functional.affine(
-            pixels, by["rotation"], shift, 1.0, [0.0], InterpolationMode.BILINEAR if by["rotation"] else
-            InterpolationMode.NEAREST, list(fill)
-        )  # fmt: skip
+        between = InterpolationMode.BILINEAR if by["rotation"] else InterpolationMode.NEAREST
+        pixels = functional.affine(pixels, by["rotation"], shift, 1.0, [0.0], between, list(fill))
     if by["brightness"]:
         pixels = functional.adjust_brightness(pixels, 1 + by["brightness"] / 100)
     if by["blur"]:
-        pixels = functional.gaussian_blur(pixels, KERNEL, by["blur"])
+        pixels = blurred(pixels, by["blur"])
     if by["noise"]:
-        draw = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(0))
-        pixels = (pixels + by["noise"] * draw).round().clamp(0, 255).to(torch.uint8)
+        pixels = noisy(pixels, by["noise"], torch.Generator().manual_seed(0))
     if by["jpeg"]:
-        pixels = decode_image(encode_jpeg(pixels, 100 - round(by["jpeg"])))
+        pixels = saved(pixels, 100 - round(by["jpeg"]))
     return pixels

@@ -7,27 +7,27 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torchvision.io import decode_image, encode_jpeg
 from torchvision.transforms import functional
+
+from vit.data.changes import blurred, noisy, saved
 
 SEVERITIES = (1, 2, 3)
 
 
 def noise(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """Gaussian noise of standard deviation 10, 20 or 30 of 255."""
-    deviation = 10 * severity
-    return (images + deviation * torch.randn(images.shape, generator=generator)).round().clamp(0, 255).to(torch.uint8)
+    return noisy(images, 10 * severity, generator)
 
 
 def blur(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """Gaussian blur of standard deviation 0.5, 1 or 1.5 pixels."""
-    return functional.gaussian_blur(images, kernel_size=9, sigma=0.5 * severity)
+    return blurred(images, 0.5 * severity)
 
 
 def jpeg(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """JPEG and back, with quality 75, 30 or 10 and color at half of each side (4:2:0)."""
     quality = (75, 30, 10)[severity - 1]
-    return torch.stack([decode_image(encode_jpeg(image, quality)) for image in images])
+    return torch.stack([saved(image, quality) for image in images])
 
 
 def brightness(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:

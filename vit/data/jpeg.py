@@ -31,6 +31,10 @@ CHROMINANCE = (
 )
 TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))  # its inverse
+COSINES = tuple(  # of the transform of a row, frequency by frequency
+    tuple(math.sqrt((2 if k else 1) / SIDE) * math.cos((2 * n + 1) * k * math.pi / (2 * SIDE)) for n in range(SIDE))
+    for k in range(SIDE)
+)
 
 
 def jpeg(images: Tensor, quality: Tensor) -> Tensor:
@@ -55,11 +59,7 @@ def jpeg(images: Tensor, quality: Tensor) -> Tensor:
 
 def _quantized(planes: Tensor, table: tuple[tuple[int, ...], ...], scale: Tensor) -> Tensor:
     """(B, C, H, W), H and W multiples of 8, through the transform, rounding and back."""
-    cosines = [
-        [math.sqrt((2 if k else 1) / SIDE) * math.cos((2 * n + 1) * k * math.pi / (2 * SIDE)) for n in range(SIDE)]
-        for k in range(SIDE)
-    ]
-    dct = _constant(cosines, planes)
+    dct = _constant(COSINES, planes)
     steps = (_constant(table, planes) * scale).round().clamp(1, 255)
     blocks = planes.unflatten(3, (-1, SIDE)).unflatten(2, (-1, SIDE)).transpose(3, 4)  # (B, C, H/8, W/8, 8, 8)
     frequencies = (dct @ blocks @ dct.T / steps).round() * steps

@@ -85,9 +85,7 @@ def auroc(own: Tensor, other: Tensor) -> float:
 
 def calibration_error(confidence: Tensor, right: Tensor) -> float:
     """How far confidence and accuracy are apart, bin by bin, weighted by the bins' sizes; both (n,)."""
-    bins = (confidence * BINS).long().clamp(max=BINS - 1)
-    gaps = torch.zeros(BINS, dtype=torch.float64).index_add(0, bins, confidence.double().cpu() - right.double().cpu())
-    return (gaps.abs().sum() / len(confidence)).item()
+    return sum(n * abs(sure - share) for n, sure, share in reliability(confidence, right)) / len(confidence)
 
 
 def reliability(confidence: Tensor, right: Tensor) -> list[tuple[int, float, float]]:

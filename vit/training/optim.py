@@ -71,7 +71,9 @@ class Muon(torch.optim.Optimizer):
     def _momentum(self, weight: nn.Parameter, keep: float) -> Tensor:
         """Nesterov's: the gradient, moved towards its average over the steps."""
         state = self.state[weight]
-        average = state["momentum"] if "momentum" in state else state.setdefault("momentum", torch.zeros_like(weight))
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(weight)
+        average = state["momentum"]
         assert weight.grad is not None
         average.lerp_(weight.grad, 1 - keep)
         return weight.grad.lerp(average, keep)

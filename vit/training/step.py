@@ -112,14 +112,13 @@ def _loss(
 ) -> tuple[Tensor, Tensor]:
     """What is minimized, and the logits that predict."""
     chosen = {} if keep is None else {"keep": keep}
+    if answers is not None and state.model.config.get("distilled"):
+        heads = state.forward(images, **chosen, each_head=True)
+        return distillation_loss(heads, targets, answers, config), heads.mean(0)
+    logits = state.forward(images, **chosen)
     if answers is None:
-        logits = state.forward(images, **chosen)
         return F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing), logits
-    if not state.model.config.get("distilled"):
-        logits = state.forward(images, **chosen)
-        return distillation_loss(logits.expand(2, -1, -1), targets, answers, config), logits
-    heads = state.forward(images, **chosen, each_head=True)
-    return distillation_loss(heads, targets, answers, config), heads.mean(0)
+    return distillation_loss(logits.expand(2, -1, -1), targets, answers, config), logits
 
 
 def _kept_patches(
