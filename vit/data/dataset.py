@@ -89,10 +89,14 @@ def hold_out(labels: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """
     # RandomState's stream is frozen by numpy's compatibility policy; torch's generators make no such promise.
     shuffled = torch.from_numpy(np.random.RandomState(0).permutation(len(labels)))
-    one_hot = torch.nn.functional.one_hot(labels[shuffled])
-    turn = (one_hot.cumsum(0) * one_hot).sum(1)  # the how-manieth of its class each picture is
-    dealt = shuffled[turn.argsort(stable=True)]
+    dealt = shuffled[turns(labels[shuffled]).argsort(stable=True)]
     return dealt[:size].sort().values, dealt[size:].sort().values
+
+
+def turns(labels: Tensor) -> Tensor:
+    """Of each of (n,) labels the how-manieth of its class it is, from 1."""
+    one_hot = torch.nn.functional.one_hot(labels)
+    return (one_hot.cumsum(0) * one_hot).sum(1)
 
 
 def _split(entry: Entry, split: str, tensors: dict[str, Tensor]) -> Dataset:

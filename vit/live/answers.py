@@ -50,6 +50,16 @@ class Answers:
         """(done, classes), by the model's temperature."""
         return self.model.probabilities(self.logits[: self.done])
 
+    @property
+    def classes(self) -> Tensor:
+        """(done,): the likeliest one's index."""
+        return self.logits[: self.done].argmax(1)
+
+    def surest(self, those: Tensor) -> Tensor:
+        """Places of those, bool (done,), for which it holds, the surest answer first."""
+        places, sure = those.nonzero()[:, 0], self.probabilities.amax(1)
+        return places[sure[places].argsort(descending=True, stable=True)]
+
     def watch(self) -> None:
         """Has them computed for as long as this is called at least every UNWATCHED seconds."""
         self.watched_at = time.monotonic()

@@ -11,16 +11,16 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vit.data import Dataset, Splits
 from vit.data.corruptions import CORRUPTIONS, SEVERITIES
 from vit.device import device_name
-from vit.evaluation import check_fit, confusion_counts, predict
+from vit.evaluation import check_fit, predict
 from vit.model import Classifier, ViT
 from vit.report import maps
-from vit.report.calibration import auroc, calibration, fit_doubt, fit_temperature, wilson
+from vit.report.accuracy import accuracy_of
+from vit.report.calibration import auroc, calibration, fit_doubt, fit_temperature
 from vit.weights.checkpoint import WEIGHTS, write_text
 
 PARTS_FILE = "report.json"
@@ -41,8 +41,7 @@ class Inputs:
     splits: Splits
     foreign: Dataset
     pictures: int
-    _logits: Tensor | None = field(default=None, init=False, repr=False)
-    _held_out: Tensor | None = field(default=None, init=False, repr=False)
+    _logits: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def vit(self) -> ViT:
@@ -51,16 +50,21 @@ class Inputs:
         return self.model
 
     def logits(self, tell: Tell) -> Tensor:
-        """The whole test set's, (n, classes); computed once."""
-        if self._logits is None:
-            self._logits = _logits(self.model, self.splits.test, tell)
-        return self._logits
+        """The whole test set's, (n, classes)."""
+        return self._once("test", self.splits.test, tell)
 
     def held_out(self, tell: Tell) -> Tensor:
-        """The validation set's, (n, classes); computed once."""
-        if self._held_out is None:
-            self._held_out = _logits(self.model, self.splits.validation, tell)
-        return self._held_out
+        """The validation set's, (n, classes)."""
+        return self._once("held out", self.splits.validation, tell)
+
+    def elsewhere(self, tell: Tell) -> Tensor:
+        """Those of MORE times `pictures` foreign ones, (n, classes)."""
+        return self._once("foreign", self.foreign.take(slice(MORE * self.pictures)), tell)
+
+    def _once(self, name: str, dataset: Dataset, tell: Tell) -> Tensor:
+        if name not in self._logits:
+            self._logits[name] = _logits(self.model, dataset, tell)
+        return self._logits[name]
 
     def chosen(self, times: int = 1) -> Dataset:
         """So many times `pictures` of the test set, mixed; all of it where there are not as many."""
@@ -105,18 +109,7 @@ def _saved(file: Path, key: dict) -> dict[str, dict]:
 
 
 def _accuracy(inputs: Inputs, tell: Tell) -> dict:
-    logits, labels = inputs.logits(tell), inputs.splits.test.labels.cpu()
-    confusion = confusion_counts(logits, labels)
-    accuracy = confusion.diag().sum().item() / len(labels)
-    shares = (confusion.diag() / confusion.sum(1)).tolist()
-    return {
-        "accuracy": accuracy,
-        "interval": list(wilson(accuracy, len(labels))),
-        "n": len(labels),
-        "loss": F.cross_entropy(logits, labels).item(),
-        "per_class": [share if share == share else None for share in shares],
-        "confusion": confusion.tolist(),
-    }
+    return accuracy_of(inputs.logits(tell), inputs.splits.test.labels.cpu())
 
 
 def _calibration(inputs: Inputs, tell: Tell) -> dict:
@@ -168,12 +161,11 @@ def _heads(inputs: Inputs, tell: Tell) -> dict:
 
 
 def _foreign(inputs: Inputs, tell: Tell) -> dict:
-    foreign, model = inputs.foreign.take(slice(MORE * inputs.pictures)), inputs.model
     here, elsewhere = (
-        model.probabilities(logits).amax(1) for logits in (inputs.logits(tell), _logits(model, foreign, tell))
+        inputs.model.probabilities(logits).amax(1) for logits in (inputs.logits(tell), inputs.elsewhere(tell))
     )
     return {
-        "name": f"{len(foreign):,} test images of {foreign.name}",
+        "name": f"{len(elsewhere):,} test images of {inputs.foreign.name}",
         "confidence": elsewhere.mean().item(),
         "confident": (elsewhere > CONFIDENT).float().mean().item(),
         "confident_here": (here > CONFIDENT).float().mean().item(),
@@ -183,9 +175,9 @@ def _foreign(inputs: Inputs, tell: Tell) -> dict:
 def _doubt(inputs: Inputs, tell: Tell) -> dict:
     """When to say "none of these": fitted on the pictures that the temperature was fitted on, and on one half of the
     foreign ones, measured on the others."""
-    model, foreign = inputs.model, inputs.foreign.take(slice(MORE * inputs.pictures))
+    model = inputs.model
     (fitting, _), (scoring, _), fitted_on, _ = _held_out(inputs, tell)
-    elsewhere = _logits(model, foreign, tell)
+    elsewhere = inputs.elsewhere(tell)
     first, second = elsewhere[::2], elsewhere[1::2]
     doubt = fit_doubt(model, fitting, first, RECALL)
     own, other = model.scores(scoring), model.scores(second)
@@ -195,7 +187,7 @@ def _doubt(inputs: Inputs, tell: Tell) -> dict:
         "threshold": doubt.threshold,
         "false_alarm": (own[doubt.score] < doubt.threshold).double().mean().item(),
         "fitted_on": fitted_on,
-        "foreign": f"{len(second):,} test images of {foreign.name}",
+        "foreign": f"{len(second):,} test images of {inputs.foreign.name}",
         "auroc": {name: auroc(own[name], other[name]) for name in own},
         "passed": {name: (other[name] >= limits[name]).double().mean().item() for name in own},
     }

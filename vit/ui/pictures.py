@@ -58,15 +58,19 @@ def gallery(key: str | None, page: int, picked: Picture) -> dict:
     """What the gallery shows: the pictures, their classes, where they come from, and which of them is picked."""
     source = gallery_source(key)
     test = SOURCES[source].load().test
-    note = f"Test pictures of {label(source)}, not used in training"
-    if key and (own := models.dataset(models.find(key))) != source:
-        note = f"{label(own)}'s own test pictures are not at hand; these are of {label(source)}"
     places = chosen(source, page)
     pictures = [
         {"src": data_uri(test.images[i]), "label": test.classes[test.labels[i]], "name": f"{source}-{i}"}
         for i in places
     ]
-    return {"pictures": pictures, "note": note, "picked": name_of(picked)}
+    return {"pictures": pictures, "note": note(key, source), "picked": name_of(picked)}
+
+
+def note(key: str | None, source: str) -> str:
+    """Where a model's gallery comes from."""
+    if key and (own := models.dataset(models.find(key))) != source:
+        return f"{label(own)}'s own test pictures are not at hand; these are of {label(source)}"
+    return f"Test pictures of {label(source)}, not used in training"
 
 
 def name_of(picture: Picture) -> str | None:

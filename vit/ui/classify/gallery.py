@@ -5,8 +5,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from vit.data.registry import label
-from vit.live import answers, models
+from vit.data.dataset import turns
+from vit.live import answers
 from vit.live.answers import Answers
 from vit.live.datasets import SOURCES
 from vit.ui import pictures
@@ -32,14 +32,11 @@ def opening(key: str | None, picked: Picture, choices: list[tuple[str, str]]) ->
     choices: (label, key) of the models that this page can compare with.
     """
     source = pictures.gallery_source(key)
-    note = f"Test pictures of {label(source)}, not used in training"
-    if key and (own := models.dataset(models.find(key))) != source:
-        note = f"{label(own)}'s own test pictures are not at hand; these are of {label(source)}"
     test = SOURCES[source].load().test
     return {
         "model": key,
         "source": source,
-        "note": note,
+        "note": pictures.note(key, source),
         "classes": list(test.classes),
         "orders": ORDERS,
         "count": len(test),
@@ -86,22 +83,19 @@ def progress(said: Answers) -> dict:
 
 def _asked(said: Answers, order: str) -> Tensor:
     """Indices in the test split: mistakes by number, all from the least sure on, mistakes from the surest on."""
-    sure, classes = said.probabilities.max(1)
-    wrong = classes != said.test.labels
+    wrong = said.classes != said.test.labels
     if order == "unsure":
-        return said.indices[sure.argsort(stable=True)]
-    places = wrong.nonzero()[:, 0]
-    return said.indices[places if order == "mistakes" else places[sure[places].argsort(descending=True, stable=True)]]
+        return said.indices[said.probabilities.amax(1).argsort(stable=True)]
+    return said.indices[wrong if order == "mistakes" else said.surest(wrong)]
 
 
 @lru_cache(maxsize=20)
 def _mixed(source: str, seed: int) -> Tensor:
     """All indices, mixed, so that the classes take turns while each has pictures left."""
-    labels = SOURCES[source].load().test.labels
-    mixed = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    one_hot = torch.nn.functional.one_hot(labels[mixed])
-    turn = (one_hot.cumsum(0) * one_hot).sum(1)  # the how-manieth of its class each picture is
-    return mixed[(turn * one_hot.shape[1] + labels[mixed]).argsort(stable=True)]
+    test = SOURCES[source].load().test
+    mixed = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))
+    labels = test.labels[mixed]
+    return mixed[(turns(labels) * len(test.classes) + labels).argsort(stable=True)]
 
 
 def _page(source: str, indices: Tensor, number: int, said: Answers | None) -> dict:

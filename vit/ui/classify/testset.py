@@ -5,13 +5,12 @@ import csv
 import io
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from vit.evaluation import confusion_counts
 from vit.figures import confusion_figure, reliability_figure
 from vit.live import answers, models
 from vit.live.answers import Answers
+from vit.report.accuracy import accuracy_of
 from vit.report.calibration import calibration, reliability, wilson
 from vit.report.comparison import compare
 from vit.ui.analysis import predict, recall
@@ -30,26 +29,16 @@ def measured(question: dict) -> dict:
     said = answers.ask(check("model", question.get("model"), str))
     if not said.complete:
         return _waiting(said)
-    sure, classes = said.probabilities.max(1)
-    wrong = (classes != said.test.labels).nonzero()[:, 0]
-    surest = wrong[sure[wrong].argsort(descending=True, stable=True)]
-    return {**numbers(said), "classes": list(said.model.classes), "mistakes": _shown(said, surest)}
+    mistakes = said.surest(said.classes != said.test.labels)
+    return {**numbers(said), "classes": list(said.model.classes), "mistakes": _shown(said, mistakes)}
 
 
 def numbers(said: Answers) -> dict:
     """Accuracy with its 95% interval, loss, confusion, per class, and calibration before and after the temperature."""
-    labels, temperature, n = said.test.labels, said.model.temperature, len(said.test)
-    confusion = confusion_counts(said.logits, labels)
-    accuracy = confusion.diag().sum().item() / n
-    shares = (confusion.diag() / confusion.sum(1)).tolist()
+    labels, temperature = said.test.labels, said.model.temperature
     return {
         "dataset": said.test.name,
-        "n": n,
-        "accuracy": accuracy,
-        "interval": list(wilson(accuracy, n)),
-        "loss": F.cross_entropy(said.logits, labels).item(),
-        "per_class": [share if share == share else None for share in shares],
-        "confusion": confusion.tolist(),
+        **accuracy_of(said.logits, labels),
         "temperature": temperature,
         "calibration_error": [calibration(said.logits, labels, t).error for t in (1.0, temperature)],
         "reliability": [_reliability(said, t) for t in (1.0, temperature)],
@@ -61,10 +50,8 @@ def cell(question: dict) -> dict:
     """Pictures of one true class that were taken for another, the surest first. true, taken: indices of classes."""
     said, n = _complete(question.get("model")), len(answers.ask(question.get("model")).model.classes)
     true, taken = (whole(name, question.get(name), 0, n - 1) for name in ("true", "taken"))
-    sure, classes = said.probabilities.max(1)
-    places = ((said.test.labels == true) & (classes == taken)).nonzero()[:, 0]
-    ordered = places[sure[places].argsort(descending=True, stable=True)]
-    return {"pictures": _shown(said, ordered), "count": len(places)}
+    places = said.surest((said.test.labels == true) & (said.classes == taken))
+    return {"pictures": _shown(said, places), "count": len(places)}
 
 
 @answering
@@ -146,7 +133,7 @@ def pair(model: str, other: str) -> tuple[Answers, Answers]:
 
 def right(said: Answers) -> Tensor:
     """Which pictures it named correctly: bool (n,)."""
-    return said.logits.argmax(1) == said.test.labels
+    return said.classes == said.test.labels
 
 
 def _complete(key: object) -> Answers:
