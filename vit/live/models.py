@@ -29,10 +29,17 @@ def shipped() -> list[str]:
 
 
 def default() -> str | None:
-    """The first checkpoint whose dataset is at hand, else the first at all."""
+    """The model that the app was given, else the first checkpoint whose dataset is at hand, else the first at all.
+
+    A built-in dataset is at hand even while it is being loaded.
+    """
+
+    def ready(name: str) -> bool:
+        source = dataset(find(name))
+        return name in elsewhere.GIVEN or DATASETS[source].built_in or SOURCES[source].splits is not None
+
     names = shipped()
-    ready = [name for name in names if SOURCES[dataset(find(name))].splits is not None]
-    return next(iter(ready or names), None)
+    return next(filter(ready, names), names[0] if names else None)
 
 
 def find(key: str | None) -> Classifier:
