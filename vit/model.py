@@ -480,6 +480,11 @@ class ViT(Classifier):
         return self.patch_embed.grid_size
 
     @property
+    def num_tokens(self) -> int:
+        """N: prefix tokens and patches."""
+        return self.pos_embed.shape[1]
+
+    @property
     def num_heads(self) -> int:
         return self.config["num_heads"]
 

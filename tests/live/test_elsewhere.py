@@ -1,6 +1,7 @@
 """Models from elsewhere: fetched, sent as a zip, or given to the app; each is found, named, bounded, or refused."""
 
 import zipfile
+from pathlib import Path
 
 import pytest
 import timm
@@ -109,6 +110,33 @@ def test_zips_that_hold_no_model_are_refused_and_leave_nothing(hub, small_vit, t
     monkeypatch.setattr(elsewhere, "MAX_ZIP", 1000)
     with pytest.raises(ValueError, match="send a smaller model"):
         elsewhere.unpack(packed(tmp_path, tmp_path / "mine"))
+    assert not elsewhere._folders and not list((tmp_path / "temporary").iterdir())
+
+
+@pytest.mark.parametrize("damage", ["encrypted", "torn", "an unknown way of packing", "a huge table of contents"])
+def test_a_zip_that_breaks_off_while_it_is_read_is_refused_and_leaves_nothing(
+    hub, small_vit, tmp_path, monkeypatch, damage
+):
+    small_vit.save_pretrained(tmp_path / "mine")
+    for name in ("README.md", "config.json"):  # so that the damage is to the weights
+        (tmp_path / "mine" / name).unlink()
+    archive = Path(packed(tmp_path, tmp_path / "mine"))
+    content = bytearray(archive.read_bytes())
+    table, end = content.index(b"PK\1\2"), content.rindex(b"PK\5\6")
+    if damage == "encrypted":
+        content[6] |= 1
+        content[table + 8] |= 1
+    elif damage == "torn":
+        content[200:260] = bytes(60)
+    elif damage == "an unknown way of packing":
+        content[8] = content[table + 10] = 99
+    else:
+        content[end + 12 : end + 16] = (10**9).to_bytes(4, "little")
+    archive.write_bytes(content)
+    monkeypatch.setattr(elsewhere.tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    with pytest.raises(ValueError, match="no zip that can be read"):
+        elsewhere.unpack(str(archive))
     assert not elsewhere._folders and not list((tmp_path / "temporary").iterdir())
 
 

@@ -37,7 +37,7 @@ def unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Path | None, str]
     UnreadableArchive.
     """
     target, written = folder / "unpacked", 0
-    with _opened(archive) as opened:
+    with open_archive(archive) as opened:
         for info in opened.infolist():
             name = _readable(info)
             if info.is_dir() or _added_by_a_system(name):
@@ -49,10 +49,9 @@ def unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Path | None, str]
                 yield name, None, f"is not unpacked: the archive holds more than {TOTAL // 1_000_000:,} MB; split it"
                 continue
             try:
-                size = _write(opened, info, target)
+                size = write(opened, info, target, LARGEST)
             except UNPACKING as error:
-                said = " ".join(str(error).split())[:100] or type(error).__name__
-                yield name, None, f"can't be unpacked ({said}): expected an intact file; pack it again"
+                yield name, None, f"can't be unpacked ({_said(error)}): expected an intact file; pack it again"
                 continue
             written += size
             if size > LARGEST:
@@ -61,7 +60,8 @@ def unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Path | None, str]
                 yield name, target, ""
 
 
-def _opened(archive: Path) -> zipfile.ZipFile:
+def open_archive(archive: Path) -> zipfile.ZipFile:
+    """To be read by who takes its files one by one. Raises UnreadableArchive."""
     try:
         if _directory_size(archive) > DIRECTORY:
             raise UnreadableArchive(f"{archive.name} lists too many files: expected fewer; split it into several.")
@@ -70,8 +70,7 @@ def _opened(archive: Path) -> zipfile.ZipFile:
         raise
     except UNPACKING as error:
         raise UnreadableArchive(
-            f"{archive.name} is no intact ZIP archive ({' '.join(str(error).split())[:100]}): expected one; pack it "
-            "again."
+            f"{archive.name} is no intact ZIP archive ({_said(error)}): expected one; pack it again."
         ) from error
 
 
@@ -106,10 +105,17 @@ def _refusal(info: zipfile.ZipInfo) -> str:
     return ""
 
 
-def _write(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> int:
-    """Unpacks what is there, whatever size the archive promises, up to one chunk above LARGEST; returns its bytes."""
+def write(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, most: int) -> int:
+    """Unpacks what is there, whatever size the archive promises, up to one chunk above `most`; returns its bytes.
+
+    Raises one of UNPACKING.
+    """
     size = 0
     with opened.open(info) as source, open(target, "wb") as file:
-        while size <= LARGEST and (chunk := source.read(CHUNK)):
+        while size <= most and (chunk := source.read(CHUNK)):
             size += file.write(chunk)
     return size
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split())[:100] or type(error).__name__

@@ -118,7 +118,12 @@ def attention_entropy(maps: Tensor) -> Tensor:
     tokens attended to, had they equal weights. Raises ValueError on maps of another shape.
     """
     _check_maps(maps, square=False)
-    return -torch.xlogy(maps, maps).sum(dim=-1)
+    return entropy_of(maps)
+
+
+def entropy_of(weights: Tensor) -> Tensor:
+    """Of weights (..., n) that sum to 1, in nats: (...)."""
+    return -torch.xlogy(weights, weights).sum(dim=-1)
 
 
 def patch_coverage(masks: Tensor, grid_size: tuple[int, int], patch_size: int) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vit.interpret.analysis import Analysis
+from vit.interpret.attention import entropy_of
 from vit.interpret.describe import percent
 
 TOUR = 5  # heads
@@ -58,7 +59,7 @@ def _shares(given: Tensor) -> Tensor:
 def _scores(analysis: Analysis, given: Tensor) -> Tensor:
     """(L, heads), in [0, 1]."""
     shares, heads, patches = _shares(given), given.shape[1], given.shape[2]
-    spread = _entropy(shares) / math.log(max(patches, 2))
+    spread = entropy_of(shares) / math.log(max(patches, 2))
     picks = (2 - 2 * spread).clamp(max=1) * (4 * spread).clamp(max=1)
     others = (shares.sum(1, keepdim=True) - shares) / max(heads - 1, 1)
     unlike = _divergence(shares, others) / math.log(2) if heads > 1 else torch.ones_like(picks)
@@ -69,14 +70,10 @@ def _scores(analysis: Analysis, given: Tensor) -> Tensor:
     return (given.sum(-1) * picks * unlike * covers).clamp(0, 1)
 
 
-def _entropy(shares: Tensor) -> Tensor:
-    return -(shares * shares.clamp_min(1e-12).log()).sum(-1)
-
-
 def _divergence(first: Tensor, second: Tensor) -> Tensor:
     """Jensen-Shannon, in nats: 0 to ln 2."""
     middle = (first + second) / 2
-    return (_entropy(middle) - (_entropy(first) + _entropy(second.expand_as(first))) / 2).clamp_min(0)
+    return (entropy_of(middle) - (entropy_of(first) + entropy_of(second.expand_as(first))) / 2).clamp_min(0)
 
 
 def _sentence(analysis: Analysis, layer: int, head: int, given: Tensor) -> str:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vit.interpret.attention import patch_distances, rollout
+from vit.interpret.attention import entropy_of, patch_distances, rollout
 from vit.interpret.trace import Trace
 
 RESIDUAL = 0.5  # of the rollout
@@ -94,7 +94,7 @@ def distance(view: View, rows: slice) -> Tensor:
 def entropy(view: View, rows: slice) -> Tensor:
     """Of attention over all N tokens, nats: 0 on a single token, ln N on all alike."""
     weights = view.map[:, :, rows]
-    return -torch.xlogy(weights, weights).sum(-1)
+    return entropy_of(weights)
 
 
 def attention_to_cls(view: View, rows: slice) -> Tensor | None:
@@ -140,7 +140,7 @@ def divergence(view: View, rows: slice) -> Tensor | None:
     apart = torch.zeros_like(own)
     for i in range(C - 1):
         mixed = (weights[:, i : i + 1] + weights[:, i + 1 :]) / 2
-        pairs = -torch.xlogy(mixed, mixed).sum(-1) - (own[:, i : i + 1] + own[:, i + 1 :]) / 2
+        pairs = entropy_of(mixed) - (own[:, i : i + 1] + own[:, i + 1 :]) / 2
         pairs = pairs.clamp_min(0)  # rounding
         apart[:, i] += pairs.sum(1)
         apart[:, i + 1 :] += pairs
@@ -169,4 +169,4 @@ def output_rank(view: View, rows: slice) -> Tensor | None:
     written = view.heads[:, :, rows].double()  # the eigenvalues of a square are found faster, and need the digits
     singular = torch.linalg.eigvalsh(written.mT @ written).clamp_min(0).sqrt().to(view.heads)
     shares = singular / singular.sum(-1, keepdim=True).clamp_min(torch.finfo(singular.dtype).tiny)
-    return (-torch.xlogy(shares, shares).sum(-1, keepdim=True)).exp()
+    return entropy_of(shares)[..., None].exp()

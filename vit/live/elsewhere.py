@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import zipfile
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,10 +9,11 @@ from os import getenv
 from pathlib import Path
 from secrets import token_urlsafe
 
+from vit.data import zips
 from vit.live import stored
 from vit.model import Classifier, ViT
 from vit.weights import fetch
-from vit.weights.checkpoint import CheckpointError, from_pretrained
+from vit.weights.checkpoint import from_pretrained
 from vit.weights.fetch import CONFIG, PREPROCESSOR, WEIGHTS, Progress
 from vit.weights.resize import set_image_size
 
@@ -71,9 +71,7 @@ def load(key: str) -> Classifier:
 
 @lru_cache(maxsize=KEEP_MODELS)
 def _load(key: str) -> Classifier:
-    model = from_pretrained(_folders.get(key, key), local=True)
-    if model.config["in_chans"] != stored.CHANNELS:
-        raise CheckpointError(f"{key} takes {model.config['in_chans']} channels; pictures here have {stored.CHANNELS}.")
+    model = stored.check_channels(key, from_pretrained(_folders.get(key, key), local=True))
     if isinstance(model, ViT) and model.grid_size[0] > MAX_SIDE:
         before, patch = model.config["img_size"], model.config["patch_size"]
         set_image_size(model, min(SIZE, MAX_SIDE * patch) // patch * patch)
@@ -119,32 +117,30 @@ def unpack(archive: str) -> str:
     key = f"own-{token_urlsafe(12)}"
     _folders[key] = folder
     try:
-        _extract(archive, folder)
+        _extract(Path(archive), folder)
         _load(key)
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except zips.UNPACKING as error:
         _forget(key)
+        ours = isinstance(error, ValueError) and not isinstance(error, zips.UnreadableArchive)
         message = str(error).replace(str(folder), "The zip")
-        sentence = message if isinstance(error, ValueError) else f"This is no zip that can be read: {error}"
-        raise ValueError(sentence) from error
+        raise ValueError(message if ours else f"This is no zip that can be read: {message}") from error
     sent = [key for key in _folders if key.startswith("own-")]
     for oldest in sent[: max(0, len(sent) - KEEP_ZIPS)]:
         _forget(oldest)
     return key
 
 
-def _extract(archive: str, folder: Path) -> None:
+def _extract(archive: Path, folder: Path) -> None:
+    """Raises one of zips.UNPACKING."""
     left = MAX_ZIP
-    with zipfile.ZipFile(archive) as packed:
+    with zips.open_archive(archive) as packed:
         for info in packed.infolist():
             name = Path(info.filename).name
             if name not in (CONFIG, WEIGHTS, PREPROCESSOR) or (folder / name).exists():
                 continue
-            with packed.open(info) as source, open(folder / name, "wb") as target:
-                while part := source.read(1 << 20):
-                    left -= len(part)
-                    if left < 0:
-                        raise ValueError(f"The zip holds more than {MAX_ZIP / 1e6:.0f} MB; send a smaller model.")
-                    target.write(part)
+            left -= zips.write(packed, info, folder / name, left)
+            if left < 0:
+                raise ValueError(f"The zip holds more than {MAX_ZIP / 1e6:.0f} MB; send a smaller model.")
 
 
 def _forget(key: str) -> None:

@@ -70,7 +70,7 @@ def _count(variant: str, architecture: tuple[tuple[str, object], ...]) -> Size:
     with torch.device("meta"):
         model = create_model(variant, **dict(architecture))
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Size(parameters, model.pos_embed.shape[1], model.has_readout)
+    return Size(parameters, model.num_tokens, model.has_readout)
 
 
 @lru_cache(maxsize=64)

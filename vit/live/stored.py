@@ -19,6 +19,16 @@ def load(folder: Path) -> Classifier:
     return _load(folder, _versions(folder))
 
 
+def check_channels(source: object, model: Classifier) -> Classifier:
+    """The model. Raises CheckpointError for one that takes other pictures than those that the page shows."""
+    if model.config["in_chans"] != CHANNELS:
+        raise CheckpointError(
+            f"{source} takes images of {model.config['in_chans']} channels; expected {CHANNELS}, as the pictures here "
+            "have; choose another, or move it elsewhere."
+        )
+    return model
+
+
 def intact(folder: Path) -> bool:
     """Whether load gives a model."""
     return _intact(folder, _versions(folder))
@@ -57,13 +67,7 @@ def _versions(folder: Path, files: tuple[str, ...] = (CONFIG, WEIGHTS)) -> tuple
 
 @lru_cache(maxsize=4)
 def _load(folder: Path, versions: tuple) -> Classifier:
-    model = Classifier.from_pretrained(folder)
-    if model.config["in_chans"] != CHANNELS:
-        raise CheckpointError(
-            f"{folder} takes images of {model.config['in_chans']} channels; expected {CHANNELS}, as the pictures here "
-            "have; move it elsewhere."
-        )
-    return model
+    return check_channels(folder, Classifier.from_pretrained(folder))
 
 
 @lru_cache(maxsize=1000)

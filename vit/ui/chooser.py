@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from html import escape
 from typing import NamedTuple
@@ -82,7 +83,7 @@ def fetch(repository: str | None) -> Iterator[str]:
             return
         here, total = latest
         yield _line(f"{_megabytes(here)} of {_megabytes(total)}", here / total if total else 0)
-        threading.Event().wait(EVERY)
+        time.sleep(EVERY)
 
 
 def unpack(archive: str) -> str:

@@ -25,7 +25,7 @@ def forming(dataset: str) -> dict | None:
     return {
         **pictures,
         "readout": model.has_readout,
-        "tokens": model.num_prefix_tokens + model.grid_size[0] * model.grid_size[1],
+        "tokens": model.num_tokens,
         "run": "",
         "recorded": key,
         "says": _says(key, moments[-1]),

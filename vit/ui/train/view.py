@@ -78,7 +78,7 @@ def gif_of(key: str, layer: int) -> bytes:
     if models.moments(key).moments:
         model = models.find_vit(key)
         dataset, classes, held_out = models.dataset(model), model.classes, model.trained.get("validation_size")
-        name, tokens = models.name(model), model.num_prefix_tokens + model.grid_size[0] * model.grid_size[1]
+        name, tokens = models.name(model), model.num_tokens
     else:
         spec = runs.find(key).settings
         dataset, classes, held_out = spec.dataset, spec.classes, None
