@@ -5,6 +5,7 @@ matplotlib is imported by the first figure: a command that draws nothing starts 
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,13 @@ def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def encoded(figure: Figure, format: str) -> bytes:
+    """As a file of a format that matplotlib knows: png, svg, pdf."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=format)
+    return buffer.getvalue()
 
 
 def attention_figure(

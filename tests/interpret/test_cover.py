@@ -1,5 +1,6 @@
 """Covering patches: laws that hold for any model, map and fill."""
 
+import math
 import time
 
 import pytest
@@ -130,10 +131,11 @@ def test_what_does_not_fit_is_refused(change, words, small_vit, pictures):
 
 @pytest.mark.benchmark
 @pytest.mark.parametrize("name", ["cifar10", "shapes"])
-def test_one_picture_takes_less_than_a_second(name):
+def test_one_picture_takes_less_than_a_second(name, judge):
     model = ViT.from_pretrained(f"checkpoints/{name}")
-    images, maps = torch.zeros(1, 3, 32, 32), torch.rand(1, 1, 64)
+    images, maps = torch.zeros(1, 3, 32, 32), torch.rand(1, 1, math.prod(model.grid_size))
     started = time.perf_counter()
     for fill in FILLS:
         cover(model, images, maps, torch.tensor([0]), generator(), fill=fill)
-    assert time.perf_counter() - started < 1
+    seconds = time.perf_counter() - started
+    judge(seconds < 1, f"covering one picture by {name} takes {seconds:.2f} s; expected less than 1")

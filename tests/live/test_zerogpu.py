@@ -1,9 +1,6 @@
 """ZeroGPU: the same training through the real package's fork, whose GPU alone is missing; steered from outside."""
 
-import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlparse
 
 import gradio as gr
@@ -12,6 +9,7 @@ import torch
 from gradio_client import Client, handle_file
 from spaces.zero.config import get_config
 
+from tests.answering import Handler, listening
 from tests.conftest import ROOT, SETTINGS, await_end, serving
 from vit.live import settings, speed, worker, zerogpu
 from vit.live.datasets import SOURCES
@@ -22,7 +20,7 @@ from vit.ui.train import tab
 A_VISITOR = {"X-IP-Token": "head.e30.signature"}  # whose quota counts: the Hub's proxy adds it; {} in base64
 
 
-class Scheduler(BaseHTTPRequestHandler):
+class Scheduler(Handler):
     """Lends GPUs as ZeroGPU's host does, which the package asks. asked: paths and their values. refuse: the quota."""
 
     asked: list[tuple[str, dict[str, str]]]
@@ -36,31 +34,20 @@ class Scheduler(BaseHTTPRequestHandler):
             told = {"idle": False, "nvidiaIndex": 0, "nvidiaUUID": "GPU-0", "allowToken": "token"}
             if self.refuse:
                 status, told = 429, self.refuse
-        body = json.dumps(told).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+        self.answer(status, told)
 
 
 @pytest.fixture(scope="module")
 def lent(tmp_path_factory):
     """(address of a server that is on ZeroGPU, the host's scheduler)."""
     scheduler = type("FreshScheduler", (Scheduler,), {"asked": [], "refuse": None})
-    host = ThreadingHTTPServer(("127.0.0.1", 0), scheduler)
-    threading.Thread(target=host.serve_forever, daemon=True).start()
     folder = tmp_path_factory.mktemp("lent")
     variables = {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1", "VIT_RUNS_FOLDER": str(folder / "runs")}
-    variables |= {"SPACES_ZERO_GPU": "true", "SPACES_ZERO_DEVICE_API_URL": f"http://127.0.0.1:{host.server_port}"}
     variables |= {"PYTHONPATH": str(ROOT / "tests" / "live" / "lent"), "ZEROGPU_OFFLOAD_DIR": str(folder / "offload")}
-    with serving(**variables) as url:
-        yield url, scheduler
-    host.shutdown()
-    host.server_close()
+    with listening(scheduler) as host:
+        variables |= {"SPACES_ZERO_GPU": "true", "SPACES_ZERO_DEVICE_API_URL": host}
+        with serving(**variables) as url:
+            yield url, scheduler
 
 
 @pytest.fixture

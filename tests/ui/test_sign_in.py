@@ -1,14 +1,12 @@
 """Pushing from a Space that signs its visitors in: their own token, which no page ever holds."""
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlparse
 
 import gradio as gr
 import httpx
 import pytest
 
+from tests.answering import Handler, listening
 from tests.conftest import serving
 from vit.ui.train import outcome
 
@@ -19,24 +17,13 @@ TOKEN = "hf_oauth_of_a_visitor"
 def provider():
     """Address of an OpenID provider that says where it lets people sign in."""
 
-    class Provider(BaseHTTPRequestHandler):
+    class Provider(Handler):
         def do_GET(self):
-            told = json.dumps({"issuer": address, "authorization_endpoint": f"{address}/oauth/authorize"}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(told)))
-            self.end_headers()
-            self.wfile.write(told)
+            address = self.server.address
+            self.answer(200, {"issuer": address, "authorization_endpoint": f"{address}/oauth/authorize"})
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
-    address = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield address
-    server.shutdown()
-    server.server_close()
+    with listening(Provider) as address:
+        yield address
 
 
 def components(config: dict) -> dict[str, dict]:

@@ -3,26 +3,18 @@
 import base64
 import contextlib
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.answering import Handler, listening
 
 
-class Hub(BaseHTTPRequestHandler):
+class Hub(Handler):
     """Creates repositories and takes commits. refuse: the status that creating one is answered with."""
 
     refuse: int | None = None
     files: dict[str, bytes]
     tokens: set[str]
     created: list[dict]
-
-    def answer(self, status: int, body: object) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
 
     def do_GET(self):
         self.answer(404, {"error": "not here"})
@@ -55,17 +47,10 @@ class Hub(BaseHTTPRequestHandler):
             )
         return self.answer(200, {})
 
-    def log_message(self, *_):
-        pass
-
 
 @contextlib.contextmanager
 def serving_hub() -> Iterator[tuple[type[Hub], str]]:
     """A Hub of its own, empty, and its address."""
     handler = type("FreshHub", (Hub,), {"files": {}, "tokens": set(), "created": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.address = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield handler, server.address
-    server.shutdown()
-    server.server_close()
+    with listening(handler) as address:
+        yield handler, address

@@ -1,10 +1,8 @@
 """A small Hub on this machine, enough for the Hub's own client: metadata, files in ranges, private and gated ones."""
 
 import hashlib
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -12,10 +10,12 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 
+from tests.answering import Handler, listening
+
 COMMIT = "c" * 40
 
 
-class Hub(BaseHTTPRequestHandler):
+class Hub(Handler):
     """folders: repositories by "owner/name". refused: what a repository is answered with, a status and an error code.
 
     break_after: bytes of a file after which the connection ends, once. asked: (method, path, Range) of each request.
@@ -29,12 +29,12 @@ class Hub(BaseHTTPRequestHandler):
     asked: list[tuple[str, str, str | None]]
 
     def do_HEAD(self):
-        self.answer(body=False)
+        self.reply(body=False)
 
     def do_GET(self):
-        self.answer(body=True)
+        self.reply(body=True)
 
-    def answer(self, body: bool) -> None:
+    def reply(self, body: bool) -> None:
         kind = type(self)
         wanted = self.headers.get("Range")
         kind.asked.append((self.command, self.path, wanted))
@@ -81,21 +81,14 @@ class Hub(BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(content)
 
-    def log_message(self, *_):
-        pass
-
 
 @contextmanager
 def serve() -> Iterator[type[Hub]]:
     """The handler, to be told what there is; address is the server's."""
     empty: dict = {name: {} for name in ("folders", "refused", "sizes")} | {"datasets": set(), "asked": []}
     handler = type("FreshHub", (Hub,), empty)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    handler.address = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield handler
-    server.shutdown()
-    server.server_close()
+    with listening(handler) as handler.address:
+        yield handler
 
 
 @contextmanager

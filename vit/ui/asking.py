@@ -1,5 +1,6 @@
 """How a page's script asks the server about what it shows: each question is one dict, and so is each answer."""
 
+import base64
 import functools
 from collections.abc import Callable
 
@@ -20,3 +21,8 @@ def answering(function: Callable[[dict], dict]) -> Callable[[dict], dict]:
             return {"error": BadInput(error).sentence}
 
     return answer
+
+
+def file(name: str, content: bytes) -> dict:
+    """As the page's script saves it into the visitor's downloads."""
+    return {"name": name, "content": base64.b64encode(content).decode()}

@@ -6,7 +6,7 @@ import gradio as gr
 import torch
 from PIL import Image
 
-from vit.figures import attention_figure
+from vit.figures import attention_figure, encoded
 from vit.interpret import cover as covering
 from vit.interpret import describe, probing
 from vit.interpret.analysis import Analysis
@@ -14,7 +14,6 @@ from vit.interpret.statistics import TABLE
 from vit.live import models
 from vit.model import ViT
 from vit.ui.analysis import ENDPOINT, analyze
-from vit.ui.attention.probes import figure_bytes
 from vit.ui.checks import checked, one_of, shortened
 from vit.ui.errors import BadInput
 
@@ -234,4 +233,4 @@ def _patch(query: str, model) -> int | None:
 
 def _figure(analysis: Analysis, grid: torch.Tensor, title: str, name: str) -> Image.Image:
     figure = attention_figure(analysis.pixels.permute(1, 2, 0).numpy(), grid.numpy(), title, name=name)
-    return Image.open(io.BytesIO(figure_bytes(figure, "png")))
+    return Image.open(io.BytesIO(encoded(figure, "png")))

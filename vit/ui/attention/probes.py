@@ -10,13 +10,14 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from vit.figures import attention_figure
+from vit.figures import attention_figure, encoded
 from vit.interpret import cover as covering
 from vit.interpret import probing
 from vit.interpret.analysis import Analysis
 from vit.live import models
 from vit.ui import pictures
 from vit.ui.analysis import analyze, recall
+from vit.ui.asking import answering, file
 from vit.ui.checks import check, one_of, shortened, whole
 from vit.ui.errors import BadInput
 
@@ -27,23 +28,17 @@ MAX_FILTERS = 96
 def answer(probe: Callable[[Analysis, dict], dict]) -> Callable[[dict], dict]:
     """A probe as the page calls it: the token stands for model and picture, mistakes come back as words."""
 
-    def ask(question):
-        try:
-            return probe(
-                analyze(*recall(check("token", check("question", question, dict).get("token"), str))),
-                question,
-            )
-        except BadInput as error:
-            return {"error": error.sentence}
+    def ask(question: dict) -> dict:
+        return probe(analyze(*recall(check("token", question.get("token"), str))), question)
 
     ask.__name__, ask.__doc__ = probe.__name__, probe.__doc__  # by this name the page calls it
-    return ask
+    return answering(ask)
 
 
 @answer
 def without_heads(analysis: Analysis, question: dict) -> dict:
     """Probabilities of all classes with heads off. off: [[layer, head], ...] from 0."""
-    _named(analysis)
+    models.named(analysis.model)
     pairs, shape = check("off", question.get("off"), list[list[int]]), (analysis.depth, analysis.model.num_heads)
     for pair in pairs:
         if len(pair) != 2:
@@ -57,7 +52,7 @@ def without_heads(analysis: Analysis, question: dict) -> dict:
 @answer
 def relevance(analysis: Analysis, question: dict) -> dict:
     """How much each patch speaks for each of the classes: rows of (h*w), and a sentence. classes: indices."""
-    _named(analysis)
+    models.named(analysis.model)
     asked = check("classes", question.get("classes"), list[int])[:20]
     if not asked:
         raise BadInput("classes must name at least one class, got []; send indices from 0.")
@@ -74,7 +69,7 @@ def relevance(analysis: Analysis, question: dict) -> dict:
 def cover(analysis: Analysis, question: dict) -> dict:
     """Points of a class's probability that covering a map's brightest fifth of patches costs, and what random fifths
     cost. grid: the map's weights, (h*w). class: an index, the likeliest if not given."""
-    _named(analysis)
+    models.named(analysis.model)
     likeliest = int(analysis.probabilities.argmax())
     chosen = whole("class", question.get("class", likeliest), 0, len(analysis.model.classes) - 1)
     grid = torch.tensor(_grid(question.get("grid"), analysis), dtype=torch.float32).view(1, 1, -1)
@@ -84,7 +79,7 @@ def cover(analysis: Analysis, question: dict) -> dict:
 @answer
 def lens(analysis: Analysis, question: dict) -> dict:
     """After each layer: the likeliest classes by what is read, and each patch's likeliest."""
-    _named(analysis)
+    models.named(analysis.model)
     cls, patches = analysis.lens
     best = cls.topk(min(3, cls.shape[-1]))
     sure = patches.max(-1)  # (L, h*w)
@@ -119,7 +114,7 @@ def export(analysis: Analysis, question: dict) -> dict:
     stem = f"attention-{models.name(analysis.model)}{of}"
     format = one_of("format", question.get("format"), (*FORMATS, "npz"))
     if format == "npz":
-        return _file(f"{stem}.npz", arrays(analysis))
+        return file(f"{stem}.npz", arrays(analysis))
     h, w = analysis.model.grid_size
     grid = np.asarray(_grid(question.get("grid"), analysis), dtype=np.float32).reshape(h, w)
     colormap = check("colormap", question.get("colormap"), str)
@@ -139,15 +134,7 @@ def export(analysis: Analysis, question: dict) -> dict:
         name=check("name", question.get("name"), str)[:80],
         opacity=min(1.0, max(0.0, check("opacity", question.get("opacity", 0.6), float))),
     )
-    return _file(f"{stem}.{format}", figure_bytes(figure, format))
-
-
-def _named(analysis: Analysis) -> None:
-    """Raises BadInput where there is no class head, so that no class can be asked of it."""
-    try:
-        models.named(analysis.model)
-    except ValueError as error:
-        raise BadInput(error) from error
+    return file(f"{stem}.{format}", encoded(figure, format))
 
 
 def arrays(analysis: Analysis) -> bytes:
@@ -162,16 +149,6 @@ def arrays(analysis: Analysis) -> bytes:
         grid_size=np.array(analysis.model.grid_size),
     )
     return buffer.getvalue()
-
-
-def figure_bytes(figure, format: str) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=format)
-    return buffer.getvalue()
-
-
-def _file(name: str, content: bytes) -> dict:
-    return {"name": name, "content": base64.b64encode(content).decode()}
 
 
 def _grid(rows: object, analysis: Analysis) -> list[float]:

@@ -1,20 +1,19 @@
 """The whole test set through one model, and through two: what the page shows of it, and its files."""
 
-import base64
 import csv
 import io
 
 import torch
 from torch import Tensor
 
-from vit.figures import confusion_figure, reliability_figure
+from vit.figures import confusion_figure, encoded, reliability_figure
 from vit.live import answers, models
 from vit.live.answers import Answers
 from vit.report.accuracy import accuracy_of
 from vit.report.calibration import calibration, reliability, wilson
 from vit.report.comparison import compare
 from vit.ui.analysis import predict, recall
-from vit.ui.asking import answering
+from vit.ui.asking import answering, file
 from vit.ui.checks import check, one_of, whole
 from vit.ui.classify.answer import payload
 from vit.ui.classify.gallery import progress, thumbnail
@@ -70,22 +69,20 @@ def export(question: dict) -> dict:
             if what == "confusion"
             else reliability_figure(*found["reliability"], said.model.temperature)
         )
-        buffer = io.BytesIO()
-        drawn.savefig(buffer, format=kind)
-        content = buffer.getvalue()
-    return {"name": name, "content": base64.b64encode(content).decode()}
+        content = encoded(drawn, kind)
+    return file(name, content)
 
 
 def table(said: Answers) -> str:
     """A row a picture, as CSV: its number in the test split, true class, answer, confidence, each class's share."""
-    file = io.StringIO()
-    rows, classes = csv.writer(file), said.model.classes
+    text = io.StringIO()
+    rows, classes = csv.writer(text), said.model.classes
     rows.writerow(["number", "true class", "answer", "confidence", *classes])
     probabilities = said.probabilities
     for i, label, row in zip(said.indices.tolist(), said.test.labels.tolist(), probabilities.tolist()):
         best = max(range(len(row)), key=row.__getitem__)
         rows.writerow([i, classes[label], classes[best], f"{row[best]:.6f}", *(f"{share:.6f}" for share in row)])
-    return file.getvalue()
+    return text.getvalue()
 
 
 @answering

@@ -17,6 +17,7 @@ from vit.live.settings import DEFAULTS, size
 from vit.training.moments import TOP, Album, Moment, Snapshot, probe, take
 from vit.training.spec import RunSpec
 from vit.ui import pictures, theme
+from vit.ui.asking import file
 from vit.ui.charts import clock
 from vit.ui.checks import check
 from vit.ui.errors import BadInput, alert
@@ -69,7 +70,7 @@ def animate(wanted: list) -> dict:
         gif = gif_of(key, check("wanted[1]", wanted[1], int))
     except BadInput as error:
         return {"error": error.sentence}
-    return {"name": "attention-forming.gif", "content": base64.b64encode(gif).decode()}
+    return file("attention-forming.gif", gif)
 
 
 def gif_of(key: str, layer: int) -> bytes:
