@@ -28,7 +28,7 @@ from vit.ui.classify import answer, gallery
 from vit.ui.classify import tab as classify
 from vit.ui.errors import BadInput, warn
 from vit.ui.pictures import Picker, Picture
-from vit.ui.train import outcome
+from vit.ui.train import outcome, watching
 from vit.ui.train import tab as train
 
 HERE = Path(__file__).parent
@@ -58,9 +58,11 @@ def build() -> gr.Blocks:
     """The whole page; names in the log what of the checkpoints can't be read."""
     models.shipped()
     with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+        gr.Navbar(visible=False)  # to the page for watchers there are links
         page = lay_out()
         page.wire(demo)
         gr.api(about, api_name="about", concurrency_limit=None)
+    watching.build(demo)
     return demo.queue(default_concurrency_limit=4, max_size=100)
 
 
@@ -183,7 +185,7 @@ class Page(NamedTuple):
         """Everything that depends on model and picture; without a picture, the gallery's first."""
         source = pictures.gallery_source(key)
         if picture is None or picture[0] not in ("upload", source):
-            picture = (source, pictures.chosen(source, number)[0])
+            picture = (source, pictures.offered(key, source, number)[0])
         choices = models.choices(run_names)
         model = gr.Dropdown(choices, value=key)
         return {
