@@ -22,9 +22,9 @@ KEPT = 0.5  # of its speed
 def watch(url: str, run_id: str) -> tuple[list[float], str]:
     """As a phone's page does: when something new came, and the last headline."""
     with httpx.Client(base_url=f"{url.rstrip('/')}/gradio_api/call/", timeout=120, trust_env=False) as http:
-        asked = http.post("watch", params={"run": run_id}, json={"data": []}).raise_for_status().json()["event_id"]
+        asked = http.post("follow", params={"run": run_id}, json={"data": []}).raise_for_status().json()["event_id"]
         came, said, event = [], "", ""
-        with http.stream("GET", f"watch/{asked}") as stream:
+        with http.stream("GET", f"follow/{asked}") as stream:
             for line in stream.iter_lines():
                 if line.startswith("event: "):
                     event = line.removeprefix("event: ")

@@ -26,10 +26,10 @@ def build(demo: gr.Blocks) -> None:
                 forming, charts = train.forming_view(), pictures.html("charts")
         views = [progress, charts, forming]
         quiet = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "undocumented"}
-        demo.load(watch, None, views, api_name="watch", **quiet)
+        demo.load(follow, None, views, api_name="follow", **quiet)
 
 
-async def watch(request: gr.Request) -> AsyncIterator[tuple[str, str, dict]]:
+async def follow(request: gr.Request) -> AsyncIterator[tuple[str, str, dict]]:
     """The run that the address names: headline, curves and moments, anew whenever they change, until it ends."""
     seen = None
     while True:
