@@ -4,7 +4,7 @@ import { forgetCover } from "./cover.js";
 import { drawCharts } from "./charts.js";
 import { drawFeatures } from "./features.js";
 import { drawOff, markGrid } from "./heads.js";
-import { nameOf } from "./patches.js";
+import { nameOf } from "../../script/patches.js";
 import { isPooled, sharpen } from "./rows.js";
 import { drawPositions } from "./sections.js";
 import { drawTelling } from "./telling.js";

@@ -7,7 +7,7 @@ import { coverMap, forgetCover } from "./cover.js";
 import { paintMap, paintOver, paintOverlay } from "./draw.js";
 import { buildFeatures } from "./features.js";
 import { largest } from "./maps.js";
-import { middleOf, nameOf, patchAt } from "./patches.js";
+import { middleOf, nameOf, patchAt } from "../../script/patches.js";
 
 export async function openSection(tab, details) {
   const name = details.dataset.opens, { answers, view } = tab;

@@ -3,7 +3,7 @@ import { colorTable } from "../../script/color.js";
 import { compareIn } from "./compare.js";
 import { frameOn } from "./frame.js";
 import { drawLooks, unpackLooks } from "./looks.js";
-import { pokeIn } from "./poke.js";
+import { pokeIn } from "../../script/poke.js";
 import { setIn } from "./set.js";
 import { bar, verdict } from "./words.js";
 
