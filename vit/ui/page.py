@@ -20,7 +20,7 @@ from vit.live import datasets, models, speed, worker
 from vit.live.health import health
 from vit.live.models import RunNames
 from vit.precision import Precision
-from vit.ui import chooser, intro, logs, pictures, scripts, theme
+from vit.ui import chooser, glossary, intro, logs, pictures, scripts, theme
 from vit.ui.analysis import payload, predict, recall
 from vit.ui.attention import tab as attention
 from vit.ui.checks import check, checked
@@ -80,6 +80,7 @@ class Page(NamedTuple):
     tabs: gr.Tabs
     status: gr.HTML
     notice: gr.HTML
+    words: gr.HTML
     training: train.Tab
     classifying: classify.Tab
     attending: attention.Tab
@@ -110,7 +111,7 @@ class Page(NamedTuple):
     def model_views(self) -> list:
         """What changes with the model."""
         galleries = [self.classifying.gallery, self.picker.gallery]
-        return [self.status, self.number, self.run_names, *self.models, *galleries, *self.picture_views]
+        return [self.status, self.words, self.number, self.run_names, *self.models, *galleries, *self.picture_views]
 
     def wire(self, demo: gr.Blocks) -> None:
         """Opening the page sets the run's id, and so does Start; whatever set it, one chain follows the run."""
@@ -206,6 +207,7 @@ class Page(NamedTuple):
         model = gr.Dropdown(choices, value=key)
         return {
             self.status: status_line(key, run_names),
+            self.words: glossary.facts(key),
             self.number: number,
             self.run_names: run_names,
             **dict.fromkeys(self.models, model),
@@ -308,6 +310,7 @@ def lay_out() -> Page:
         gr.HTML("<h1>Vision Transformer, live</h1>", js_on_load=walk, apply_default_css=False, elem_id="title")
         status, notice = pictures.html("status"), pictures.html("notice")
         intro.build()
+        words = glossary.build()
     with gr.Tabs() as tabs:
         with gr.Tab("Train", id="train"):
             training = train.build()
@@ -318,7 +321,7 @@ def lay_out() -> Page:
         with gr.Tab(lesson.TITLE, id="lesson"):
             learning = lesson.build()
     picture, number, run_names = gr.State(None), gr.State(0), gr.State({})
-    return Page(tabs, status, notice, training, classifying, attending, learning, picture, number, run_names)
+    return Page(tabs, status, notice, words, training, classifying, attending, learning, picture, number, run_names)
 
 
 def open_tab(request: gr.Request) -> gr.Tabs:

@@ -159,7 +159,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
 
   function present(on) {
     element.classList.toggle("presenting", on);
-    document.body.classList.toggle("l-presenting", on);
+    document.body.style.overflow = on ? "hidden" : "";
     $(".l-present").setAttribute("aria-pressed", on);
     $(".l-present").textContent = on ? "End" : "Present";
     if (on) element.requestFullscreen?.().catch(() => {}); // not every browser may; the step fills the window then
