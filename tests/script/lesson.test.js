@@ -45,6 +45,7 @@ test("numbers have a true minus, and zero has none", () => {
 
 test("words are found whole, the longest form first, each once in a text", () => {
   const entries = [{ name: "token", forms: ["tokens"] }, { name: "class token", forms: [] }, { name: "read-out", forms: [] }];
+  assert.deepEqual(wordsIn("Arrow keys move.", [{ name: "key", forms: ["keys"] }]), []);
   const text = "Tokens: the class token, one token more, tokenless, and the read-out.";
   const found = wordsIn(text, entries).map(([start, end, { name }]) => [text.slice(start, end), name]);
   assert.deepEqual(found, [["Tokens", "token"], ["class token", "class token"], ["read-out", "read-out"]]);

@@ -8,7 +8,7 @@ export function wordsIn(text, entries) {
   const forms = new Map(entries.flatMap((entry) => [entry.name, ...entry.forms].map((form) => [form.toLowerCase(), entry])));
   const longest = [...forms.keys()].sort((a, b) => b.length - a.length).map((form) => form.replace(/[-]/g, "\\$&"));
   const found = [], seen = new Set();
-  for (const match of text.matchAll(new RegExp(`(?<![\\w-])(${longest.join("|")})(?![\\w-])`, "gi"))) {
+  for (const match of text.matchAll(new RegExp(`(?<![\\w-]|arrow )(${longest.join("|")})(?![\\w-])`, "gi"))) {
     const entry = forms.get(match[0].toLowerCase());
     if (seen.has(entry)) continue;
     seen.add(entry);

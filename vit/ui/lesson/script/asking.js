@@ -10,7 +10,7 @@ const LEAST = 0.02, MOST = 50; // times the root, the slider's ends
 
 export function build(lesson, figure, more) {
   const { view, state } = lesson, first = view.prefix.length;
-  let found = null, drawn = "weights", times = 1, other = -1, choosesAsker = true;
+  let found = null, drawn = "weights", times = 1, other = -1, shown = "", choosesAsker = true;
   const picture = stage(lesson, figure, {
     label: "The picture under what is drawn", pick,
     says: (patch) => found ? valueOf(first + patch) : "",
@@ -42,7 +42,6 @@ export function build(lesson, figure, more) {
 
   function pick(patch) {
     if (!choosesAsker || lesson.atReadOut) { other = first + patch; lesson.change({}); return; }
-    other = -1;
     lesson.change({ asker: first + patch });
   }
 
@@ -74,7 +73,9 @@ export function build(lesson, figure, more) {
       found = await stagesOf(times) ?? found;
       if (!found) return;
       const { weights, products, scores, q, keys, d } = found, asks = lesson.atReadOut ? -1 : state.asker;
-      if (other < 0) other = best(weights);
+      const now = [state.layer, state.head, asks].join();
+      if (shown !== now) other = best(weights); // another question: its numbers are those of who gets most
+      shown = now;
       const map = [...found[drawn]].slice(first), low = drawn === "weights" ? 0 : Math.min(...map);
       picture.overlay(map.map((value) => value - low), Math.max(largest(map.map((value) => value - low)), 1e-9));
       picture.mark(asks - first);

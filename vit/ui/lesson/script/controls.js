@@ -14,8 +14,9 @@ export function choosers(lesson, host, { layers = true, heads = true, read = tru
     input.addEventListener("input", () => lesson.change({ [name]: input.value - 1 }));
     host.append(label);
     return () => {
-      input.value = state[name] + 1;
-      label.querySelector("output").textContent = says(state[name]);
+      const at = Math.min(state[name], count - 1);
+      input.value = at + 1;
+      label.querySelector("output").textContent = says(at);
     };
   }
   return { draw: () => sliders.forEach((draw) => draw()) };
