@@ -1,4 +1,4 @@
-"""The lesson in a real Chromium: all seven steps by mouse, touch and keyboard, its numbers beside those of the trace."""
+"""The lesson in a real Chromium: all seven steps by mouse, touch and keyboard, its numbers those of the trace."""
 
 import re
 import statistics
@@ -13,7 +13,6 @@ from vit.interpret.lesson import added, asking, rearranged
 from vit.live import models
 from vit.weights.checkpoint import from_pretrained
 
-pytestmark = pytest.mark.slow
 ADDRESS = "?tab=lesson&model=shapes&picture=shapes-17&step=1&layer=2&head=3&query=4,5"
 TOKEN = 1 + 3 * 8 + 4  # of the query, after the class token
 
@@ -59,6 +58,7 @@ def number(text: str) -> float:
     return float(text.replace("−", "-").rstrip("%"))
 
 
+@pytest.mark.slow
 def test_seven_steps_by_mouse_whose_numbers_are_those_of_the_trace(page, analysis, errors):
     model, record, best = analysis.model, analysis.record, int(analysis.probabilities.argmax())
     lesson = page.locator("#lesson")
@@ -150,6 +150,7 @@ def test_seven_steps_by_mouse_whose_numbers_are_those_of_the_trace(page, analysi
     assert not errors
 
 
+@pytest.mark.slow
 def test_steps_turn_by_keys_words_open_and_links_lead_to_what_is_shown_and_back(page, errors):
     lesson = page.locator("#lesson")
     turn(page, 3, "Query meets keys")
@@ -167,6 +168,7 @@ def test_steps_turn_by_keys_words_open_and_links_lead_to_what_is_shown_and_back(
 
     word, card = lesson.locator(".l-words .g-word").first, page.locator(".g-card")
     word.press("Enter")
+    expect(card.locator(".g-here")).to_be_visible()
     expect(card).to_contain_text("Here 4 in each of 3 layers.")
     page.keyboard.press("Escape")
     expect(card).to_be_hidden()
@@ -182,6 +184,7 @@ def test_steps_turn_by_keys_words_open_and_links_lead_to_what_is_shown_and_back(
     assert "step=5" in page.url and not errors
 
 
+@pytest.mark.slow
 def test_all_steps_by_touch_on_a_phone_stay_within_its_width(browser, app_url):
     with browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True) as context:
         page = context.new_page()

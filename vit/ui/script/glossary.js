@@ -69,12 +69,18 @@ export function mount({ element, props, constants }) {
     $(".g-step").textContent = `Step ${entry.step} of the lesson`;
     $(".g-step").dataset.lesson = entry.step;
     card.hidden = false;
-    const zoom = Number(document.body.style.zoom) || 1, box = word.getBoundingClientRect();
+    place();
+    card.focus({ preventScroll: true });
+  }
+
+  // Below its word, or above where there is no room.
+  function place() {
+    if (card.hidden || !opener.isConnected) return;
+    const zoom = Number(document.body.style.zoom) || 1, box = opener.getBoundingClientRect();
     const [width, height] = [card.offsetWidth, card.offsetHeight], [across, down] = [innerWidth / zoom, innerHeight / zoom];
     const below = box.bottom / zoom + 6;
     card.style.left = `${Math.max(8, Math.min(box.left / zoom, across - width - 8))}px`;
     card.style.top = `${below + height < down ? below : Math.max(8, box.top / zoom - height - 6)}px`;
-    card.focus({ preventScroll: true });
   }
 
   function close(back) {
@@ -97,5 +103,5 @@ export function mount({ element, props, constants }) {
       open(event.target);
     }
   }, true);
-  addEventListener("scroll", () => close(false), { passive: true });
+  addEventListener("scroll", place, { passive: true, capture: true }); // a presented lesson scrolls by itself
 }

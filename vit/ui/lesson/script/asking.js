@@ -35,7 +35,6 @@ export function build(lesson, figure, more) {
   slider.addEventListener("input", () => {
     times = slider.value < 0 ? LEAST ** (-slider.value / 100) : MOST ** (slider.value / 100);
     lesson.change({});
-    if (found && Math.max(...found.weights) > ENOUGH) lesson.complete();
   });
   $(".l-root").addEventListener("click", () => { times = 1; slider.value = 0; lesson.change({}); });
   const query = strip($(".l-vectors"), { label: () => "The query" }), key = strip($(".l-vectors"), { label: () => `The key of ${small(tokenName(view, other))}` });
@@ -73,6 +72,7 @@ export function build(lesson, figure, more) {
       found = await stagesOf(times) ?? found;
       if (!found) return;
       const { weights, products, scores, q, keys, d } = found, asks = lesson.atReadOut ? -1 : state.asker;
+      if (times !== 1 && Math.max(...weights) > ENOUGH) lesson.complete();
       const now = [state.layer, state.head, asks].join();
       if (shown !== now) other = best(weights); // another question: its numbers are those of who gets most
       shown = now;

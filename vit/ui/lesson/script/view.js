@@ -162,7 +162,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
     document.body.style.overflow = on ? "hidden" : "";
     $(".l-present").setAttribute("aria-pressed", on);
     $(".l-present").textContent = on ? "End" : "Present";
-    if (on) element.requestFullscreen?.().catch(() => {}); // not every browser may; the step fills the window then
+    if (on) document.documentElement.requestFullscreen?.().catch(() => {}); // not every browser may; the step fills the window then
     else if (document.fullscreenElement) document.exitFullscreen();
   }
 
