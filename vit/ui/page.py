@@ -46,6 +46,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
         theme=theme.theme(),
         css_paths=[HERE / "style.css", *(HERE / name / f"{name}.css" for name in ("train", "classify", "attention"))],
         run_history=False,
+        ssr_mode=False,  # a Space asks for it; Gradio's reset then comes after our styles, and buttons lose borders
         max_file_size=classify.LARGEST,
         state_session_capacity=SESSIONS,
         footer_links=["api", "gradio", "settings"],
