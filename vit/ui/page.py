@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from vit import data
 from vit.data.registry import fallback, preferred
+from vit.device import gpu_name
 from vit.interpret.analysis import Analysis
 from vit.live import datasets, models, speed, worker
 from vit.live.health import health
@@ -328,7 +329,7 @@ def status_line(key: str | None, run_names: RunNames) -> str:
 
 def _device() -> str:
     chosen, cores = worker.device(), torch.get_num_threads()
-    return torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else f"{cores} CPU core{'s' * (cores > 1)}"
+    return gpu_name(chosen) if chosen.type != "cpu" else f"{cores} CPU core{'s' * (cores > 1)}"
 
 
 def _tried() -> list[Precision]:
