@@ -155,7 +155,7 @@ def _compiled(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         except torch._dynamo.exc.BackendCompilerFailed as error:
             reason = str(error).splitlines()[0]
             raise ValueError(
-                f"torch.compile can't compile the model here ({reason}). Leave --compile out, or install a compiler: g++."
+                f"torch.compile can't compile the model here ({reason}). Leave out --compile or install g++."
             ) from error
 
     return call
