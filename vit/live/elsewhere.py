@@ -62,6 +62,11 @@ def available(key: str) -> bool:
     return key in _folders or (fetch.on_hub(key) and fetch.cached(key))
 
 
+def folder(key: str) -> Path | None:
+    """Where a model lies that was given as a folder or a zip."""
+    return _folders.get(key)
+
+
 def load(key: str) -> Classifier:
     """The model, on the CPU, for pictures of at most MAX_SIDE patches a side. Raises ValueError, naming the remedy."""
     if not available(key):

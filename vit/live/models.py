@@ -1,5 +1,6 @@
 """The models a visitor can choose: the app's own, the runs that this page trained, and those from elsewhere."""
 
+from pathlib import Path
 from reprlib import repr as short
 
 from vit.data.registry import DATASETS, fallback, label, preferred
@@ -7,6 +8,7 @@ from vit.environment import ROOT
 from vit.live import elsewhere, runs, storage, stored
 from vit.live.datasets import SOURCES
 from vit.model import Classifier, ViT
+from vit.training import earlier
 from vit.training.moments import Album
 from vit.weights.checkpoint import CONFIG, WEIGHTS
 from vit.weights.families import imagenet_classes
@@ -17,6 +19,7 @@ HEADLESS = (
 )
 NO_ATTENTION = "This model is made of convolutions: it has no attention to look into; choose another model."
 OWN, ANOTHERS = "Your run", "Another's run"
+AT = "@"  # KEY@STEP is what a model was at that step, where that was kept
 ADVICE = f"There is no model yet. Train one: a minute on {fallback().label} is enough."
 
 RunNames = dict[str, str]  # models that a page can choose beside the shipped: key -> what it calls them
@@ -45,10 +48,12 @@ def default() -> str | None:
 def find(key: str | None) -> Classifier:
     """The model of a checkpoint's name, of "owner/name" if it was fetched, or of a run's id, on the CPU.
 
-    Raises ValueError, naming the remedy.
+    With "@" and a step after it, what it was then. Raises ValueError, naming the remedy.
     """
     if not key:
         raise ValueError(ADVICE)
+    if AT in key:
+        return _find_earlier(*key.rsplit(AT, 1))
     if elsewhere.belongs(key):
         return elsewhere.load(key)
     if _shipped(key):
@@ -113,6 +118,15 @@ def dataset(model: Classifier) -> str:
     return name if name in DATASETS else next(iter(fitting), nearest.name)
 
 
+def moments_of(key: str) -> list[tuple[str, str]]:
+    """(label, key) of what a model was at earlier moments, where its weights were kept, from the first on."""
+    folder = _folder(key)
+    return [
+        (f"at step {step:,}" + (f", epoch {epoch:.3g}" if epoch is not None else ""), f"{key}{AT}{step}")
+        for step, epoch in (earlier.kept(folder) if folder else {}).items()
+    ]
+
+
 def recorded(wanted: str) -> str | None:
     """The checkpoint of a dataset of which moments were kept while it learned, if there is one."""
     for key in shipped():
@@ -169,6 +183,20 @@ def accuracy(model: Classifier) -> tuple[float, str] | None:
         if (share := model.trained.get(f"{split}_accuracy")) is not None:
             return share, split
     return None
+
+
+def _find_earlier(key: str, step: str) -> Classifier:
+    folder = _folder(key)
+    steps = earlier.kept(folder) if folder else {}
+    if folder is None or not step.isascii() or not step.isdigit() or int(step) not in steps:
+        kept = f"kept are {', '.join(map(str, steps))}" if steps else "none of it were kept, or it is no longer here"
+        raise ValueError(f"There are no weights of {short(key)} at step {short(step)}: {kept}; choose another model.")
+    return stored.load(earlier.path(folder, int(step)))
+
+
+def _folder(key: str) -> Path | None:
+    """Where a model lies that did not come from the Hub, if there is one that can be read."""
+    return CHECKPOINTS / key if _shipped(key) else elsewhere.folder(key) or storage.folder(key)
 
 
 def _folders() -> set[str]:
