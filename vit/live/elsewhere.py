@@ -11,6 +11,7 @@ from secrets import token_urlsafe
 
 from vit.data import zips
 from vit.live import stored
+from vit.live.sizes import MAX_SIDE
 from vit.model import Classifier, ViT
 from vit.weights import fetch
 from vit.weights.checkpoint import from_pretrained
@@ -21,7 +22,6 @@ KEEP_MODELS = int(getenv("VIT_KEEP_MODELS", "3"))  # from elsewhere, in memory
 MAX_FETCH = float(getenv("VIT_MAX_FETCH", "0.5"))  # gigabytes of one repository's weights
 KEEP_ZIPS = 20  # that visitors sent, on disk; the oldest goes first
 MAX_ZIP = 400_000_000  # bytes that come out of a zip
-MAX_SIDE = 28  # patches: maps of more take seconds, and a gigabyte
 SIZE = 224  # to which pictures for more patches are made smaller
 
 GIVEN: list[str] = []  # keys that the app was started with

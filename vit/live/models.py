@@ -5,7 +5,7 @@ from reprlib import repr as short
 
 from vit.data.registry import DATASETS, fallback, label, preferred
 from vit.environment import ROOT
-from vit.live import elsewhere, runs, storage, stored
+from vit.live import elsewhere, runs, sizes, storage, stored
 from vit.live.datasets import SOURCES
 from vit.model import Classifier, ViT
 from vit.training import earlier
@@ -19,7 +19,8 @@ HEADLESS = (
 )
 NO_ATTENTION = "This model is made of convolutions: it has no attention to look into; choose another model."
 OWN, ANOTHERS = "Your run", "Another's run"
-AT = "@"  # KEY@STEP is what a model was at that step, where that was kept
+AT = "@"  # KEY@STEP is what a model was at that step, where that was kept; KEY@48px the model at another size
+PIXELS = "px"
 ADVICE = f"There is no model yet. Train one: a minute on {fallback().label} is enough."
 
 RunNames = dict[str, str]  # models that a page can choose beside the shipped: key -> what it calls them
@@ -48,10 +49,13 @@ def default() -> str | None:
 def find(key: str | None) -> Classifier:
     """The model of a checkpoint's name, of "owner/name" if it was fetched, or of a run's id, on the CPU.
 
-    With "@" and a step after it, what it was then. Raises ValueError, naming the remedy.
+    With "@" and a step after it, what it was then; with "@48px", for pictures of that size. Raises ValueError, naming
+    the remedy.
     """
     if not key:
         raise ValueError(ADVICE)
+    if size := size_of(key):
+        return sizes.at(find(own_size(key)), size)
     if AT in key:
         return _find_earlier(*key.rsplit(AT, 1))
     if elsewhere.belongs(key):
@@ -85,7 +89,10 @@ def find_vit(key: str | None) -> ViT:
 
 
 def available(key: str) -> bool:
-    """Whether there is a finished model of that name or run's id."""
+    """Whether there is a finished model of that name or run's id, also at another size."""
+    if size := size_of(key):
+        key = own_size(key)
+        return available(key) and size in sizes.sizes(find(key))
     return elsewhere.available(key) or _shipped(key) or ended(key)
 
 
@@ -116,6 +123,26 @@ def dataset(model: Classifier) -> str:
     fitting = [entry.name for entry in DATASETS.values() if classes and classes <= set(entry.classes)]
     nearest = preferred() if "pretrained" in model.trained else fallback()  # photographs, for a model of photographs
     return name if name in DATASETS else next(iter(fitting), nearest.name)
+
+
+def size_of(key: str) -> int | None:
+    """The size of pictures that a key names; None where it is the model's own."""
+    named = key.rpartition(AT)[2].removesuffix(PIXELS)
+    at_another = AT in key and key.endswith(PIXELS) and named.isascii() and named.isdigit()
+    return int(named) if at_another else None
+
+
+def own_size(key: str) -> str:
+    """The key of the model at its own size."""
+    return key if size_of(key) is None else key.rpartition(AT)[0]
+
+
+def at_size(key: str, size: int) -> str:
+    """The key of the model at that size. Raises ValueError on one at which it can't be read."""
+    key = own_size(key)
+    model = find(key)
+    sizes.at(model, size)
+    return key if size == model.config["img_size"] else f"{key}{AT}{size}{PIXELS}"
 
 
 def moments_of(key: str) -> list[tuple[str, str]]:
@@ -167,6 +194,12 @@ def knows(model: Classifier) -> str:
     if "pretrained" in model.trained and not set(model.classes) <= set(DATASETS[dataset(model)].classes):
         return "ImageNet" if model.classes == imagenet_classes() else f"{len(model.classes)} classes"
     return label(dataset(model))
+
+
+def called(key: str) -> str:
+    """What a page calls a model that is neither shipped nor a run."""
+    size = size_of(key)
+    return f"At {size} px" if size else "From the Hub"
 
 
 def name_run(names: RunNames, run_id: str, own: bool) -> RunNames:
