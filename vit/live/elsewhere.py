@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_urlsafe
 
 from vit.data import zips
-from vit.live import stored
+from vit.live import fetched, stored
 from vit.live.sizes import MAX_SIDE
 from vit.model import Classifier, ViT
 from vit.weights import fetch
@@ -98,9 +98,16 @@ def size(repository: str) -> tuple[int, bool]:
 
 
 def download(repository: str, progress: Progress) -> None:
-    """Fetches a repository and tries that it is a model to look into. Raises ValueError, naming the remedy."""
+    """Fetches a repository and tries that it is a model to look into. Raises ValueError, naming the remedy.
+
+    What visitors had fetched before goes where the disk would hold too much of it.
+    """
     size(repository)
-    fetch.files(repository, progress=progress)
+    fetched.mark(repository)
+    try:
+        fetch.files(repository, progress=progress)
+    finally:
+        fetched.delete_oldest({repository, *GIVEN})
     load(repository)
 
 

@@ -146,8 +146,10 @@ const option = ([text, value]) => Object.assign(document.createElement("option")
 
 const titleOf = (value) => labelOf(value.model) ?? `${nameOf(value.model)}: ${value.title}`;
 
-// What a link names and this page does not offer: a repository of the Hub, or the run of somebody else.
+// What a link names and this page does not offer: a repository of the Hub, the run of somebody else, or another size.
 function nameOf(key) {
-  const [model, step] = key.split("@");
-  return (model.includes("/") ? model : "Another's run") + (step ? ` at step ${step}` : "");
+  const [model, at] = key.split("@");
+  const name = labelOf(model)?.split(" · ")[0] ?? (model.includes("/") ? model : "Another's run");
+  if (!at) return name;
+  return at.endsWith("px") ? `${name} at ${parseInt(at, 10)} px` : `${name} at step ${at}`;
 }
