@@ -24,7 +24,7 @@ from vit.precision import Precision
 from vit.ui import chooser, intro, logs, pictures, scripts, theme
 from vit.ui.analysis import payload, predict, recall
 from vit.ui.attention import tab as attention
-from vit.ui.checks import check, checked
+from vit.ui.checks import check, checked, whole
 from vit.ui.classify import answer, gallery
 from vit.ui.classify import tab as classify
 from vit.ui.errors import BadInput, warn
@@ -122,6 +122,8 @@ class Page(NamedTuple):
         framed = [classifying.model, self.picture]
         self.answer(classifying.result.frame, self.frame, framed, preprocess=False, **latest)
         classifying.result.inside(lambda: gr.Tabs(selected="attention"), None, self.tabs, **QUIET)
+        resized = [picker.model, *chosen]
+        self.attending.view.resize(self.resize, resized, self.model_views, preprocess=False, **latest)
         turned = [picker.model, self.number, self.run_names]
         picker.other.click(self.turn_page, turned, self.model_views, preprocess=False, **latest)
 
@@ -150,7 +152,7 @@ class Page(NamedTuple):
     def take(self, key: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
         """Makes a model that was fetched the chosen one."""
         key = key.strip()
-        return self.show(key, number, picture, {**run_names, key: "From the Hub"})
+        return self.show(key, number, picture, {**run_names, key: models.called(key)})
 
     @checked
     def open_zip(self, archive: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
@@ -177,7 +179,7 @@ class Page(NamedTuple):
         if key and models.ended(key):
             run_names = models.name_run(run_names, key, own=False)
         elif key and key not in models.shipped():
-            run_names = {**run_names, key: "From the Hub"}
+            run_names = {**run_names, key: models.called(key)}
         return {**self.show(key, 0, picture, run_names), **self.training.open(run_id, owned)}
 
     @checked
@@ -238,6 +240,18 @@ class Page(NamedTuple):
         if picture is None or picture[0] != "upload":
             raise BadInput("This picture is not here any more; send it again.")
         return self.draw(key, ("upload", picture[1], answer.frame(check("event", event._data, dict).get("frame"))))
+
+    @checked
+    def resize(self, key: str, number: int, picture: Picture | None, run_names: RunNames, event: gr.EventData) -> dict:
+        """The chosen model at another size of pictures."""
+        size = whole("size", check("event", event._data, dict).get("size"), 1, 4096)
+        try:
+            key = models.at_size(key, size)
+        except ValueError as error:
+            raise BadInput(error) from error
+        return self.show(
+            key, number, picture, {**run_names, key: models.called(key)} if models.size_of(key) else run_names
+        )
 
     @checked
     def turn_page(self, key: str | None, number: int, run_names: RunNames) -> dict:
