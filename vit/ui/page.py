@@ -336,7 +336,11 @@ async def watch_data(chosen: str | None) -> AsyncIterator[str]:
 
 def status_line(key: str | None, run_names: RunNames) -> str:
     """Where one is: model, data, device."""
-    where = models.title(key, run_names) if key else f"no model yet · {fallback().label}"
+    where = (
+        models.title(key, run_names) + models.measured(models.find(key))
+        if key
+        else f"no model yet · {fallback().label}"
+    )
     tried = "".join(f', <span title="{escape(str(found))}">{found.name} by trial</span>' for found in _tried())
     return f"<span>{escape(where)} · {escape(_device())}{tried}</span>"
 
