@@ -20,6 +20,7 @@ from vit.ui import page
 ENDPOINTS = {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
 ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads", "/head_importance"}
 ENDPOINTS |= {"/head_regions", "/logit_lens", "/cover", "/position_similarity"}
+ENDPOINTS |= {"/lesson"}
 ENDPOINTS |= {"/classify_batch", "/evaluate", "/compare"}
 ENDPOINTS |= {"/pause", "/resume", "/set_learning_rate", "/snapshot", "/download", "/delete", "/animation"}
 
