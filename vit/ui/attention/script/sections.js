@@ -2,17 +2,13 @@
 import { bytes } from "../../script/bytes.js";
 import { fromHex } from "../../script/color.js";
 import { percent } from "../../script/format.js";
+import { middleOf, nameOf, patchAt } from "../../script/patches.js";
 import { ask } from "./ask.js";
 import { coverMap, forgetCover } from "./cover.js";
 import { paintMap, paintOver, paintOverlay } from "./draw.js";
 import { buildFeatures } from "./features.js";
 import { largest } from "./maps.js";
-<<<<<<< HEAD
-import { middleOf, nameOf, patchAt } from "./patches.js";
 import { buildResolution } from "./resolution.js";
-=======
-import { middleOf, nameOf, patchAt } from "../../script/patches.js";
->>>>>>> m
 
 export async function openSection(tab, details) {
   const name = details.dataset.opens, { answers, view } = tab;
