@@ -8,6 +8,7 @@ import torch
 from playwright.sync_api import Page, expect
 
 from tests.ui.conftest import open_tab
+from tests.ui.test_browser_access import AXE, FOUND, GRADIOS
 from vit.interpret.analysis import Analysis
 from vit.interpret.lesson import added, asking, rearranged
 from vit.live import models
@@ -37,6 +38,13 @@ def page(browser, app_url, errors):
 @pytest.fixture(scope="module")
 def analysis(shapes) -> Analysis:
     return Analysis(from_pretrained(models.CHECKPOINTS / "shapes"), shapes.test.images[17])
+
+
+def expect_axe_finds_nothing(page: Page) -> None:
+    """Of the step on show; where axe-core is not installed nothing is looked for."""
+    if AXE.exists():
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        assert page.evaluate(FOUND, GRADIOS) == []
 
 
 def turn(page: Page, step: int, title: str) -> None:
@@ -75,6 +83,7 @@ def test_seven_steps_by_mouse_whose_numbers_are_those_of_the_trace(page, analysi
     assert number(lesson.locator(".l-sum").inner_text().split()[-1].rstrip(".")) == pytest.approx(own, abs=0.006)
     choose(page, 2)
     expect(lesson.locator(".l-answer")).to_contain_text("Yes. 65 tokens become 257")
+    expect_axe_finds_nothing(page)
 
     turn(page, 2, "Tokens and places")
     choose(page)
@@ -84,6 +93,7 @@ def test_seven_steps_by_mouse_whose_numbers_are_those_of_the_trace(page, analysi
     expect(lesson.locator("[data-said=shuffled]")).to_have_text(
         f"{model.classes[said.argmax()]} {100 * said.max().item():.1f}%"
     )
+    expect_axe_finds_nothing(page)
 
     turn(page, 3, "Query meets keys")
     told = asking(record, 1, 2, TOKEN)
@@ -98,6 +108,7 @@ def test_seven_steps_by_mouse_whose_numbers_are_those_of_the_trace(page, analysi
     lesson.locator(".l-divisor").fill("-100")
     expect_done(page)
     lesson.locator(".l-root").click()
+    expect_axe_finds_nothing(page)
 
     turn(page, 4, "Values and heads")
     choose(page)
@@ -108,6 +119,7 @@ def test_seven_steps_by_mouse_whose_numbers_are_those_of_the_trace(page, analysi
     lengths = added(model, record, 1)
     adds = 100 * (lengths.heads[1, TOKEN] / lengths.stream[TOKEN]).item()
     assert number(lesson.locator(".l-head-cell span").nth(1).inner_text().split()[1]) == pytest.approx(adds, abs=0.06)
+    expect_axe_finds_nothing(page)
 
     turn(page, 5, "Blocks")
     rows = lesson.locator(".l-layers tbody tr")
@@ -122,6 +134,7 @@ def test_seven_steps_by_mouse_whose_numbers_are_those_of_the_trace(page, analysi
     for row in rows.all():
         row.locator("button").click()
     expect_done(page)
+    expect_axe_finds_nothing(page)
 
     turn(page, 6, "The answer")
     logits = lesson.locator(".l-table tbody tr").first.locator("td").all_inner_texts()
@@ -138,9 +151,11 @@ def test_seven_steps_by_mouse_whose_numbers_are_those_of_the_trace(page, analysi
         page.mouse.move(box["x"] + box["width"] - 3, box["y"] + (row + 0.5) * box["height"] / 8, steps=16)
         page.mouse.up()
     expect_done(page)
+    expect_axe_finds_nothing(page)
 
     turn(page, 7, "Learning")
     choose(page)
+    expect_axe_finds_nothing(page)
     lesson.get_by_role("button", name="Fill in: patch 8").click()
     expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#minutes :is(input, textarea)")).to_have_value("1")

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from vit import data
 from vit.data.registry import fallback, preferred
+from vit.device import gpu_name
 from vit.interpret.analysis import Analysis
 from vit.live import datasets, models, speed, worker
 from vit.live.health import health
@@ -23,7 +24,7 @@ from vit.precision import Precision
 from vit.ui import chooser, glossary, intro, logs, pictures, scripts, theme
 from vit.ui.analysis import payload, predict, recall
 from vit.ui.attention import tab as attention
-from vit.ui.checks import check, checked
+from vit.ui.checks import check, checked, whole
 from vit.ui.classify import answer, gallery
 from vit.ui.classify import tab as classify
 from vit.ui.errors import BadInput, warn
@@ -50,6 +51,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
         theme=theme.theme(),
         css_paths=[HERE / "style.css", *(HERE / name / f"{name}.css" for name in TABS)],
         run_history=False,
+        ssr_mode=False,  # a Space asks for it; Gradio's reset then comes after our styles, and buttons lose borders
         max_file_size=classify.LARGEST,
         state_session_capacity=SESSIONS,
         footer_links=["api", "gradio", "settings"],
@@ -132,6 +134,8 @@ class Page(NamedTuple):
         self.answer(classifying.result.frame, self.frame, framed, preprocess=False, **latest)
         self.wire_experiments()
         classifying.result.inside(lambda: gr.Tabs(selected="attention"), None, self.tabs, **QUIET)
+        resized = [picker.model, *chosen]
+        self.attending.view.resize(self.resize, resized, self.model_views, preprocess=False, **latest)
         turned = [picker.model, self.number, self.run_names]
         picker.other.click(self.turn_page, turned, self.model_views, preprocess=False, **latest)
 
@@ -167,7 +171,7 @@ class Page(NamedTuple):
     def take(self, key: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
         """Makes a model that was fetched the chosen one."""
         key = key.strip()
-        return self.show(key, number, picture, {**run_names, key: "From the Hub"})
+        return self.show(key, number, picture, {**run_names, key: models.called(key)})
 
     @checked
     def open_zip(self, archive: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
@@ -194,7 +198,7 @@ class Page(NamedTuple):
         if key and models.ended(key):
             run_names = models.name_run(run_names, key, own=False)
         elif key and key not in models.shipped():
-            run_names = {**run_names, key: "From the Hub"}
+            run_names = {**run_names, key: models.called(key)}
         return {**self.show(key, 0, picture, run_names), **self.training.open(run_id, owned)}
 
     @checked
@@ -278,6 +282,18 @@ class Page(NamedTuple):
         if picture is None or picture[0] != "upload":
             raise BadInput("This picture is not here any more; send it again.")
         return self.draw(key, ("upload", picture[1], answer.frame(check("event", event._data, dict).get("frame"))))
+
+    @checked
+    def resize(self, key: str, number: int, picture: Picture | None, run_names: RunNames, event: gr.EventData) -> dict:
+        """The chosen model at another size of pictures."""
+        size = whole("size", check("event", event._data, dict).get("size"), 1, 4096)
+        try:
+            key = models.at_size(key, size)
+        except ValueError as error:
+            raise BadInput(error) from error
+        return self.show(
+            key, number, picture, {**run_names, key: models.called(key)} if models.size_of(key) else run_names
+        )
 
     @checked
     def turn_page(self, key: str | None, number: int, run_names: RunNames) -> dict:
@@ -365,14 +381,18 @@ async def watch_data(chosen: str | None) -> AsyncIterator[str]:
 
 def status_line(key: str | None, run_names: RunNames) -> str:
     """Where one is: model, data, device."""
-    where = models.title(key, run_names) if key else f"no model yet · {fallback().label}"
+    where = (
+        models.title(key, run_names) + models.measured(models.find(key))
+        if key
+        else f"no model yet · {fallback().label}"
+    )
     tried = "".join(f', <span title="{escape(str(found))}">{found.name} by trial</span>' for found in _tried())
     return f"<span>{escape(where)} · {escape(_device())}{tried}</span>"
 
 
 def _device() -> str:
     chosen, cores = worker.device(), torch.get_num_threads()
-    return torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else f"{cores} CPU core{'s' * (cores > 1)}"
+    return gpu_name(chosen) if chosen.type != "cpu" else f"{cores} CPU core{'s' * (cores > 1)}"
 
 
 def _tried() -> list[Precision]:

@@ -13,9 +13,10 @@ import { drawAll } from "./redraw.js";
 import { openSection } from "./sections.js";
 import { firstView } from "./telling.js";
 
-export function mount({ element, props, server, watch, constants }) {
+export function mount({ element, props, server, trigger, watch, constants }) {
   const tab = {
     element, props, server,
+    resize: (size) => trigger(constants.events.resize, { size }),
     $: (name) => element.querySelector(name),
     $$: (name) => [...element.querySelectorAll(name)],
     tables: Object.fromEntries(Object.entries(constants.colors).map(([name, text]) => [name, colorTable(text)])),
@@ -39,7 +40,8 @@ async function load(tab) {
   const before = tab.view;
   tab.view = view;
   tab.answers = {};
-  if (state.untouched || String(before?.shape) !== String(view.shape)) Object.assign(state, firstView(view));
+  if (state.untouched || before?.L !== view.L || before?.heads !== view.heads) Object.assign(state, firstView(view));
+  else if (before.P !== view.P) state.query = -1; // the same model at another size
   if (before?.model !== view.model) {
     state.off.clear();
     delete state.why;
