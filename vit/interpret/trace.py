@@ -37,9 +37,12 @@ class Layer:
 class ReadOut:
     """What takes the class token's place: one query that asks the last layer's tokens.
 
+    q: (B, heads, 1, D/heads). k: (B, heads, h*w, D/heads), of the patches alone: the prefix tokens get nothing.
     map: (B, heads, 1, N), the row sums to 1. v: (B, heads, N, D/heads). heads: (B, heads, 1, D/heads), as in Layer.
     """
 
+    q: Tensor
+    k: Tensor
     map: Tensor
     v: Tensor
     heads: Tensor
@@ -108,10 +111,13 @@ def trace(model: ViT, images: Tensor) -> Trace:
 
 def _trace_readout(model: ViT, x: Tensor) -> ReadOut | None:
     _, attn = model.read_out(x)
-    if attn is None:
+    if attn is None or model.attn_pool is None:
         return None
-    v = model.norm(x).unflatten(2, (model.num_heads, -1)).transpose(1, 2)
-    return ReadOut(attn, v, attn @ v)
+    tokens, pool = model.norm(x), model.attn_pool
+    patches = tokens[:, model.num_prefix_tokens :]
+    asked = pool.q(patches.mean(1, keepdim=True) + model.cls_token), pool.k(patches), tokens
+    q, k, v = (part.unflatten(2, (model.num_heads, -1)).transpose(1, 2) for part in asked)
+    return ReadOut(q, k, attn, v, attn @ v)
 
 
 def _trace_block(block: TransformerBlock, x: Tensor, attn: Tensor) -> Layer:

@@ -32,7 +32,7 @@ def build() -> Tab:
     """Lays out the tab and names its endpoints."""
     colors = {name: base64.b64encode(color_table(name)).decode() for name in COLORMAPS}
     with gr.Row(elem_classes="v-split"):
-        with gr.Column(scale=3, min_width=270, elem_classes="x-picker"):
+        with gr.Column(scale=4, min_width=300, elem_classes="x-picker"):
             picker = pictures.picker()
         with gr.Column(scale=10, min_width=300):
             told = {"colors": colors, "events": {"resize": "resize"}}

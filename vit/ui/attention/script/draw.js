@@ -2,7 +2,7 @@
 import { paint } from "../../script/canvas.js";
 import { step } from "../../script/color.js";
 import { percent } from "../../script/format.js";
-import { blend } from "./blend.js";
+import { blend } from "../../script/blend.js";
 import { chosenMap, largest, meanOfLayers, weights } from "./maps.js";
 
 export const colors = ({ tables, $ }) => tables[$(".colormap").value];

@@ -2,12 +2,12 @@
 import { bytes } from "../../script/bytes.js";
 import { fromHex } from "../../script/color.js";
 import { percent } from "../../script/format.js";
+import { middleOf, nameOf, patchAt } from "../../script/patches.js";
 import { ask } from "./ask.js";
 import { coverMap, forgetCover } from "./cover.js";
 import { paintMap, paintOver, paintOverlay } from "./draw.js";
 import { buildFeatures } from "./features.js";
 import { largest } from "./maps.js";
-import { middleOf, nameOf, patchAt } from "./patches.js";
 import { buildResolution } from "./resolution.js";
 
 export async function openSection(tab, details) {

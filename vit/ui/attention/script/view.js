@@ -1,8 +1,9 @@
 // The Attention tab: one picture through one model, all of whose maps are here.
 import { colorTable } from "../../script/color.js";
+import { follow } from "../../script/links.js";
 import { buildCharts } from "./charts.js";
 import { buildComparison } from "./comparison.js";
-import { listen } from "./controls.js";
+import { listen, showHead } from "./controls.js";
 import { drawBar, readPicture } from "./draw.js";
 import { buildGrid } from "./heads.js";
 import { followLink } from "./link.js";
@@ -62,5 +63,6 @@ async function load(tab) {
   drawAll(tab);
   if (state.off.size) predictWithout(tab);
   $$("details[data-opens]:not([hidden])").forEach((details) => openSection(tab, details));
+  if (!before) follow("show", (told) => showHead(tab, told));
   element.dispatchEvent(new CustomEvent("drawn", { bubbles: true }));
 }
