@@ -87,11 +87,22 @@ class LiveRun:
 
     @property
     def divergence(self) -> str:
-        """A sentence where training ended without a TrainingDiverged and yet the latest loss is no number."""
+        """A sentence where training ended without a TrainingDiverged and yet it is none: by its loss on pictures that
+        it didn't learn from, which is no number, or, after an epoch at least, no better than that of guessing."""
         measured = [*self.history.validation_loss[-1:], *([self.evaluation.loss] if self.evaluation else [])]
-        if self.status == "failed" or all(map(math.isfinite, measured)):
+        if self.status == "failed":
             return ""
-        return "Its loss on pictures it didn't learn from is no number: it diverged. Try a lower learning rate."
+        if not all(map(math.isfinite, measured)):
+            return "Its loss on pictures it didn't learn from is no number: it diverged. Try a lower learning rate."
+        classes, tested = len(self.settings.classes), self.evaluation
+        if self.progress and self.progress.epoch >= 1 and tested and tested.accuracy * classes < 1.5:
+            guessing = math.log(classes)
+            if tested.loss >= guessing:
+                return (
+                    f"It learned nothing: its loss on the test pictures, {tested.loss:.2f}, is no better than that of "
+                    f"guessing, {guessing:.2f}. Try a lower learning rate, or a longer warm-up."
+                )
+        return ""
 
     def owned_by(self, token: str) -> bool:
         return secrets.compare_digest(self.owner.encode(), str(token).encode())
