@@ -175,6 +175,7 @@ def test_the_command_line_fine_tunes_and_the_card_says_from_what(tmp_path, monke
     for part in ("head", "all"):
         out = tmp_path / part
         flags = ["--from", str(tmp_path / "parent"), "--train", part, "--classes", "star", "moon", "--img-size", "16"]
+        flags += ["--batch-size", "16"]
         flags += ["--epochs", "1"] if part == "all" else []
         assert main(["train", "--dataset", "shapes", *flags, "--out", str(out), "--json"]) == 0
         report = json.loads(capsys.readouterr().out)
