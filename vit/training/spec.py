@@ -97,6 +97,9 @@ class RunSpec:
             object.__setattr__(self, "model", self.parent.rstrip("/\\").replace("\\", "/").rpartition("/")[2])
         elif self.config.train == "head":
             raise WrongSetting("train", "The head alone learns on a trained body; name one: --from CHECKPOINT.")
+        if idle := [name for name in PIXELS if self.config.train == "head" and getattr(self.config, name)]:
+            message = f"{idle[0]} would do nothing: the head alone learns from each picture as it is; leave it out."
+            raise WrongSetting(idle[0], message)
         if unknown := [name for name in self.shape if name not in SHAPE]:
             raise WrongSetting(unknown[0], f"There is no {unknown[0]!r} to choose of a model; {', '.join(SHAPE)} are.")
         if self.parent is not None and self.shape:
@@ -140,10 +143,6 @@ class RunSpec:
         shape = {name: values[name] for name in SHAPE if name in values}
         if own.get("parent") is not None and values.get("model") is not None:
             raise WrongSetting("model", "A run that begins as a trained model has its shape; leave out --model.")
-        if idle := [name for name in PIXELS if chosen.get("train") == "head" and chosen.get(name)]:
-            raise WrongSetting(
-                idle[0], f"{idle[0]} would do nothing: the head alone learns from each picture as it is; leave it out."
-            )
         usual = recipe(dataset, chosen, own.get("parent"), own.get("validation_size"))
         config = TrainConfig(**{**usual, **chosen})
         return cls(dataset, values.get("model"), config, shape=shape, **own)  # type: ignore[arg-type]  # it checks
@@ -257,6 +256,7 @@ def recipe(
     if parent is not None:
         left = None if images is None else max(1, images - (images // 10 if held_out is None else held_out))
         values = finetune.recipe(chosen.get("train", "all"), left)
+        del values["train"]  # what was chosen
     fixed = any(chosen.get(name) is not None for name in LENGTHS)
     return {name: value for name, value in values.items() if not (fixed and name in LENGTHS)}
 
