@@ -56,7 +56,7 @@ def recipe(part: str, images: int | None) -> dict[str, Any]:
     """
     images = images or SEEN
     if part == "head":
-        batch = min(128, images)
+        batch = min(128, max(1, images // 2))  # some of few may be held out, too
         return {
             "epochs": HEAD_EPOCHS,
             "batch_size": batch,

@@ -10,7 +10,7 @@ from types import ModuleType
 import torch
 
 from vit.data import Splits
-from vit.data.dataset import at_size
+from vit.data.dataset import fitted
 from vit.device import is_first_process
 from vit.model import Classifier, ViT
 from vit.precision import Precision
@@ -42,7 +42,8 @@ class Run:
     def __init__(self, folder: Path, spec: RunSpec, splits: Splits, device: torch.device):
         self.folder, self.spec, self.device = folder, spec, device
         self.model = spec.build().to(device)
-        self.splits = Splits(*(at_size(split, self.model.config["img_size"]) for split in splits))
+        channels, size = self.model.config["in_chans"], self.model.config["img_size"]
+        self.splits = Splits(*(fitted(split, channels, size) for split in splits))
         if isinstance(self.model, ViT) and spec.parent is not None:
             self.splits = seen_by(self.model, self.splits)
         self.teacher = Classifier.from_pretrained(spec.distill_from) if spec.distill_from else None

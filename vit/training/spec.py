@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vit.data.registry import DATASETS
+from vit.data.registry import DATASETS, Entry, entry
 from vit.device import device_name
 from vit.model import GLOBAL_POOLS, Classifier, ViT
 from vit.precision import Precision
@@ -88,7 +88,8 @@ class RunSpec:
     processes: int = 1
 
     def __post_init__(self):
-        Setting(str, "", choices=tuple(DATASETS)).check("dataset", self.dataset)
+        object.__setattr__(self, "img_size", RUN_SETTINGS["img_size"].check("img_size", self.img_size))
+        _entry(self.dataset, self.img_size)
         if self.parent is None:
             Setting(str, "", choices=tuple(MODELS)).check("model", self.model)
         for name, setting in RUN_SETTINGS.items():
@@ -109,7 +110,7 @@ class RunSpec:
         if foreign := [name for name in self.shape if name not in own]:
             raise WrongSetting(foreign[0], f"{self.model} has no {foreign[0]}; of its shape choose {', '.join(own)}.")
         object.__setattr__(self, "shape", {name: SHAPE[name].check(name, v) for name, v in self.shape.items()})
-        object.__setattr__(self, "classes", _classes(self.dataset, self.classes))
+        object.__setattr__(self, "classes", _classes(self.entry, self.classes))
         self._check_teacher()
 
     def _check_teacher(self) -> None:
@@ -137,15 +138,16 @@ class RunSpec:
         What is left out is the dataset's recipe, with a parent that of fine-tuning, else the default. Raises
         WrongSetting.
         """
-        dataset = Setting(str, "", choices=tuple(DATASETS)).check("dataset", values.get("dataset"))
+        dataset = values.get("dataset")
+        about = _entry(dataset, values.get("img_size"))
         chosen = {name: values[name] for name in SETTINGS if name in values}
         own = {name: values[name] for name in ("classes", "processes", *RUN_SETTINGS) if name in values}
         shape = {name: values[name] for name in SHAPE if name in values}
         if own.get("parent") is not None and values.get("model") is not None:
             raise WrongSetting("model", "A run that begins as a trained model has its shape; leave out --model.")
-        usual = recipe(dataset, chosen, own.get("parent"), own.get("validation_size"))
+        usual = recipe(about, chosen, own.get("parent"), own.get("validation_size"))
         config = TrainConfig(**{**usual, **chosen})
-        return cls(dataset, values.get("model"), config, shape=shape, **own)  # type: ignore[arg-type]  # it checks
+        return cls(about.name, values.get("model"), config, shape=shape, **own)  # type: ignore[arg-type]  # it checks
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> "RunSpec":
@@ -160,11 +162,15 @@ class RunSpec:
         return asdict(self)
 
     @property
+    def entry(self) -> Entry:
+        """What is known of the data: of one's own pictures more once they are loaded."""
+        return _entry(self.dataset, self.img_size)
+
+    @property
     def architecture(self) -> dict:
         """The model's arguments that are not the variant's own."""
-        entry = DATASETS[self.dataset]
-        size = self.img_size or entry.size
-        fixed = dict(zip(SHAPE_OF_DATA, (size, entry.channels, len(self.classes)), strict=True))
+        size = self.img_size or self.entry.size
+        fixed = dict(zip(SHAPE_OF_DATA, (size, self.entry.channels, len(self.classes)), strict=True))
         return {**fixed, **self.shape}
 
     def build(self) -> Classifier:
@@ -174,8 +180,7 @@ class RunSpec:
             parent = ViT.from_pretrained(self.parent)
             return student(parent, self.classes, self.img_size, generator, self.parent)
         model = create_model(self.model, generator, **self.architecture)
-        entry = DATASETS[self.dataset]
-        model.classes, model.mean, model.std = self.classes, entry.mean, entry.std
+        model.classes, model.mean, model.std = self.classes, self.entry.mean, self.entry.std
         return model
 
     def computed_in(self, precision: Precision) -> "RunSpec":
@@ -197,7 +202,7 @@ class RunSpec:
         launcher = ["torchrun", "--nproc-per-node", str(self.processes)] if self.processes > 1 else ["python"]
         words = [*launcher, "-m", "vit", "train", "--dataset", self.dataset]
         words += [] if self.parent is not None else ["--model", self.model]
-        usual = defaults(TrainConfig) | recipe(self.dataset, asdict(self.config), self.parent, self.validation_size)
+        usual = defaults(TrainConfig) | recipe(self.entry, asdict(self.config), self.parent, self.validation_size)
         for settings, values, unsaid in (
             (SETTINGS, vars(self.config), usual),
             (SHAPE, self.shape, {}),
@@ -206,7 +211,7 @@ class RunSpec:
             for name, setting in settings.items():
                 if name in values and (name not in unsaid or values[name] != unsaid[name]):
                     words += setting.words(name, values[name])
-        if self.classes != DATASETS[self.dataset].classes:
+        if self.classes != self.entry.classes:
             words += ["--classes", *self.classes]
         return shlex.join(words)
 
@@ -246,13 +251,13 @@ RUN_SETTINGS = settings_of(RunSpec)
 
 
 def recipe(
-    dataset: str, chosen: Mapping[str, Any], parent: str | None = None, held_out: int | None = None
+    entry: Entry, chosen: Mapping[str, Any], parent: str | None = None, held_out: int | None = None
 ) -> dict[str, Any]:
     """The dataset's own values of TrainConfig, or those that suit fine-tuning; of a length only where none was chosen.
 
     held_out: of the training images; None for a tenth.
     """
-    values, images = DATASETS[dataset].recipe, DATASETS[dataset].train_images
+    values, images = entry.recipe, entry.train_images
     if parent is not None:
         left = None if images is None else max(1, images - (images // 10 if held_out is None else held_out))
         values = finetune.recipe(chosen.get("train", "all"), left)
@@ -261,9 +266,19 @@ def recipe(
     return {name: value for name, value in values.items() if not (fixed and name in LENGTHS)}
 
 
-def _classes(dataset: str, chosen: object) -> tuple[str, ...]:
+def _entry(dataset: Any, img_size: int | None) -> Entry:
+    """Raises WrongSetting where there is no such dataset."""
+    if not isinstance(dataset, str):
+        raise WrongSetting("dataset", f"dataset must be one of {', '.join(DATASETS)}, got {dataset!r:.100}.")
+    try:
+        return entry(dataset, img_size)
+    except ValueError as error:
+        raise WrongSetting("dataset", str(error)) from error
+
+
+def _classes(about: Entry, chosen: object) -> tuple[str, ...]:
     """In the dataset's order. Raises WrongSetting."""
-    there = DATASETS[dataset].classes
+    dataset, there = about.name, about.classes
     if not isinstance(chosen, list | tuple) or not all(isinstance(name, str) for name in chosen):
         raise WrongSetting("classes", f"classes must be a list of names, got {chosen!r:.100}.")
     if wrong := [name for name in chosen if name not in there]:

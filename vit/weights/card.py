@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vit.data.registry import DATASETS
+from vit.data.registry import DATASETS, hub_name, label
 from vit.model import Classifier
 from vit.weights.fetch import on_hub
 
@@ -20,10 +20,10 @@ def card(model: Classifier) -> str:
     dataset = trained.get("dataset", "unknown")
     split = "test" if trained.get("test_accuracy") is not None else "validation"
     accuracy = trained.get(f"{split}_accuracy")
-    hub_name = DATASETS[dataset].hub_name if dataset in DATASETS else None
+    repository = hub_name(dataset)
     results = accuracy is not None and EvalResult(
         task_type="image-classification",
-        dataset_type=hub_name or dataset,
+        dataset_type=repository or dataset,
         dataset_name=dataset,
         dataset_split=split,
         metric_type="accuracy",
@@ -31,7 +31,11 @@ def card(model: Classifier) -> str:
     )
     parent = trained.get("parent", "")
     foreign = "pretrained" in trained or "parent" in trained
-    title = trained["model"] if "pretrained" in trained else f"{kind} on {dataset}"
+    title = (
+        trained["model"]
+        if "pretrained" in trained
+        else f"{kind} on {dataset if dataset in DATASETS else label(dataset)}"
+    )
     data = ModelCardData(
         model_name=title,
         license=None if foreign else "mit",
@@ -39,7 +43,7 @@ def card(model: Classifier) -> str:
         pipeline_tag="image-classification" if model.classes else "image-feature-extraction",
         tags=["vision-transformer" if model.has_attention else "cnn"] + ([] if foreign else ["from-scratch"]),
         base_model=parent if on_hub(parent) and not Path(parent).exists() else None,
-        datasets=[hub_name] if hub_name else None,
+        datasets=[repository] if repository else None,
         metrics=["accuracy"],
         eval_results=[results] if results else None,
     )
