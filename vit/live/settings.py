@@ -7,6 +7,7 @@ from os import getenv
 
 import torch
 
+from vit.data.registry import DATASETS
 from vit.live.space import ON_ZERO
 from vit.training.config import SETTINGS, TrainConfig
 from vit.training.setting import Setting, WrongSetting
@@ -108,6 +109,7 @@ def read(values: Mapping[str, object], advanced: object = None) -> RunSpec:
     within = {CONFIG_NAMES.get(name, name): value for name, value in within.items()}
     own = variant_shape(within["model"])
     chosen = {name: value for name, value in within.items() if name not in own or value != own[name]}
+    Setting(str, "", choices=tuple(DATASETS)).check("dataset", values.get("dataset"))  # no path of the server's
     others = {name: values[name] for name in ("dataset", "classes") if name in values}
     spec = RunSpec.make({**others, **chosen})
     _check_shape(spec, own)
