@@ -228,7 +228,8 @@ def find(token: str) -> Collection:
 def delete(token: str) -> None:
     """All pictures of a set, if there is one."""
     with _lock:
-        if collection := _sets.pop(token, None):
+        collection = _sets.pop(token, None)
+        if collection is not None:  # an empty one is false
             shutil.rmtree(collection.folder, ignore_errors=True)
 
 
