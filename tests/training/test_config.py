@@ -10,7 +10,7 @@ from vit.cli import build_parser, main
 from vit.cli.train import read
 from vit.data.registry import DATASETS
 from vit.training.config import SETTINGS, TrainConfig, defaults
-from vit.training.loop import Progress
+from vit.training.progress import Progress
 from vit.training.setting import Setting, WrongSetting
 from vit.training.spec import RUN_SETTINGS, SHAPE, RunSpec
 
@@ -39,6 +39,8 @@ def plain(name: str) -> RunSpec:
         return replace(plain("distill"), config=replace(PLAIN.config, minutes=None, epochs=1, distill="soft"))
     if name in WITH_TEACHER:
         return replace(PLAIN, config=replace(PLAIN.config, distill="soft"), **TAUGHT)
+    if name == "train":  # of a head, on a trained body
+        return replace(PLAIN, parent="runs/parent")
     return replace(PLAIN, model="cnn") if name == "width" else PLAIN
 
 

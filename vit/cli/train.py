@@ -55,9 +55,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 def read(arguments: argparse.Namespace) -> RunSpec:
     """The run that the flags say. Raises WrongSetting, a ValueError."""
     values = {name: value for name, value in vars(arguments).items() if value is not None}
-    if "epochs" not in values and "minutes" not in values and not recipe(arguments.dataset, {}).keys() & LENGTHS:
+    own = recipe(arguments.dataset, {}, values.get("parent"))
+    if not (values.keys() | own.keys()) & LENGTHS:
         values["minutes"] = 2.0
-    if values.setdefault("model", PRESET) in LARGE_IMAGES:
+    if "parent" not in values and values.setdefault("model", PRESET) in LARGE_IMAGES:
         values.setdefault("patch_size", 4)
     return RunSpec.make({**values, "processes": processes()})
 
@@ -72,7 +73,11 @@ def run(arguments: argparse.Namespace) -> None:
         with tqdm(
             total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}", disable=not is_first_process()
         ) as bar:
-            for progress in _unbroken(training.steps(arguments.save_every)):
+
+            def show(done: float, desc: str) -> None:
+                bar.set_postfix_str(f"{desc}, {done:.0%}")
+
+            for progress in _unbroken(training.steps(arguments.save_every, show)):
                 if training.recorder and training.recorder.left_out:
                     bar.write(training.recorder.left_out, file=sys.stderr)
                     training.recorder.left_out = ""
@@ -130,11 +135,11 @@ def _unbroken(steps: Iterator) -> Iterator:
 
 
 def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
-    folder = arguments.out or Path("runs") / f"{arguments.dataset}-{arguments.model or PRESET}"
-    Run.check_new(folder)
     spec = read(arguments)
+    folder = arguments.out or Path("runs") / f"{arguments.dataset}-{spec.model}"
+    Run.check_new(folder)
     splits = data.select_classes(load(spec.dataset, spec.validation_size), spec.classes)
-    if arguments.model is None:
+    if arguments.model is None and spec.parent is None:
         spec = _fitting(spec, device)
     return Run(folder, spec, splits, device)
 

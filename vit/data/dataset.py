@@ -10,6 +10,9 @@ from torch import Tensor
 
 from vit.data.registry import DATASETS, Entry, Progress
 
+LARGEST = 4_000_000_000  # bytes of pictures that are scaled in memory
+SCALED = 1_000  # pictures at a time
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -80,6 +83,27 @@ def load(name: str, *, validation_size: int | None = None, progress: Progress | 
         raise ValueError(f"validation_size {size}: expected 0 to {len(train) - 1}, fewer than {name} has for training")
     held_out, kept = hold_out(train.labels, size)
     return Splits(train.take(kept), replace(train.take(held_out), split="validation"), test)
+
+
+def at_size(dataset: Dataset, img_size: int) -> Dataset:
+    """The pictures, and masks, scaled to that size. Raises ValueError where they would need more than LARGEST bytes."""
+    from vit.data.pictures import fit  # when called: it needs Pillow
+
+    if dataset.images.shape[-1] == img_size:
+        return dataset
+    size = len(dataset) * dataset.images.shape[1] * img_size**2
+    if size > LARGEST:
+        raise ValueError(
+            f"{len(dataset):,} pictures of {img_size} x {img_size} pixels need {size / 1e9:.1f} GB, and "
+            f"{LARGEST / 1e9:g} GB are the most that is scaled here; choose a smaller --img-size."
+        )
+    masks = dataset.masks
+    parts: list = [
+        fit(dataset.images[at : at + SCALED], None if masks is None else masks[at : at + SCALED], img_size)
+        for at in range(0, max(1, len(dataset)), SCALED)
+    ]
+    images = torch.cat([images for images, _ in parts])
+    return replace(dataset, images=images, masks=None if masks is None else torch.cat([m for _, m in parts]))
 
 
 def hold_out(labels: Tensor, size: int) -> tuple[Tensor, Tensor]:

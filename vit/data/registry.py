@@ -22,6 +22,7 @@ class Entry:
         "train.images", "train.labels", "test.images" and "test.labels", and where the objects' places are known bool
         masks (n, size, size) under "train.masks" and "test.masks". Raises DatasetUnavailable where it is not to be had.
     description: one sentence for people and the model's card. built_in: needs no network and no file, ever.
+    train_images: pictures to train on, some of which are then held out, where that is known beforehand.
     hub_name: its repository on the Hub. recipe: values of TrainConfig's fields that suit it better than the defaults.
     """
 
@@ -35,6 +36,7 @@ class Entry:
     loader: Callable[[Progress], dict[str, Tensor]]
     description: str
     built_in: bool = False
+    train_images: int | None = None
     hub_name: str | None = None
     recipe: Mapping[str, object] = field(default_factory=dict)
 
