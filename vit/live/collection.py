@@ -5,6 +5,7 @@ nobody decodes again; each is deleted at most KEPT + EVERY seconds after it came
 """
 
 import atexit
+import contextlib
 import hashlib
 import shutil
 import tempfile
@@ -193,6 +194,15 @@ class Collection:
         held, kept = zip(*(_dealt((labels == label).nonzero()[:, 0]) for label in range(len(classes))), strict=True)
         test = Dataset(NAME, "test", images[torch.cat(held)], labels[torch.cat(held)], whole.classes, mean, std)
         return Splits(whole.take(torch.cat(kept)), test, test)
+
+
+@contextlib.contextmanager
+def as_file(content: bytes) -> Iterator[Path]:
+    """What was sent, as a file among the pictures, for as long as it is looked at."""
+    with tempfile.TemporaryDirectory(dir=_root()) as folder:
+        path = Path(folder) / "sent"
+        path.write_bytes(content)
+        yield path
 
 
 def held_out(n: int) -> int:

@@ -16,7 +16,8 @@ from starlette.routing import Route
 from vit import data
 from vit.data.registry import fallback, preferred
 from vit.interpret.analysis import Analysis
-from vit.live import datasets, models, speed, worker
+from vit.live import datasets, models, speed, taught, worker
+from vit.live.collection import EVERY, KEPT
 from vit.live.health import health
 from vit.live.models import RunNames
 from vit.precision import Precision
@@ -27,6 +28,7 @@ from vit.ui.checks import check, checked
 from vit.ui.classify import answer, gallery
 from vit.ui.classify import tab as classify
 from vit.ui.errors import BadInput, warn
+from vit.ui.own import tab as own
 from vit.ui.pictures import Picker, Picture
 from vit.ui.train import outcome
 from vit.ui.train import tab as train
@@ -44,7 +46,10 @@ def launch(demo: gr.Blocks, **options) -> tuple:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     return demo.launch(
         theme=theme.theme(),
-        css_paths=[HERE / "style.css", *(HERE / name / f"{name}.css" for name in ("train", "classify", "attention"))],
+        css_paths=[
+            HERE / "style.css",
+            *(HERE / name / f"{name}.css" for name in ("train", "own", "classify", "attention")),
+        ],
         run_history=False,
         max_file_size=classify.LARGEST,
         state_session_capacity=SESSIONS,
@@ -57,7 +62,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
 def build() -> gr.Blocks:
     """The whole page; names in the log what of the checkpoints can't be read."""
     models.shipped()
-    with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+    with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(EVERY, KEPT)) as demo:
         page = lay_out()
         page.wire(demo)
         gr.api(about, api_name="about", concurrency_limit=None)
@@ -77,6 +82,7 @@ class Page(NamedTuple):
     status: gr.HTML
     notice: gr.HTML
     training: train.Tab
+    owning: own.Tab
     classifying: classify.Tab
     attending: attention.Tab
     picture: gr.State
@@ -127,6 +133,7 @@ class Page(NamedTuple):
         run, model = [training.run_id, training.owned], self.classifying.model
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
         followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
+        self.owning.view.learned(self.take_own, chosen, [*self.model_views, self.owning.download], **QUIET)
 
         demo.load(None, js=DECIMAL_KEYBOARD)
         demo.load(open_tab, None, self.tabs, **QUIET)
@@ -149,6 +156,12 @@ class Page(NamedTuple):
         """Makes a model that was fetched the chosen one."""
         key = key.strip()
         return self.show(key, number, picture, {**run_names, key: "From the Hub"})
+
+    @checked
+    def take_own(self, number: int, picture: Picture | None, run_names: RunNames, event: gr.EventData) -> dict:
+        """Makes the best of the models that learned a visitor's own pictures the chosen one."""
+        key, called = own.names(event)
+        return {**self.show(key, number, picture, {**run_names, **called}), self.owning.download: own.archive(key)}
 
     @checked
     def open_zip(self, archive: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
@@ -175,7 +188,7 @@ class Page(NamedTuple):
         if key and models.ended(key):
             run_names = models.name_run(run_names, key, own=False)
         elif key and key not in models.shipped():
-            run_names = {**run_names, key: "From the Hub"}
+            run_names = {**run_names, key: "Own pictures" if taught.belongs(key) else "From the Hub"}
         return {**self.show(key, 0, picture, run_names), **self.training.open(run_id, owned)}
 
     @checked
@@ -271,18 +284,20 @@ def lay_out() -> Page:
     with gr.Tabs() as tabs:
         with gr.Tab("Train", id="train"):
             training = train.build()
+        with gr.Tab("Your pictures", id="your pictures"):
+            owning = own.build()
         with gr.Tab("Classify", id="classify"):
             classifying = classify.build()
         with gr.Tab("Attention", id="attention"):
             attending = attention.build()
     picture, number, run_names = gr.State(None), gr.State(0), gr.State({})
-    return Page(tabs, status, notice, training, classifying, attending, picture, number, run_names)
+    return Page(tabs, status, notice, training, owning, classifying, attending, picture, number, run_names)
 
 
 def open_tab(request: gr.Request) -> gr.Tabs:
     """The tab that a link names."""
     tab = request.query_params.get("tab")
-    return gr.Tabs(selected=tab) if tab in ("train", "classify", "attention") else gr.skip()
+    return gr.Tabs(selected=tab) if tab in ("train", "your pictures", "classify", "attention") else gr.skip()
 
 
 def linked(query) -> tuple[str | None, Picture | None]:
