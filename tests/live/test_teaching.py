@@ -52,13 +52,11 @@ def test_three_ways_are_one_turn_and_leave_three_models_that_name_the_classes(sm
         assert model.classes == tuple(CLASSES) and way.evaluation.n == 6
         assert model.trained["test_accuracy"] == way.evaluation.accuracy
         assert models.accuracy(model) == (way.evaluation.accuracy, "test")
-    head, whole, scratch = (models.find(way.key).state_dict() for way in done.ways)
-    parent = models.find("shapes").state_dict()
+    head, *others = (models.find(way.key).state_dict() for way in done.ways)
+    parent, moved = models.find("shapes").state_dict(), "blocks.0.attn.qkv.weight"
     same = {name: torch.equal(head[name], parent[name]) for name in parent if not name.startswith("head")}
     assert all(same.values())
-    assert not any(
-        torch.equal(other["blocks.0.attn.qkv.weight"], parent["blocks.0.attn.qkv.weight"]) for other in (whole, scratch)
-    )
+    assert not any(torch.equal(other[moved], parent[moved]) for other in others)
 
 
 def test_the_held_out_pictures_are_learned_from_by_no_way(small):
@@ -134,7 +132,7 @@ def test_too_few_pictures_a_large_parent_and_a_strange_one_are_refused_with_the_
     with pytest.raises(ValueError, match="choose shapes"):
         teaching.start(of_drawings().token, "nothing", ["head"], Visitor())
     monkeypatch.setattr(teaching, "MAX_TOKENS", 10)
-    with pytest.raises(ValueError, match="65 tokens a picture .* Choose a smaller one"):
+    with pytest.raises(ValueError, match=r"65 tokens a picture .* Choose a smaller one"):
         teaching.start(of_drawings().token, "shapes", ["head"], Visitor())
     assert teaching.parents() == [] and not runs.OTHERS
 

@@ -32,6 +32,8 @@ test("a burst is twenty pictures, handed on as they come, or as many as there ar
   assert.deepEqual((await film(() => left-- > 0)).flat(), [0, 1, 2, 3, 4, 5, 6]);
 });
 
+globalThis.navigator ??= {}; // which Node has from 21 on
+
 test("where a browser gives no webcam, the page says why", async () => {
   await assert.rejects(cameraOn([], () => {}).turnOn(), (why) => why === INSECURE);
   assert.match(INSECURE, /neither HTTPS nor on this machine/);

@@ -42,7 +42,8 @@ def page(open_page, monkeypatch) -> Page:
     monkeypatch.setattr(collection, "_sets", {})
     monkeypatch.setattr(runs, "OTHERS", {})
     monkeypatch.setattr(teaching, "SECONDS", 1.0)
-    page = open_page("?tab=your+pictures")
+    page = open_page("")
+    open_tab(page, "Your pictures")
     expect(page.locator(".o-card")).to_have_count(2)
     return page
 
@@ -89,7 +90,7 @@ def test_a_visitor_collects_learns_breaks_and_deletes(page, files, tmp_path):
     page.mouse.down()
     expect(cards.nth(2).locator(".o-thumbs img").nth(9)).to_be_visible()
     page.mouse.up()
-    page.locator("h2").first.click()
+    page.locator("#o-collect").click()
     filmed = count(page, 2)
     page.keyboard.down("3")
     page.wait_for_function(f"parseInt(document.querySelectorAll('.o-count')[2].textContent) > {filmed}")

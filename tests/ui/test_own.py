@@ -3,7 +3,6 @@
 import base64
 import time
 
-import gradio as gr
 import pytest
 import torch
 from gradio_client import handle_file
@@ -13,7 +12,7 @@ from PIL import Image
 from vit.data.drawings import drawings
 from vit.evaluation import Evaluation
 from vit.live import collection, models, runs, teaching
-from vit.ui import page
+from vit.ui import logs, page
 from vit.ui.own import breaking, learning
 from vit.ui.own import pictures as sent
 
@@ -40,10 +39,17 @@ def as_sent(path, name=None) -> dict:
     return {"name": name or path.name, "content": base64.b64encode(path.read_bytes()).decode()}
 
 
-def test_uploads_of_all_kinds_are_deleted_after_an_hour_by_a_look_every_ten_minutes():
-    with gr.Blocks():
-        demo = page.build()
-    assert demo.delete_cache == (600, 3600) == (collection.EVERY, collection.KEPT)
+def test_uploads_of_all_kinds_are_deleted_after_an_hour_by_a_look_every_ten_minutes(monkeypatch):
+    class Enough(Exception):
+        pass
+
+    def blocks(**options):
+        raise Enough(options["delete_cache"])
+
+    monkeypatch.setattr(logs, "Blocks", blocks)
+    with pytest.raises(Enough) as built:
+        page.build()
+    assert built.value.args[0] == (600, 3600) == (collection.EVERY, collection.KEPT)
 
 
 @pytest.mark.slow
@@ -60,7 +66,8 @@ def test_a_program_teaches_a_model_its_pictures_and_uses_it(client, files):
         time.sleep(0.2)
     way = status["ways"]["head"]
     low, high = way["result"]["interval"]
-    assert way["result"]["n"] == 4 and low < way["result"]["accuracy"] <= high and way["result"]["seconds"] > 0
+    assert way["result"]["n"] == 4 and way["result"]["seconds"] > 0
+    assert low < way["result"]["accuracy"] < high + 1e-9
     named = client.predict(handle_file(files["fish"][0]), way["model"], api_name="/classify")
     assert {entry["label"] for entry in named["confidences"]} == {"fish", "house"}
     assert way["model"] not in client.predict(api_name="/about")["models"]
