@@ -35,7 +35,7 @@ def traced(maps: torch.Tensor, grid: tuple[int, int], prefix: int, v: torch.Tens
         replace(layer, map=maps[:, i], v=values[:, i], heads=maps[:, i] @ values[:, i], input=torch.zeros(B, N, 3))
         for i in range(L)
     )
-    return Trace(torch.zeros(B, N, 3), layers, torch.zeros(B, 10), grid, prefix, 4, num_class_tokens=prefix)
+    return Trace(torch.zeros(B, N, 3), layers, maps, torch.zeros(B, 10), grid, prefix, 4, num_class_tokens=prefix)
 
 
 def random_maps(grid: tuple[int, int], prefix: int, B: int = 2, L: int = 3, heads: int = 2) -> torch.Tensor:

@@ -166,7 +166,8 @@ def output_rank(view: View, rows: slice) -> Tensor | None:
     """
     if view.heads is None or rows.stop - rows.start < 2:  # one row has always rank 1
         return None
-    written = view.heads[:, :, rows].double()  # the eigenvalues of a square are found faster, and need the digits
+    # The eigenvalues of a square are found faster and need the digits, which not every GPU has.
+    written = view.heads[:, :, rows].cpu().double()
     singular = torch.linalg.eigvalsh(written.mT @ written).clamp_min(0).sqrt().to(view.heads)
     shares = singular / singular.sum(-1, keepdim=True).clamp_min(torch.finfo(singular.dtype).tiny)
     return entropy_of(shares)[..., None].exp()

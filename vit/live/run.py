@@ -1,6 +1,7 @@
 """One training run as the page knows it, and as it is kept on disk."""
 
 import contextlib
+import copy
 import math
 import os
 import secrets
@@ -72,7 +73,10 @@ class Turn:
 
 @dataclass
 class LiveRun(Turn):
-    """One training. warning: what does not stop it. model: where it can't be on disk."""
+    """One training. warning: what does not stop it. model: where it can't be on disk.
+
+    earlier: what it was at moments that are kept, until they are on disk.
+    """
 
     settings: RunSpec
     warning: str = ""
@@ -83,6 +87,7 @@ class LiveRun(Turn):
     tested: float = 0.0  # share of the test pictures
     drawing: float = 0.0  # seconds spent on snapshots
     model: ViT | None = None
+    earlier: list[ViT] = field(default_factory=list)
     saved_step: int | None = None  # of what is on disk
     pausing: bool = False
     lr: float | None = None  # the new peak rate, once it was changed
@@ -128,14 +133,25 @@ class LiveRun(Turn):
         config.lr = self.lr or config.lr
         return not self.end_if_left()
 
+    def keep(self) -> None:
+        """Has the model as it is now saved beside the next weights, as what it was at this moment."""
+        assert self.model
+        moment, done = copy.deepcopy(self.model).half(), self.progress
+        moment.trained = (
+            self.settings.trained(done, worker.device(), self.accuracy, precision=self.precision)
+            if done
+            else {"dataset": self.settings.dataset, "model": self.settings.model, "steps": 0}
+        )
+        self.earlier.append(moment)
+
     def save(self, status: str) -> None:
         """Weights, history and moments to disk, or a warning; status: what the run is to those who find it there."""
         self.model.trained = self.settings.trained(
             self.progress, worker.device(), self.accuracy, self.evaluation, self.history.changes, self.precision
         )
         try:
-            storage.save(self.id, self.model, self._record(status), self.album)
-            self.warning, self.saved_step = "", self.progress.step
+            storage.save(self.id, self.model, self._record(status), self.album, self.earlier)
+            self.earlier, self.warning, self.saved_step = [], "", self.progress.step
         except OSError as error:
             kept = "loses them" if self.saved_step is None else f"leaves those of step {self.saved_step:,}"
             going = "training goes on" if status == "interrupted" else "download them now"

@@ -236,6 +236,7 @@ def _train(run: LiveRun) -> None:
 def _follow(run: LiveRun, splits: Splits) -> None:
     """Takes in what the training hands over, and keeps its weights, until it ends."""
     saved_at, learned = 0.0, False
+    run.keep()
     try:
         for frame in begin(run.model, run.settings, splits, run):
             _take_in(run, frame)
@@ -244,6 +245,8 @@ def _follow(run: LiveRun, splits: Splits) -> None:
             if frame.weights:
                 run.model.load_state_dict(frame.weights)
                 learned = True
+                if frame.milestone:
+                    run.keep()
                 if frame.progress.elapsed - saved_at >= SAVE_EVERY or not saved_at:
                     saved_at = frame.progress.elapsed
                     run.save("interrupted")
@@ -268,7 +271,7 @@ def _take_in(run: LiveRun, frame: Frame) -> None:
 def _end(run: LiveRun, status: str, message: str = "") -> None:
     run.message = message or run.message or run.divergence
     if run.progress is None:
-        run.model = None
+        run.model, run.earlier = None, []
     if run.model is not None:
         run.model.eval()
         run.save(status)
