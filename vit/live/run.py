@@ -16,6 +16,7 @@ import torch
 
 from vit.evaluation import Evaluation
 from vit.live import storage, worker
+from vit.live.datasets import SOURCES
 from vit.live.history import History
 from vit.live.zerogpu import Letter
 from vit.model import ViT
@@ -33,21 +34,51 @@ CURVE = 300  # points of each curve that are kept on disk
 changed = threading.Condition()  # that some run's status, or what its owner wants, is another now
 
 
-@dataclass
-class LiveRun:
-    """One training.
+@dataclass(kw_only=True)
+class Turn:
+    """What waits in the queue for its turn to compute, and then has it.
 
     status: queued, loading, running or paused, testing; then finished, stopped or failed, or interrupted where the
-    server went down. message: why it ended early. warning: what does not stop it. model: where it can't be on disk.
+    server went down. message: why it ended early.
+    """
+
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    owner: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    address: str | None = field(default=None, repr=False)  # of who started it, where it is one person's
+    arrived: float = field(default_factory=time.monotonic)
+    status: str = "queued"
+    message: str = ""
+    stopping: bool = False
+    watched_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def live(self) -> bool:
+        return self.status in LIVE
+
+    @property
+    def computing(self) -> bool:
+        """Whether it has its turn."""
+        return self.live and self.status != "queued"
+
+    def owned_by(self, token: str) -> bool:
+        return secrets.compare_digest(self.owner.encode(), str(token).encode())
+
+    def end_if_left(self) -> bool:
+        """Stops what nobody has watched for too long; returns whether it is to end."""
+        if not self.stopping and time.monotonic() - self.watched_at > 60 * UNWATCHED_MINUTES:
+            self.message = f"It ended because nobody had watched it for {UNWATCHED_MINUTES:g} minutes."
+            self.stopping = True
+        return self.stopping
+
+
+@dataclass
+class LiveRun(Turn):
+    """One training. warning: what does not stop it. model: where it can't be on disk.
+
     earlier: what it was at moments that are kept, until they are on disk.
     """
 
     settings: RunSpec
-    id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
-    owner: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
-    address: str | None = field(default=None, repr=False)  # of who started it, where it is one person's
-    status: str = "queued"
-    message: str = ""
     warning: str = ""
     history: History = field(default_factory=History)
     album: Album = field(default_factory=Album)
@@ -58,17 +89,16 @@ class LiveRun:
     model: ViT | None = None
     earlier: list[ViT] = field(default_factory=list)
     saved_step: int | None = None  # of what is on disk
-    stopping: bool = False
     pausing: bool = False
     lr: float | None = None  # the new peak rate, once it was changed
     precision: Precision | None = None  # once it is known
     letter: Letter | None = None  # tells the process where it trains all that, on ZeroGPU
-    watched_at: float = field(default_factory=time.monotonic)
     paused_at: float = field(default_factory=time.monotonic)  # the latest step, while it is paused
 
     @property
-    def live(self) -> bool:
-        return self.status in LIVE
+    def computing(self) -> bool:
+        """Whether it has its turn; while it waits for its data, others have theirs."""
+        return super().computing and SOURCES[self.settings.dataset].splits is not None
 
     @property
     def usable(self) -> bool:
@@ -104,9 +134,6 @@ class LiveRun:
                 )
         return ""
 
-    def owned_by(self, token: str) -> bool:
-        return secrets.compare_digest(self.owner.encode(), str(token).encode())
-
     def steer(self, config: TrainConfig) -> bool:
         """Between two steps: waits while paused, hands on a new rate; False once the run shall end."""
         self.paused_at = time.monotonic()
@@ -116,13 +143,6 @@ class LiveRun:
                 changed.wait(1.0)
         config.lr = self.lr or config.lr
         return not self.end_if_left()
-
-    def end_if_left(self) -> bool:
-        """Stops a run that nobody has watched for too long; returns whether the run is to end."""
-        if not self.stopping and time.monotonic() - self.watched_at > 60 * UNWATCHED_MINUTES:
-            self.message = f"It ended because nobody had watched it for {UNWATCHED_MINUTES:g} minutes."
-            self.stopping = True
-        return self.stopping
 
     def keep(self) -> None:
         """Has the model as it is now saved beside the next weights, as what it was at this moment."""
