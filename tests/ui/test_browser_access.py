@@ -17,8 +17,8 @@ SMALLEST = """() => { let least = 99; const walk = document.createTreeWalker(doc
     if (!walk.currentNode.data.trim() || !box.checkVisibility() || box.closest("footer, svg, style, script")) continue;
     const zoom = box.currentCSSZoom ?? 1; least = Math.min(least, parseFloat(getComputedStyle(box).fontSize) * zoom); }
   return least; }"""
-NEEDED = """(field, text) => {
-  const style = getComputedStyle(field), pen = document.createElement("canvas").getContext("2d");
+NEEDED = """(field, text) => { const style = getComputedStyle(field);
+  const pen = document.createElement("canvas").getContext("2d");
   pen.font = style.font; return pen.measureText(text).width + parseFloat(style.paddingRight); }"""
 LABELS = ".t-row, .t-then, .t-says small, .t-who, .v-key, .v-y, .v-figures dt, .v-bars li, .v-caption, .x-grid span"
 SIZES = "all => all.map((one) => parseFloat(getComputedStyle(one).fontSize) * (one.currentCSSZoom ?? 1))"

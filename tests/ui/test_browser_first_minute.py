@@ -11,8 +11,8 @@ from tests.ui.test_damage import config
 from vit.interpret.telling import telling_heads
 from vit.live import models
 from vit.live.datasets import SOURCES
-from vit.training.loop import Progress
 from vit.training.moments import MOMENTS, Album, figures, probe, take
+from vit.training.progress import Progress
 from vit.ui import analysis
 
 SHIFTS = """window.shifts = []; new PerformanceObserver((list) => {
@@ -43,7 +43,7 @@ def visit(browser, own_url):
         contexts.append(browser.new_context(**{"viewport": WIDE, **options}))
         contexts[-1].add_init_script(SHIFTS)
         page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(own_url + path)
