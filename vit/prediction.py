@@ -20,7 +20,7 @@ BATCH = 32  # pictures
 
 @dataclass
 class Answer:
-    """name: the file's. pixels: (3, H, W) uint8, as the model sees it, and probabilities: (classes,); or the reason, a
+    """name: the file's. pixels: (C, H, W) uint8, as the model sees it, and probabilities: (classes,); or the reason, a
     sentence without its subject, why there are none."""
 
     name: str
@@ -32,7 +32,7 @@ class Answer:
 def answer_files(model: Classifier, paths: Iterable[Path], batch: int = BATCH) -> Iterator[Answer]:
     """Of pictures, of all in folders, and of all in ZIP archives, in that order; holds no more than a batch of them."""
     waiting: list[Answer] = []
-    for found in _read(paths, model.config["img_size"]):
+    for found in _read(paths, model.config["img_size"], model.config["in_chans"]):
         waiting.append(found)
         if len(waiting) == batch:
             yield from _answered(model, waiting)
@@ -52,26 +52,26 @@ def _answered(model: Classifier, waiting: list[Answer]) -> list[Answer]:
     return waiting
 
 
-def _read(paths: Iterable[Path], img_size: int) -> Iterator[Answer]:
+def _read(paths: Iterable[Path], img_size: int, channels: int) -> Iterator[Answer]:
     for path in paths:
         if path.is_dir():
             files = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file, path))
-            yield from (_picture(str(file), file, img_size) for file in files)
+            yield from (_picture(str(file), file, img_size, channels) for file in files)
             if not files:
                 yield Answer(str(path), reason="is an empty folder: expected pictures in it; choose another")
         elif is_archive(path):
-            yield from _unpacked(path, img_size)
+            yield from _unpacked(path, img_size, channels)
         else:
-            yield _picture(str(path), path, img_size)
+            yield _picture(str(path), path, img_size, channels)
 
 
-def _unpacked(archive: Path, img_size: int) -> Iterator[Answer]:
+def _unpacked(archive: Path, img_size: int, channels: int) -> Iterator[Answer]:
     empty = True
     with tempfile.TemporaryDirectory(prefix="vit-zip-") as folder:
         try:
             for name, file, reason in unpack(archive, Path(folder)):
                 empty = False
-                yield _picture(name, file, img_size) if file else Answer(name, reason=reason)
+                yield _picture(name, file, img_size, channels) if file else Answer(name, reason=reason)
         except UnreadableArchive as error:
             yield Answer(archive.name, reason=str(error).removeprefix(f"{archive.name} "))
             return
@@ -79,9 +79,9 @@ def _unpacked(archive: Path, img_size: int) -> Iterator[Answer]:
         yield Answer(archive.name, reason="holds no file: expected pictures in it; pack some")
 
 
-def _picture(name: str, file: Path, img_size: int) -> Answer:
+def _picture(name: str, file: Path, img_size: int, channels: int) -> Answer:
     try:
-        return Answer(name, read_picture(file, img_size))
+        return Answer(name, read_picture(file, img_size, channels=channels))
     except UnreadablePicture as error:
         return Answer(name, reason=error.reason)
 

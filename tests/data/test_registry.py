@@ -30,7 +30,6 @@ def tensors(size: int) -> dict:
 @pytest.fixture(autouse=True)
 def a_registry_of_its_own(monkeypatch):
     monkeypatch.setattr(registry, "DATASETS", dict(registry.DATASETS))
-    monkeypatch.setattr("vit.data.dataset.DATASETS", registry.DATASETS)
 
 
 @pytest.mark.parametrize("field", sorted(GOOD))

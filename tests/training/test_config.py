@@ -10,7 +10,8 @@ from vit.cli import build_parser, main
 from vit.cli.train import read
 from vit.data.registry import DATASETS
 from vit.training.config import SETTINGS, TrainConfig, defaults
-from vit.training.loop import Progress
+from vit.training.finetune import AS_THEY_ARE
+from vit.training.progress import Progress
 from vit.training.setting import Setting, WrongSetting
 from vit.training.spec import RUN_SETTINGS, SHAPE, RunSpec
 
@@ -39,6 +40,8 @@ def plain(name: str) -> RunSpec:
         return replace(plain("distill"), config=replace(PLAIN.config, minutes=None, epochs=1, distill="soft"))
     if name in WITH_TEACHER:
         return replace(PLAIN, config=replace(PLAIN.config, distill="soft"), **TAUGHT)
+    if name == "train":  # of a head, on a trained body
+        return replace(PLAIN, parent="runs/parent", config=replace(PLAIN.config, **AS_THEY_ARE))
     return replace(PLAIN, model="cnn") if name == "width" else PLAIN
 
 

@@ -11,8 +11,8 @@ from tests.ui.test_damage import config
 from vit.interpret.telling import telling_heads
 from vit.live import models
 from vit.live.datasets import SOURCES
-from vit.training.loop import Progress
 from vit.training.moments import MOMENTS, Album, figures, probe, take
+from vit.training.progress import Progress
 from vit.ui import analysis
 
 SHIFTS = """window.shifts = []; new PerformanceObserver((list) => {

@@ -1,6 +1,7 @@
 """A small Hub on this machine, enough for the Hub's own client: metadata, files in ranges, private and gated ones."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,9 @@ COMMIT = "c" * 40
 
 
 class Hub(Handler):
-    """folders: repositories by "owner/name". refused: what a repository is answered with, a status and an error code.
+    """folders: repositories by "owner/name". datasets: which of them, or which others, are no models.
+
+    refused: what a repository is answered with, a status and an error code.
 
     break_after: bytes of a file after which the connection ends, once. asked: (method, path, Range) of each request.
     """
@@ -38,11 +41,11 @@ class Hub(Handler):
         kind = type(self)
         wanted = self.headers.get("Range")
         kind.asked.append((self.command, self.path, wanted))
-        parts = unquote(self.path).lstrip("/").split("/")
+        parts = unquote(self.path.partition("?")[0]).lstrip("/").split("/")
         if parts[:2] == ["api", "datasets"]:
-            return self.say(
-                200 if "/".join(parts[2:4]) in kind.datasets else 404, "RepoNotFound", b'{"id": "a/dataset"}'
-            )
+            return self.describe("/".join(parts[2:4]))
+        if parts[0] == "datasets":
+            del parts[0]
         repository = "/".join(parts[:2])
         if repository in kind.refused:
             return self.say(*kind.refused[repository])
@@ -70,6 +73,21 @@ class Hub(Handler):
             self.close_connection = True
         elif body:
             self.wfile.write(content[start:])
+
+    def describe(self, dataset: str) -> None:
+        """What a dataset's repository holds; `sizes` says how much its parquet files claim to be."""
+        kind = type(self)
+        if dataset in kind.refused:
+            return self.say(*kind.refused[dataset])
+        if dataset not in kind.datasets:
+            return self.say(404, "RepoNotFound")
+        folder = kind.folders.get(dataset)
+        files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder else []
+        siblings = [
+            {"rfilename": str(file.relative_to(folder)), "size": kind.sizes.get(dataset, file.stat().st_size)}
+            for file in files
+        ]
+        self.say(200, "", json.dumps({"id": dataset, "sha": COMMIT, "siblings": siblings}).encode())
 
     def say(self, status: int, code: str, content: bytes = b"") -> None:
         self.send_response(status)

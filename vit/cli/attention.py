@@ -37,7 +37,9 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--layer must be 1 to {depth} for this model, got {layer}.")
     if arguments.head is not None and not 1 <= arguments.head <= heads:
         raise ValueError(f"--head must be 1 to {heads} here, got {arguments.head}; leave it out for their mean.")
-    analysis = Analysis(model, read_picture(arguments.image, model.config["img_size"]))
+    analysis = Analysis(
+        model, read_picture(arguments.image, model.config["img_size"], channels=model.config["in_chans"])
+    )
     grid, which = _attention_grid(arguments, analysis, layer)
     said = model.classes[analysis.probabilities.argmax()] if model.classes else None
     last = layer == depth and model.has_readout
@@ -94,7 +96,7 @@ def _attention_grid(arguments, analysis: Analysis, layer: int) -> tuple[torch.Te
 def _save_attention(out: Path, analysis: Analysis, grid, title: str) -> None:
     """A figure; or with .npz `Analysis.arrays`, the grid asked for and position similarity."""
     model = analysis.model
-    picture = analysis.pixels.permute(1, 2, 0).numpy()
+    picture = analysis.pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()  # a gray one, too
     if out.suffix == ".npz":
         more = {"grid": grid.numpy(), "position_similarity": position_similarity(model).numpy()}
         np.savez_compressed(out, **analysis.arrays, **more, picture=picture)

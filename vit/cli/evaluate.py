@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vit import data
 from vit.cli.flags import CHECKPOINT, DEVICE, JSON, percent, print_report
 from vit.cli.inputs import splits_of
 from vit.data import Dataset
@@ -19,7 +18,7 @@ from vit.report.comparison import Comparison, compare
 def add(parser: argparse.ArgumentParser) -> None:
     """Names the flags."""
     parser.add_argument("folder", help=CHECKPOINT)
-    parser.add_argument("--dataset", choices=list(data.DATASETS), help="the one it was trained on if not given")
+    parser.add_argument("--dataset", help="the one it was trained on if not given")
     parser.add_argument(
         "--compare",
         metavar="OTHER",

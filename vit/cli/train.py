@@ -15,8 +15,10 @@ from tqdm import tqdm
 from vit import data
 from vit.cli.flags import DEVICE, JSON, SUPPRESS, add_flags, percent, print_report
 from vit.cli.inputs import load
-from vit.data.registry import DATASETS, preferred
+from vit.data.own import is_own
+from vit.data.registry import DATASETS, entry, preferred
 from vit.device import choose_device, is_first_process, join_processes
+from vit.model import Classifier
 from vit.training import TrainConfig, processes
 from vit.training.config import LENGTHS, SETTINGS, defaults
 from vit.training.presets import fitting_width
@@ -30,7 +32,8 @@ PRESET = "vit_live"  # what is trained where no model was chosen
 def add(parser: argparse.ArgumentParser) -> None:
     """Names the flags; one that is left out stays out of the parsed arguments, as its default may be the dataset's."""
     names = ", ".join(f"{entry.name} ({entry.label})" for entry in DATASETS.values())
-    parser.add_argument("--dataset", default=preferred().name, choices=list(DATASETS), help=names)
+    own = "; or a folder with a folder of pictures for each class, a zip of such, or hub:USER/NAME[:CONFIG]"
+    parser.add_argument("--dataset", default=preferred().name, metavar="DATA", help=names + own)
     parser.add_argument(
         "--model",
         choices=list(MODELS),
@@ -55,9 +58,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 def read(arguments: argparse.Namespace) -> RunSpec:
     """The run that the flags say. Raises WrongSetting, a ValueError."""
     values = {name: value for name, value in vars(arguments).items() if value is not None}
-    if "epochs" not in values and "minutes" not in values and not recipe(arguments.dataset, {}).keys() & LENGTHS:
+    if "parent" in values and is_own(arguments.dataset) and "img_size" not in values:
+        values["img_size"] = Classifier.from_pretrained(values["parent"]).config["img_size"]
+    own = recipe(entry(arguments.dataset, values.get("img_size")), {}, values.get("parent"))
+    if not (values.keys() | own.keys()) & LENGTHS:
         values["minutes"] = 2.0
-    if values.setdefault("model", PRESET) in LARGE_IMAGES:
+    if "parent" not in values and values.setdefault("model", PRESET) in LARGE_IMAGES:
         values.setdefault("patch_size", 4)
     return RunSpec.make({**values, "processes": processes()})
 
@@ -72,7 +78,11 @@ def run(arguments: argparse.Namespace) -> None:
         with tqdm(
             total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}", disable=not is_first_process()
         ) as bar:
-            for progress in _unbroken(training.steps(arguments.save_every)):
+
+            def show(done: float, desc: str) -> None:
+                bar.set_postfix_str(f"{desc}, {done:.0%}")
+
+            for progress in _unbroken(training.steps(arguments.save_every, show)):
                 if training.recorder and training.recorder.left_out:
                     bar.write(training.recorder.left_out, file=sys.stderr)
                     training.recorder.left_out = ""
@@ -130,11 +140,11 @@ def _unbroken(steps: Iterator) -> Iterator:
 
 
 def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
-    folder = arguments.out or Path("runs") / f"{arguments.dataset}-{arguments.model or PRESET}"
-    Run.check_new(folder)
     spec = read(arguments)
-    splits = data.select_classes(load(spec.dataset, spec.validation_size), spec.classes)
-    if arguments.model is None:
+    folder = arguments.out or Path("runs") / f"{Path(spec.dataset).stem}-{spec.model}"
+    Run.check_new(folder)
+    splits = data.select_classes(load(spec.dataset, spec.validation_size, spec.img_size), spec.classes)
+    if arguments.model is None and spec.parent is None:
         spec = _fitting(spec, device)
     return Run(folder, spec, splits, device)
 
@@ -161,7 +171,7 @@ def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
         numbers["precision"] = None
     if spec.processes != processes():
         raise ValueError(f"That run has {spec.processes} processes; resume it with as many, not {processes()}.")
-    splits = data.select_classes(load(spec.dataset, spec.validation_size), spec.classes)
+    splits = data.select_classes(load(spec.dataset, spec.validation_size, spec.img_size), spec.classes)
     run = Run(arguments.resume, spec, splits, device)
     run.restore(tensors, numbers)
     return run

@@ -8,7 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vit.data.registry import DATASETS, Entry, Progress
+from vit.data.registry import Entry, Progress, entry
+from vit.data.turns import dealt
+
+LARGEST = 4_000_000_000  # bytes of pictures that are scaled in memory
+SCALED = 1_000  # pictures at a time
 
 
 @dataclass(frozen=True)
@@ -62,41 +66,72 @@ def select_classes(splits: Splits, names: Sequence[str]) -> Splits:
     return splits if len(kept) == len(there) else Splits(*map(select, splits))
 
 
-def load(name: str, *, validation_size: int | None = None, progress: Progress | None = None) -> Splits:
-    """Load a dataset by name.
+def load(
+    name: str, *, validation_size: int | None = None, progress: Progress | None = None, img_size: int | None = None
+) -> Splits:
+    """Load a dataset by name, or pictures of one's own: a folder, a zip, or hub:USER/NAME (`registry.entry`).
 
     validation_size: pictures held out of train, balanced over the classes and the same for everybody; None holds out
         a tenth, 0 trains on everything.
     progress: called as progress(fraction, desc=...) while downloading, decoding or drawing.
+    img_size: to which one's own pictures are scaled; the others have the size that they have.
     Raises DatasetUnavailable where it is neither on this machine nor within reach, ValueError on an unknown name or
     where what was loaded is not what the registry says of it.
     """
-    if name not in DATASETS:
-        raise ValueError(f"unknown dataset {name!r}: expected one of {', '.join(DATASETS)}")
-    tensors = DATASETS[name].loader(progress or (lambda fraction, desc: None))
-    train, test = (_split(DATASETS[name], split, tensors) for split in ("train", "test"))
-    size = len(train) // 10 if validation_size is None else validation_size
+    about = entry(name, img_size, progress)
+    tensors = about.loader(progress or (lambda fraction, desc: None))
+    about = entry(name, img_size)  # of one's own pictures more is known now
+    train, test = (_split(about, split, tensors) for split in ("train", "test"))
+    if "validation.images" in tensors:
+        if validation_size is not None:
+            raise ValueError(f"{name} has a folder of pictures to validate with; leave out --validation-size.")
+        return Splits(train, _split(about, "validation", tensors), test)
+    classes, tenth = len(about.classes), len(train) // 10
+    usual = max(0, min(len(train) - classes, max(classes, tenth))) if about.dealt else tenth
+    size = usual if validation_size is None else validation_size
     if not 0 <= size < len(train):
         raise ValueError(f"validation_size {size}: expected 0 to {len(train) - 1}, fewer than {name} has for training")
+    if about.dealt:
+        return Splits(train.take(slice(size, None)), replace(train.take(slice(size)), split="validation"), test)
     held_out, kept = hold_out(train.labels, size)
     return Splits(train.take(kept), replace(train.take(held_out), split="validation"), test)
+
+
+def fitted(dataset: Dataset, channels: int, img_size: int) -> Dataset:
+    """The pictures as a model takes them: scaled to its size, gray ones as three equal channels, or made gray.
+
+    What fits already is not copied. Raises ValueError where scaling would need more than LARGEST bytes.
+    """
+    from vit.data.pictures import fit, gray  # when called: it needs Pillow
+
+    images, masks, mean, std = dataset.images, dataset.masks, dataset.mean, dataset.std
+    if (size := len(images) * channels * img_size**2) > LARGEST and images.shape[-1] != img_size:
+        raise ValueError(
+            f"{len(images):,} pictures of {img_size} x {img_size} pixels need {size / 1e9:.1f} GB, and "
+            f"{LARGEST / 1e9:g} GB are the most that is scaled here; choose a smaller --img-size."
+        )
+    if images.shape[-1] != img_size:
+        starts = range(0, max(1, len(images)), SCALED)
+        parts: list = [
+            fit(images[at : at + SCALED], None if masks is None else masks[at : at + SCALED], img_size) for at in starts
+        ]
+        images = torch.cat([part for part, _ in parts])
+        masks = None if masks is None else torch.cat([part for _, part in parts])
+    if images.shape[1] < channels:
+        images, mean, std = images.expand(-1, channels, -1, -1), mean * channels, std * channels
+    elif images.shape[1] > channels:
+        images = torch.cat([gray(part) for part in images.split(SCALED)])
+        mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
+    return replace(dataset, images=images, masks=masks, mean=mean, std=std)
 
 
 def hold_out(labels: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Split range(len(labels)) into `size` indices balanced over the classes, and the rest; both ascending.
 
-    The pictures are shuffled once and dealt class by class, so a small hold-out is part of every larger one.
+    A small hold-out is part of every larger one.
     """
-    # RandomState's stream is frozen by numpy's compatibility policy; torch's generators make no such promise.
-    shuffled = torch.from_numpy(np.random.RandomState(0).permutation(len(labels)))
-    dealt = shuffled[turns(labels[shuffled]).argsort(stable=True)]
-    return dealt[:size].sort().values, dealt[size:].sort().values
-
-
-def turns(labels: Tensor) -> Tensor:
-    """Of each of (n,) labels the how-manieth of its class it is, from 1."""
-    one_hot = torch.nn.functional.one_hot(labels)
-    return (one_hot.cumsum(0) * one_hot).sum(1)
+    order = dealt(labels)
+    return order[:size].sort().values, order[size:].sort().values
 
 
 def _split(entry: Entry, split: str, tensors: dict[str, Tensor]) -> Dataset:

@@ -36,14 +36,24 @@ class UnreadablePicture(ValueError):
         self.name, self.reason = name, reason
 
 
-def read_picture(path: str | os.PathLike, img_size: int, frame: decode.Frame | None = None) -> Tensor:
-    """A square of a picture file's first frame, upright and over white, as (3, img_size, img_size) uint8.
+def read_picture(
+    path: str | os.PathLike, img_size: int, frame: decode.Frame | None = None, channels: int = 3
+) -> Tensor:
+    """A square of a picture file's first frame, upright and over white, as (channels, img_size, img_size) uint8.
 
-    frame: which square of the upright picture; the central one, as large as fits, if not given. Of a format that
-    `decode` lists, whatever the file's name; waits while AT_ONCE others are decoded. Raises UnreadablePicture where the
-    file is missing, no such picture, or takes more memory or time than decode.MEMORY and decode.SECONDS.
+    channels: 3, or 1 for gray. frame: which square of the upright picture; the central one, as large as fits, if not
+    given. Of a format that `decode` lists, whatever the file's name; waits while AT_ONCE others are decoded. Raises
+    UnreadablePicture where the file is missing, no such picture, or takes more memory or time than decode.MEMORY and
+    decode.SECONDS.
     """
-    return _read(path, img_size, frame)[0]
+    picture = _read(path, img_size, frame)[0]
+    return gray(picture) if channels == 1 else picture
+
+
+def gray(images: Tensor) -> Tensor:
+    """Luminance (ITU-R BT.601) of uint8 pictures, (..., 3, H, W) -> (..., 1, H, W); of gray ones what they have."""
+    weights = torch.tensor((0.299, 0.587, 0.114), device=images.device)[:, None, None]
+    return (images * weights).sum(-3, keepdim=True).round().byte()
 
 
 def preview(path: str | os.PathLike, size: int) -> tuple[Tensor, tuple[int, int]]:

@@ -1,13 +1,17 @@
 """The datasets that have a name: one entry each, which everything else reads."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from vit.data import cifar10, shapes
+
+HUB = "hub:"  # what the name of a dataset of the Hub begins with
 
 Progress = Callable[..., object]  # progress(fraction in [0, 1], desc="..."), the way gradio.Progress is called
 
@@ -22,6 +26,9 @@ class Entry:
         "train.images", "train.labels", "test.images" and "test.labels", and where the objects' places are known bool
         masks (n, size, size) under "train.masks" and "test.masks". Raises DatasetUnavailable where it is not to be had.
     description: one sentence for people and the model's card. built_in: needs no network and no file, ever.
+    dealt: whether its training pictures lie in the order in which they are held out. left_out: a sentence on pictures
+        that could not be used. train_images: pictures to train on, from which some are held out; None where that is
+        not known beforehand.
     hub_name: its repository on the Hub. recipe: values of TrainConfig's fields that suit it better than the defaults.
     """
 
@@ -35,11 +42,14 @@ class Entry:
     loader: Callable[[Progress], dict[str, Tensor]]
     description: str
     built_in: bool = False
+    train_images: int | None = None
+    dealt: bool = False
+    left_out: str = ""
     hub_name: str | None = None
     recipe: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self):
-        if not (self.name.isidentifier() and self.label and self.description):
+        if not (self.name and self.label and self.description):
             raise ValueError(f"Dataset {self.name!r}: expected a name like my_dataset, a label and a description.")
         if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
             raise ValueError(f"Dataset {self.name!r}: expected two or more different classes, got {self.classes}.")
@@ -65,10 +75,30 @@ def register(name: str, **about: Any) -> Entry:
     if missing or unknown:
         wrong = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(unknown)}, which no entry knows"
         raise ValueError(f"Dataset {name!r} {wrong}; the fields are {', '.join(keys)}.")
+    if not name.isidentifier():
+        raise ValueError(f"Dataset {name!r}: expected a name like my_dataset.")
     if name in DATASETS:
         raise ValueError(f"Dataset {name!r} is registered already; choose another name.")
     DATASETS[name] = Entry(name=name, **about)
     return DATASETS[name]
+
+
+def entry(name: str, img_size: int | None = None, progress: Progress | None = None) -> Entry:
+    """A registered dataset, or one of one's own: a folder of pictures, a zip of such, or hub:USER/NAME.
+
+    img_size: to which pictures of one's own are scaled. progress: told of a download. Raises ValueError where there is
+    none, and DatasetUnavailable where the Hub can't be reached.
+    """
+    from vit.data import own  # when called: pictures need Pillow
+
+    if name in DATASETS:
+        return DATASETS[name]
+    if own.is_own(name):
+        return own.entry(name, img_size, progress)
+    raise ValueError(
+        f"dataset must be one of {', '.join(DATASETS)}, or a folder with a folder of pictures for each class, a zip of "
+        f"such, or hub:USER/NAME, got {name!r}."
+    )
 
 
 def preferred() -> Entry:
@@ -82,8 +112,15 @@ def fallback() -> Entry:
 
 
 def label(name: str) -> str:
-    """What people call a dataset; the name itself where it is not registered here."""
-    return DATASETS[name].label if name in DATASETS else name
+    """What people call a dataset: of one's own pictures the folder's, the zip's or the repository's name."""
+    return DATASETS[name].label if name in DATASETS else hub_name(name) or Path(name).stem
+
+
+def hub_name(name: str) -> str | None:
+    """The repository on the Hub that a dataset of that name is from, if it is from one."""
+    if name in DATASETS:
+        return DATASETS[name].hub_name
+    return re.split("[:@]", name.removeprefix(HUB))[0] if name.startswith(HUB) else None
 
 
 register(

@@ -38,11 +38,8 @@ def unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Path | None, str]
     """
     target, written = folder / "unpacked", 0
     with open_archive(archive) as opened:
-        for info in opened.infolist():
-            name = _readable(info)
-            if info.is_dir() or _added_by_a_system(name):
-                continue
-            if reason := _refusal(info):
+        for name, info, reason in listed(opened):
+            if reason:
                 yield name, None, reason
                 continue
             if written > TOTAL:
@@ -58,6 +55,14 @@ def unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Path | None, str]
                 yield name, None, f"has more than {LARGEST // 1_000_000} MB: expected less; scale it down first"
             else:
                 yield name, target, ""
+
+
+def listed(opened: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo, str]]:
+    """Each file's name, its entry, and why it is refused, if it is; without folders and what systems add."""
+    for info in opened.infolist():
+        name = _readable(info)
+        if not info.is_dir() and not _added_by_a_system(name):
+            yield name, info, _refusal(info)
 
 
 def open_archive(archive: Path) -> zipfile.ZipFile:

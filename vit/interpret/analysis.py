@@ -95,7 +95,7 @@ class Analysis(Prediction):
 
     @cached_property
     def statistics(self) -> HeadStatistics:
-        return head_statistics(self.record, self.objects.to(self.maps), self.region)
+        return head_statistics(self.record, self.objects.to(self.maps), self.region, rolled=self.rollout)
 
     @cached_property
     def patches(self) -> PatchNumbers:

@@ -5,7 +5,7 @@ from reprlib import repr as short
 
 from vit.data.registry import DATASETS, fallback, label, preferred
 from vit.environment import ROOT
-from vit.live import elsewhere, runs, sizes, storage, stored
+from vit.live import elsewhere, runs, sizes, storage, stored, taught
 from vit.live.datasets import SOURCES
 from vit.model import Classifier, ViT
 from vit.training import earlier
@@ -30,6 +30,11 @@ def shipped() -> list[str]:
     """Names of the checkpoints that can be read, the preferred dataset's first; before them what the app was given."""
     names = sorted(filter(_shipped, _folders()), key=lambda n: (n != preferred().name, n))
     return [*elsewhere.GIVEN, *(name for name in names if name not in elsewhere.GIVEN)]
+
+
+def fetched() -> list[str]:
+    """Keys of the well-known models of the Hub that are on this server."""
+    return [known.repository for known in elsewhere.KNOWN if elsewhere.available(known.repository)]
 
 
 def default() -> str | None:
@@ -60,6 +65,8 @@ def find(key: str | None) -> Classifier:
         return _find_earlier(*key.rsplit(AT, 1))
     if elsewhere.belongs(key):
         return elsewhere.load(key)
+    if taught.belongs(key):
+        return taught.load(key)
     if _shipped(key):
         return stored.load(CHECKPOINTS / key)
     try:
@@ -93,7 +100,7 @@ def available(key: str) -> bool:
     if size := size_of(key):
         key = own_size(key)
         return available(key) and size in sizes.sizes(find(key))
-    return elsewhere.available(key) or _shipped(key) or ended(key)
+    return elsewhere.available(key) or taught.available(key) or _shipped(key) or ended(key)
 
 
 def named(model: Classifier) -> Classifier:
@@ -191,7 +198,7 @@ def knows(model: Classifier) -> str:
     """What it tells apart, in a word or two."""
     if headless(model):
         return "no class head"
-    if "pretrained" in model.trained and not set(model.classes) <= set(DATASETS[dataset(model)].classes):
+    if not set(model.classes) <= set(DATASETS[dataset(model)].classes):
         return "ImageNet" if model.classes == imagenet_classes() else f"{len(model.classes)} classes"
     return label(dataset(model))
 
@@ -199,6 +206,8 @@ def knows(model: Classifier) -> str:
 def called(key: str) -> str:
     """What a page calls a model that is neither shipped nor a run."""
     size = size_of(key)
+    if taught.belongs(own_size(key)):
+        return "Own pictures"
     return f"At {size} px" if size else "From the Hub"
 
 

@@ -7,6 +7,7 @@ from os import getenv
 
 import torch
 
+from vit.data.registry import DATASETS
 from vit.live.space import ON_ZERO
 from vit.training.config import SETTINGS, TrainConfig
 from vit.training.setting import Setting, WrongSetting
@@ -21,6 +22,7 @@ MAX_MAPS = 2e7  # values in all maps of one picture
 
 VARIANTS = tuple(name for name in VITS if name not in LARGE_IMAGES)
 DEFAULTS = TrainConfig(minutes=2)
+FAST = 20 * DEFAULTS.lr  # a rate at which a young transformer stumbles, for experiments
 
 CONFIG_NAMES = {"learning_rate": "lr"}  # where TrainConfig has another name
 
@@ -107,6 +109,7 @@ def read(values: Mapping[str, object], advanced: object = None) -> RunSpec:
     within = {CONFIG_NAMES.get(name, name): value for name, value in within.items()}
     own = variant_shape(within["model"])
     chosen = {name: value for name, value in within.items() if name not in own or value != own[name]}
+    Setting(str, "", choices=tuple(DATASETS)).check("dataset", values.get("dataset"))  # no path of the server's
     others = {name: values[name] for name in ("dataset", "classes") if name in values}
     spec = RunSpec.make({**others, **chosen})
     _check_shape(spec, own)

@@ -73,7 +73,12 @@ def delete(run_id: str) -> None:
     """All that is on disk of a run."""
     if exists(run_id):
         shutil.rmtree(FOLDER / run_id, ignore_errors=True)
-        shutil.rmtree(_archives() / run_id, ignore_errors=True)
+        forget_archives(run_id)
+
+
+def forget_archives(key: str) -> None:
+    """Deletes the zips that archive made of a model."""
+    shutil.rmtree(_archives() / Path(key).name, ignore_errors=True)
 
 
 def record(run_id: str) -> Record | None:

@@ -34,6 +34,8 @@ class TrainConfig:
         left out of each image, which costs that much less. strong_until: share of the run after which none of these
         three is done, so that the end sees whole images. degrade: probability of a little blur, noise or
         JPEG. erase: of random erasing. color: strength of the color jitter.
+    train: "all" of the model, or its "head" alone, on features that are computed once of each picture as it is: what
+        changes pictures then does nothing. layer_decay: what the rate is multiplied by for each layer below the head.
     accumulate: parts that a batch is cut into, one after the other, where it does not fit into memory as a whole; the
         gradient is that of the whole batch, but that a conv stem's batch norms see a part alone. compile: whether
         torch.compile makes the model's forward pass faster; it takes about a minute first.
@@ -112,6 +114,10 @@ class TrainConfig:
     )
     distill_alpha: float = option(0.5, float, "share of the teacher in the loss", 0, 1)
     distill_tau: float = option(3.0, float, "temperature of both where it is soft", 0, above=True)
+    train: str = option("all", str, "what learns: all, or the head alone, which takes seconds", choices=("all", "head"))
+    layer_decay: float = option(
+        1.0, float, "the rate of each layer as a multiple of that of the layer above it", 0, 1, above=True
+    )
     accumulate: int = option(1, int, "parts that a batch is cut into where memory is short", 0, above=True)
     compile: bool = option(False, bool, "torch.compile the model: a minute first, then faster")
     precision: str = option(
@@ -128,6 +134,8 @@ class TrainConfig:
             )
         for name, setting in SETTINGS.items():
             setattr(self, name, setting.check(name, getattr(self, name)))
+        if self.train == "head" and self.distill:
+            raise WrongSetting("distill", "The head alone learns from the labels; leave out distill, or train all.")
         if self.accumulate > self.batch_size or self.batch_size % self.accumulate:
             message = f"accumulate must divide the batch of {self.batch_size}, got {self.accumulate}."
             raise WrongSetting("accumulate", message)

@@ -6,8 +6,8 @@ stops the run by not asking for the next.
 
 import contextlib
 import math
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,19 +19,17 @@ from vit.evaluation import check_fit, evaluate
 from vit.model import Classifier
 from vit.training.config import TrainConfig
 from vit.training.distill import Teacher
+from vit.training.head import HeadTraining
 from vit.training.optim import schedule
+from vit.training.progress import Progress, diverged, extent, processes
 from vit.training.state import TrainState
 from vit.training.step import step
 from vit.training.trial import settle
 
 VALIDATIONS = 20  # in a run, evenly spread over it; fewer where they would take more than their share of its time
 VALIDATION_SHARE = 0.1
-PREPARED = 5_000  # training images that a model is prepared with
+PREPARED = 5_120_000  # pixels of the training images that a model is prepared with
 QUICK_VALIDATION = 1_000  # images of the validation set used on the way; at the end it is the whole set
-
-
-class TrainingDiverged(RuntimeError):
-    """The loss is no longer finite; the message says what to try."""
 
 
 def finite(model: nn.Module) -> bool:
@@ -56,32 +54,6 @@ class Numbers:
         return values.tolist()
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands after a step.
-
-    done: share of the run, in [0, 1]. steps: of the whole run; an estimate where the run is bounded by minutes.
-    epoch: passes over the training set so far, with fraction. loss, train_accuracy: of the last batch; on a GPU of the
-    one before, for which it need not wait.
-    validation_loss, validation_accuracy: None where nothing new was measured at this step; the last Progress of a
-    run has them for the whole validation set. elapsed, remaining: seconds in the loop. images_per_second: trained
-    images over the time since the start, without validation.
-    """
-
-    step: int
-    steps: int
-    epoch: float
-    done: float
-    loss: float
-    train_accuracy: float
-    lr: float
-    images_per_second: float
-    elapsed: float
-    remaining: float
-    validation_loss: float | None = None
-    validation_accuracy: float | None = None
-
-
 def train(
     model: Classifier,
     train_set: Dataset,
@@ -90,20 +62,23 @@ def train(
     state: TrainState | None = None,
     teacher: Classifier | None = None,
     answers: Path | None = None,
+    progress: Callable[..., object] | None = None,
 ) -> Generator[Progress, None, None]:
     """Trains the model in place and yields Progress after every step, on the device the model's weights are on.
 
     AdamW or Muon, label smoothing, gradient clipping. Same seed, same device, precision and epochs: the same losses, to
     the last bit on a CPU with the same number of threads.
     Where torch.distributed is initialized, all processes train one model together, each on its part of a batch.
+    A model that was trained before keeps the mean and std that it was trained with; another takes the training set's.
     state: TrainState(model, config), to be saved between steps; a restored one goes on where it was. A precision that
     nobody has decided is found by a trial first, which takes a second or two and leaves no trace.
     teacher: what the model, or a distilled model's second head, learns from, as config.distill says. answers: a folder
-    to keep what it says.
+    to keep what it says. progress: called as progress(fraction, desc=...) before the first step of a head alone, while
+    the features of all pictures are computed; what it raises ends the run.
     Raises TrainingDiverged when the loss is no longer finite, ValueError where model, teacher and data do not fit.
     """
     check_fit(model, train_set)
-    distilled = model.config.get("distilled", False)
+    distilled = model.config.get("distilled", False) and not model.trained
     if bool(config.distill) != (teacher is not None) or (distilled and teacher is None):
         raise ValueError(
             "To learn from a teacher takes TrainConfig(distill='hard' or 'soft') and train(teacher=...) together, and "
@@ -114,36 +89,60 @@ def train(
         raise ValueError(f"crop must be below the images' {train_set.images.shape[-1]} pixels, got {config.crop}.")
     state = state or TrainState(model, config)
     for network in (model, state.best):
-        network.classes, network.mean, network.std = train_set.classes, train_set.mean, train_set.std
-    settle(state, config, len(validation_set or ()))
+        network.classes = train_set.classes
+        if not model.trained:
+            network.mean, network.std = train_set.mean, train_set.std
+    held_out = validation_set if validation_set is not None and len(validation_set) else None
+    settle(state, config, len(held_out or ()), len(train_set))
+    if config.train == "head":
+        with state.total, state.updating:
+            head = HeadTraining(state, config, train_set, held_out, progress)
+        measure = head.measure if held_out is not None else None
+        yield from _steps(model, len(train_set), config, state, head.epoch, head.step, measure)
+        return
     train_set = train_set.to(next(model.parameters()).device)
     if not state.step:
-        first = model.normalize(train_set.images[:PREPARED])
+        first = model.normalize(train_set.images[: PREPARED // train_set.images[0, 0].numel()])
         for network in (model, state.best):
             network.prepare(first)
     with keeping_memory(), contextlib.ExitStack() as stack:
         if teacher is not None:
             state.teacher = stack.enter_context(contextlib.closing(Teacher(teacher, model, train_set, config, answers)))
-        yield from _steps(model, train_set, config, validation_set, state)
+        yield from _steps(
+            model,
+            len(train_set),
+            config,
+            state,
+            partial(_epoch, train_set, config),
+            partial(step, state, config),
+            None if held_out is None else partial(_measured, state, held_out),
+        )
 
 
 def _steps(
-    model: Classifier, train_set: Dataset, config: TrainConfig, validation_set: Dataset | None, state: TrainState
+    model: Classifier,
+    images: int,
+    config: TrainConfig,
+    state: TrainState,
+    epoch: Callable[[int], Iterator[tuple[Tensor, Tensor]]],
+    update: Callable[[Tensor, Tensor, float], Tensor],
+    measure: Callable[[int | None], tuple[float, float]] | None,
 ) -> Iterator[Progress]:
-    per_epoch = len(train_set) // (config.batch_size * processes())
+    """images: to learn from. epoch: batches left after so many steps. update: a step. measure: of so many held out."""
+    per_epoch = images // (config.batch_size * processes())
     numbers = Numbers()
     model.train()
     state.total.start()
     while state.done < 1:
-        for images, labels in _epoch(train_set, config, state.step):
+        for batch, labels in epoch(state.step):
             lr = config.lr * schedule(state.done, config.warmup, config.schedule)
             state.updating.start()
-            loss, accuracy = numbers.read(step(state, config, images, labels, lr))
+            loss, accuracy = numbers.read(update(batch, labels, lr))
             state.updating.stop()
             if not math.isfinite(loss):
-                raise _diverged(loss, lr, state.step, config)
-            steps, state.done = _extent(state.step, per_epoch, _agreed(state.total.elapsed), config)
-            measured = _validate(state, validation_set) if validation_set else {}
+                raise diverged(loss, lr, state.step, config)
+            steps, state.done = extent(state.step, per_epoch, _agreed(state.total.elapsed), config)
+            measured = _validate(state, measure) if measure else {}
             if state.done >= 1:
                 model.load_state_dict(state.best.state_dict())
                 model.eval()
@@ -175,41 +174,21 @@ def _epoch(train_set: Dataset, config: TrainConfig, step: int) -> Iterator[tuple
     )
 
 
-def _validate(state: TrainState, validation_set: Dataset) -> dict[str, float]:
+def _validate(state: TrainState, measure: Callable[[int | None], tuple[float, float]]) -> dict[str, float]:
     """Loss and accuracy if they are due and within their share of the run's time; at the end, always."""
     affordable = state.validating.seconds <= VALIDATION_SHARE * state.total.elapsed
     if state.done < 1 and not (affordable and int(state.done * VALIDATIONS) > state.validations):
         return {}
     state.validations = int(state.done * VALIDATIONS)
-    state.validating.start()
-    part = validation_set if state.done >= 1 else validation_set.take(slice(QUICK_VALIDATION))
-    evaluation = evaluate(state.best, part, precision=state.validated_in)
-    state.validating.stop()
+    with state.validating:
+        loss, accuracy = measure(None if state.done >= 1 else QUICK_VALIDATION)
     state.model.train()
-    return {"validation_loss": evaluation.loss, "validation_accuracy": evaluation.accuracy}
+    return {"validation_loss": loss, "validation_accuracy": accuracy}
 
 
-def _diverged(loss: float, lr: float, step: int, config: TrainConfig) -> TrainingDiverged:
-    return TrainingDiverged(
-        f"The loss became {loss} at step {step} with a learning rate of {lr:.2g}. "
-        f"Try a rate of {min(config.lr / 3, TrainConfig.lr):.1g}, "
-        f"or a longer warm-up than {config.warmup:.0%} of the run."
-    )
-
-
-def _extent(step: int, per_epoch: int, elapsed: float, config: TrainConfig) -> tuple[int, float]:
-    """Steps of the whole run and the share done, in (0, 1]."""
-    if config.epochs is not None:
-        steps = max(1, round(config.epochs * per_epoch))
-        return steps, min(1.0, step / steps)
-    assert config.minutes is not None, "TrainConfig has epochs or minutes"
-    done = min(1.0, elapsed / (60 * config.minutes))
-    return max(step, round(step / done)), done
-
-
-def processes() -> int:
-    """That train this model together: 1 where torch.distributed is not initialized."""
-    return distributed.get_world_size() if distributed.is_initialized() else 1
+def _measured(state: TrainState, held_out: Dataset, most: int | None) -> tuple[float, float]:
+    evaluation = evaluate(state.best, held_out.take(slice(most)), precision=state.validated_in)
+    return evaluation.loss, evaluation.accuracy
 
 
 def _agreed(seconds: float) -> float:

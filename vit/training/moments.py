@@ -20,7 +20,7 @@ from vit.interpret.probing import patch_filters, position_similarity
 from vit.interpret.statistics import head_statistics
 from vit.interpret.trace import Trace, trace
 from vit.model import Classifier, ViT
-from vit.training.loop import Progress
+from vit.training.progress import Progress
 from vit.weights.checkpoint import read_tensors, write_tensors
 
 MOMENTS = "moments.safetensors"

@@ -4,6 +4,7 @@ import copy
 import math
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,29 +14,45 @@ from vit.model import Classifier
 OPTIMIZERS = ("adamw", "muon")
 SCHEDULES = ("cosine", "linear", "trapezoid")
 MUON_RATE = 2.0  # as a multiple of AdamW's
+HEADS = ("head.", "head_dist.")  # what the names of their parameters begin with
 COOLDOWN = 0.3  # share of the run over which the trapezoid falls
 
 
-def optimizers(model: nn.Module, name: str, lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
+def optimizers(
+    model: nn.Module, name: str, lr: float, weight_decay: float, layer_decay: float = 1.0, head_alone: bool = False
+) -> list[torch.optim.Optimizer]:
     """AdamW for all parameters, or Muon for the matrices and kernels of patch embedding and blocks, AdamW for the rest.
 
     Only matrices and convolution kernels are decayed: not biases, norms, tokens or position embeddings. Every
-    parameter group has "rate", its learning rate as a multiple of the run's.
+    parameter group has "rate", its learning rate as a multiple of the run's: layer_decay once for each layer that lies
+    between it and the head (BEiT, Bao et al. 2022, arXiv:2106.08254). head_alone: nothing else is moved.
     """
-    muon: list[nn.Parameter] = []
-    fused: list[nn.Parameter] = []
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+    groups: dict[tuple[str, int], list[nn.Parameter]] = defaultdict(list)
     for key, parameter in model.named_parameters():
+        if head_alone and not key.startswith(HEADS):
+            continue
         is_weight = parameter.ndim >= 2 and not key.endswith(("_token", "pos_embed"))
+        kind = "decayed" if is_weight else "free"
         if name == "muon" and key.startswith(("blocks.", "patch_embed.")) and parameter.ndim >= 2:
-            (fused if key.endswith("qkv.weight") else muon).append(parameter)
+            kind = "fused" if key.endswith("qkv.weight") else "muon"
+        groups[kind, _below_head(model, key) if layer_decay < 1 else 0].append(parameter)
+    adamw, muon = [], []
+    for (kind, below), parameters in sorted(groups.items(), key=lambda entry: entry[0]):
+        group: dict[str, Any] = {"params": parameters, "rate": layer_decay**below}
+        if kind in ("muon", "fused"):
+            muon.append({**group, "rate": MUON_RATE * group["rate"], "parts": 3 if kind == "fused" else 1})
         else:
-            (decayed if is_weight else free).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-    adamw = torch.optim.AdamW([{**group, "rate": 1.0} for group in groups], lr=lr, betas=(0.9, 0.95), fused=True)
-    matrices = [{"params": muon}, {"params": fused, "parts": 3}]
-    return [adamw, Muon(matrices, lr, weight_decay)] if muon else [adamw]
+            adamw.append({**group, "weight_decay": weight_decay if kind == "decayed" else 0.0})
+    first = torch.optim.AdamW(adamw, lr=lr, betas=(0.9, 0.95), fused=True)
+    return [first, Muon(muon, lr, weight_decay)] if muon else [first]
+
+
+def _below_head(model: nn.Module, key: str) -> int:
+    """Layers between the parameter of that name and the head: 0 for head and read-out, most for the embeddings."""
+    depth = len(model.blocks) if isinstance(model.blocks, nn.ModuleList) else 0
+    if key.startswith("blocks."):
+        return depth - int(key.split(".")[1])
+    return 0 if key.startswith((*HEADS, "norm.", "attn_pool.")) else depth + 1
 
 
 class Muon(torch.optim.Optimizer):

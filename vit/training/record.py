@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vit.figures import curve_figure
-from vit.training.loop import Progress
+from vit.training.progress import Progress
 
 METRICS, CURVE = "metrics.jsonl", "curve.png"
 LINES = 1_000  # of a whole run, about; every validation has one besides

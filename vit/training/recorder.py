@@ -10,8 +10,8 @@ from pathlib import Path
 from vit.data import Dataset
 from vit.model import ViT
 from vit.training import earlier
-from vit.training.loop import Progress
 from vit.training.moments import MOMENTS, Album, Camera, figures, probe, take
+from vit.training.progress import Progress
 from vit.training.spec import RunSpec
 from vit.training.state import TrainState
 

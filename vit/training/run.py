@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -10,10 +10,13 @@ from types import ModuleType
 import torch
 
 from vit.data import Splits
+from vit.data.dataset import fitted
 from vit.device import is_first_process
-from vit.model import Classifier
+from vit.model import Classifier, ViT
 from vit.precision import Precision
-from vit.training.loop import Progress, TrainingDiverged, finite, train
+from vit.training.finetune import seen_by
+from vit.training.loop import finite, train
+from vit.training.progress import Progress, TrainingDiverged
 from vit.training.record import draw_curve, record
 from vit.training.recorder import Recorder
 from vit.training.spec import RunSpec
@@ -37,8 +40,12 @@ class Run:
     """
 
     def __init__(self, folder: Path, spec: RunSpec, splits: Splits, device: torch.device):
-        self.folder, self.spec, self.splits, self.device = folder, spec, splits, device
+        self.folder, self.spec, self.device = folder, spec, device
         self.model = spec.build().to(device)
+        channels, size = self.model.config["in_chans"], self.model.config["img_size"]
+        self.splits = Splits(*(fitted(split, channels, size) for split in splits))
+        if isinstance(self.model, ViT) and spec.parent is not None:
+            self.splits = seen_by(self.model, self.splits)
         self.teacher = Classifier.from_pretrained(spec.distill_from) if spec.distill_from else None
         self.state = TrainState(self.model, spec.config)
         self.accuracy: float | None = None  # the latest on held-out images
@@ -62,13 +69,18 @@ class Run:
 
     def settle(self) -> Precision:
         """What it computes in, found by a trial where neither the settings nor a saved state say it."""
-        return settle(self.state, self.spec.config, len(self.splits.validation))
+        return settle(self.state, self.spec.config, len(self.splits.validation), len(self.splits.train))
 
-    def steps(self, save_every: float) -> Iterator[Progress]:
-        """Trains; writes metrics on the way, and the state every so many seconds and when it is stopped."""
+    def steps(self, save_every: float, show: Callable[..., object] | None = None) -> Iterator[Progress]:
+        """Trains; writes metrics on the way, and the state every so many seconds and when it is stopped.
+
+        show: called as show(fraction, desc=...) while a head's features are computed.
+        """
         held_out = self.splits.validation if len(self.splits.validation) else None
         answers = Path(self.spec.distill_answers) if self.spec.distill_answers else None
-        training = train(self.model, self.splits.train, self.spec.config, held_out, self.state, self.teacher, answers)
+        training = train(
+            self.model, self.splits.train, self.spec.config, held_out, self.state, self.teacher, answers, show
+        )
         if not is_first_process():
             yield from training
             return

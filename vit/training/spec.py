@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vit.data.registry import DATASETS
+from vit.data.registry import DATASETS, Entry, entry
 from vit.device import device_name
-from vit.model import GLOBAL_POOLS, Classifier
+from vit.model import GLOBAL_POOLS, Classifier, ViT
 from vit.precision import Precision
+from vit.training import finetune
 from vit.training.config import LENGTHS, SETTINGS, TrainConfig, current_names, defaults, option, settings_of
+from vit.training.finetune import PIXELS, student
 from vit.training.setting import Setting, WrongSetting
 from vit.variants import MODELS, create_model, kind_of
 
 if TYPE_CHECKING:
     from vit.evaluation import Evaluation
-    from vit.training.loop import Progress
+    from vit.training.progress import Progress
 
 SHAPE = {  # the arguments of a model that a run may choose; the model's own where it doesn't
     "patch_size": Setting(int, "pixels along a patch's side", low=1),
@@ -56,6 +58,8 @@ class RunSpec:
 
     classes: those of the dataset it learns, in the dataset's order; all of them where none is named. shape: what of
     the model is chosen, by the names of SHAPE. validation_size: training images held out; None for a tenth.
+    parent: the trained model that it begins as, with a new head; `model` is then what that is called, and of its shape
+    nothing is chosen. img_size: of the pictures; None for the parent's, else the dataset's.
     float16: whether the weights are stored in half the size. record: whether moments of the run are kept beside them.
     distill_from, distill_answers: the teacher's checkpoint, and where its answers are kept. processes: that train it
     together.
@@ -69,6 +73,12 @@ class RunSpec:
     validation_size: int | None = option(
         None, int, "training images held out to measure on; a tenth if not set", 0, optional=True
     )
+    parent: str | None = option(
+        None, str, "begin as a trained model: a checkpoint folder, or OWNER/NAME", optional=True, flag="--from"
+    )
+    img_size: int | None = option(
+        None, int, "pixels along a picture's side; the parent's, else the dataset's", 0, above=True, optional=True
+    )
     float16: bool = option(False, bool, "store the weights in half the size")
     record: bool = option(False, bool, "keep moments of the run: maps, statistics, and eight models on the way")
     distill_from: str | None = option(None, str, "the teacher: a checkpoint folder, or OWNER/NAME", optional=True)
@@ -78,17 +88,29 @@ class RunSpec:
     processes: int = 1
 
     def __post_init__(self):
-        Setting(str, "", choices=tuple(DATASETS)).check("dataset", self.dataset)
-        Setting(str, "", choices=tuple(MODELS)).check("model", self.model)
+        object.__setattr__(self, "img_size", RUN_SETTINGS["img_size"].check("img_size", self.img_size))
+        _entry(self.dataset, self.img_size)
+        if self.parent is None:
+            Setting(str, "", choices=tuple(MODELS)).check("model", self.model)
         for name, setting in RUN_SETTINGS.items():
             object.__setattr__(self, name, setting.check(name, getattr(self, name)))
+        if self.parent is not None:
+            object.__setattr__(self, "model", self.parent.rstrip("/\\").replace("\\", "/").rpartition("/")[2])
+        elif self.config.train == "head":
+            raise WrongSetting("train", "The head alone learns on a trained body; name one: --from CHECKPOINT.")
+        if idle := [name for name in PIXELS if self.config.train == "head" and getattr(self.config, name)]:
+            message = f"{idle[0]} would do nothing: the head alone learns from each picture as it is; leave it out."
+            raise WrongSetting(idle[0], message)
         if unknown := [name for name in self.shape if name not in SHAPE]:
             raise WrongSetting(unknown[0], f"There is no {unknown[0]!r} to choose of a model; {', '.join(SHAPE)} are.")
+        if self.parent is not None and self.shape:
+            name = next(iter(self.shape))
+            raise WrongSetting(name, f"A model that begins as {self.parent} has its {name}; leave that out.")
         own = [name for name in SHAPE if name in signature(kind_of(self.model)).parameters]
         if foreign := [name for name in self.shape if name not in own]:
             raise WrongSetting(foreign[0], f"{self.model} has no {foreign[0]}; of its shape choose {', '.join(own)}.")
         object.__setattr__(self, "shape", {name: SHAPE[name].check(name, v) for name, v in self.shape.items()})
-        object.__setattr__(self, "classes", _classes(self.dataset, self.classes))
+        object.__setattr__(self, "classes", _classes(self.entry, self.classes))
         self._check_teacher()
 
     def _check_teacher(self) -> None:
@@ -113,14 +135,19 @@ class RunSpec:
     def make(cls, values: Mapping[str, Any]) -> "RunSpec":
         """From values by name, all on one level: dataset and model, the fields of TrainConfig and of this, SHAPE's.
 
-        What is left out is the dataset's recipe, else the default. Raises WrongSetting.
+        What is left out is the dataset's recipe, with a parent that of fine-tuning, else the default. Raises
+        WrongSetting.
         """
-        dataset = Setting(str, "", choices=tuple(DATASETS)).check("dataset", values.get("dataset"))
+        dataset = values.get("dataset")
+        about = _entry(dataset, values.get("img_size"))
         chosen = {name: values[name] for name in SETTINGS if name in values}
         own = {name: values[name] for name in ("classes", "processes", *RUN_SETTINGS) if name in values}
         shape = {name: values[name] for name in SHAPE if name in values}
-        config = TrainConfig(**{**recipe(dataset, chosen), **chosen})
-        return cls(dataset, values.get("model"), config, shape=shape, **own)  # type: ignore[arg-type]  # it checks
+        if own.get("parent") is not None and values.get("model") is not None:
+            raise WrongSetting("model", "A run that begins as a trained model has its shape; leave out --model.")
+        usual = recipe(about, chosen, own.get("parent"), own.get("validation_size"))
+        config = TrainConfig(**{**usual, **chosen})
+        return cls(about.name, values.get("model"), config, shape=shape, **own)  # type: ignore[arg-type]  # it checks
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> "RunSpec":
@@ -135,17 +162,25 @@ class RunSpec:
         return asdict(self)
 
     @property
+    def entry(self) -> Entry:
+        """What is known of the data: of one's own pictures more once they are loaded."""
+        return _entry(self.dataset, self.img_size)
+
+    @property
     def architecture(self) -> dict:
         """The model's arguments that are not the variant's own."""
-        entry = DATASETS[self.dataset]
-        fixed = dict(zip(SHAPE_OF_DATA, (entry.size, entry.channels, len(self.classes)), strict=True))
+        size = self.img_size or self.entry.size
+        fixed = dict(zip(SHAPE_OF_DATA, (size, self.entry.channels, len(self.classes)), strict=True))
         return {**fixed, **self.shape}
 
     def build(self) -> Classifier:
-        """The model at its start, the same for the same seed."""
-        model = create_model(self.model, torch.Generator().manual_seed(self.config.seed), **self.architecture)
-        entry = DATASETS[self.dataset]
-        model.classes, model.mean, model.std = self.classes, entry.mean, entry.std
+        """The model at its start, the same for the same seed. Raises CheckpointError where a parent can't be had."""
+        generator = torch.Generator().manual_seed(self.config.seed)
+        if self.parent is not None:
+            parent = ViT.from_pretrained(self.parent)
+            return student(parent, self.classes, self.img_size, generator, self.parent)
+        model = create_model(self.model, generator, **self.architecture)
+        model.classes, model.mean, model.std = self.classes, self.entry.mean, self.entry.std
         return model
 
     def computed_in(self, precision: Precision) -> "RunSpec":
@@ -154,7 +189,9 @@ class RunSpec:
 
     @property
     def title(self) -> str:
-        """The variant's name, and what of it was changed."""
+        """The variant's name, and what of it was changed; or what it began as."""
+        if self.parent is not None:
+            return f"{self.model}, {'its head alone' if self.config.train == 'head' else 'fine-tuned'}"
         words = {"patch_size": "patch", "embed_dim": "width", "num_heads": "heads"}
         changed = ", ".join(f"{words.get(name, name.replace('_', ' '))} {value}" for name, value in self.shape.items())
         return self.model.replace("_", "-") + (f" ({changed})" if changed else "")
@@ -163,8 +200,9 @@ class RunSpec:
     def command(self) -> str:
         """The command line that trains the same model on the same images as long."""
         launcher = ["torchrun", "--nproc-per-node", str(self.processes)] if self.processes > 1 else ["python"]
-        words = [*launcher, "-m", "vit", "train", "--dataset", self.dataset, "--model", self.model]
-        usual = defaults(TrainConfig) | recipe(self.dataset, asdict(self.config))
+        words = [*launcher, "-m", "vit", "train", "--dataset", self.dataset]
+        words += [] if self.parent is not None else ["--model", self.model]
+        usual = defaults(TrainConfig) | recipe(self.entry, asdict(self.config), self.parent, self.validation_size)
         for settings, values, unsaid in (
             (SETTINGS, vars(self.config), usual),
             (SHAPE, self.shape, {}),
@@ -173,7 +211,7 @@ class RunSpec:
             for name, setting in settings.items():
                 if name in values and (name not in unsaid or values[name] != unsaid[name]):
                     words += setting.words(name, values[name])
-        if self.classes != DATASETS[self.dataset].classes:
+        if self.classes != self.entry.classes:
             words += ["--classes", *self.classes]
         return shlex.join(words)
 
@@ -192,6 +230,7 @@ class RunSpec:
         return {
             "dataset": self.dataset,
             "model": self.model,
+            **({"parent": self.parent} if self.parent is not None else {}),
             "validation_accuracy": validation_accuracy,
             "validation_size": self.validation_size,
             **tested,
@@ -211,15 +250,35 @@ class RunSpec:
 RUN_SETTINGS = settings_of(RunSpec)
 
 
-def recipe(dataset: str, chosen: Mapping[str, object]) -> dict[str, Any]:
-    """The dataset's own values of TrainConfig; of its length only where none was chosen."""
+def recipe(
+    entry: Entry, chosen: Mapping[str, Any], parent: str | None = None, held_out: int | None = None
+) -> dict[str, Any]:
+    """The dataset's own values of TrainConfig, or those that suit fine-tuning; of a length only where none was chosen.
+
+    held_out: of the training images; None for a tenth.
+    """
+    values, images = entry.recipe, entry.train_images
+    if parent is not None:
+        left = None if images is None else max(1, images - (images // 10 if held_out is None else held_out))
+        values = finetune.recipe(chosen.get("train", "all"), left)
+        del values["train"]  # what was chosen
     fixed = any(chosen.get(name) is not None for name in LENGTHS)
-    return {name: value for name, value in DATASETS[dataset].recipe.items() if not (fixed and name in LENGTHS)}
+    return {name: value for name, value in values.items() if not (fixed and name in LENGTHS)}
 
 
-def _classes(dataset: str, chosen: object) -> tuple[str, ...]:
+def _entry(dataset: Any, img_size: int | None) -> Entry:
+    """Raises WrongSetting where there is no such dataset."""
+    if not isinstance(dataset, str):
+        raise WrongSetting("dataset", f"dataset must be one of {', '.join(DATASETS)}, got {dataset!r:.100}.")
+    try:
+        return entry(dataset, img_size)
+    except ValueError as error:
+        raise WrongSetting("dataset", str(error)) from error
+
+
+def _classes(about: Entry, chosen: object) -> tuple[str, ...]:
     """In the dataset's order. Raises WrongSetting."""
-    there = DATASETS[dataset].classes
+    dataset, there = about.name, about.classes
     if not isinstance(chosen, list | tuple) or not all(isinstance(name, str) for name in chosen):
         raise WrongSetting("classes", f"classes must be a list of names, got {chosen!r:.100}.")
     if wrong := [name for name in chosen if name not in there]:

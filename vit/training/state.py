@@ -25,6 +25,12 @@ class Stopwatch:
         self.seconds = 0.0
         self.since: float | None = None
 
+    def __enter__(self):
+        self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
     def start(self):
         self.since = time.perf_counter()
 
@@ -54,7 +60,9 @@ class TrainState:
         if config.compile:
             self.forward = _compiled(self.forward)
         self.average = AveragedWeights(model, config.ema) if config.ema else None
-        self.optimizers = optimizers(model, config.optimizer, config.lr, config.weight_decay)
+        self.optimizers = optimizers(
+            model, config.optimizer, config.lr, config.weight_decay, config.layer_decay, config.train == "head"
+        )
         self.total, self.updating, self.validating = Stopwatch(), Stopwatch(), Stopwatch()
         self.step, self.validations, self.done = 0, 0, 0.0
         self.precision: Precision | None = None

@@ -16,16 +16,21 @@ from vit.training.state import TrainState
 from vit.training.step import step
 
 
-def settle(state: TrainState, config: TrainConfig, validated: int = 0) -> Precision:
+def settle(state: TrainState, config: TrainConfig, validated: int = 0, learned: int = 0) -> Precision:
     """Decides what the state computes in, where nobody has, and what so many images are validated in.
+
+    A head alone computes nothing but features of the images that it learns from and of those that are held out.
 
     All processes of a run take what the first one found. Raises ValueError for one that the device doesn't have.
     """
     if config.precision != "auto":
         state.validated_in = config.precision
     else:
-        state.validated_in = _firsts(lambda: inference_precision(state.model, validated))
-    if state.precision is None:
+        answered = validated + (learned if config.train == "head" else 0)
+        state.validated_in = _firsts(lambda: inference_precision(state.model, answered))
+    if state.precision is None and config.train == "head":
+        state.compute_in(Precision(state.validated_in, "for features, the head in fp32"))
+    elif state.precision is None:
         state.compute_in(Precision(**_firsts(lambda: asdict(training_precision(state.model, config)))))
     assert state.precision is not None
     return state.precision

@@ -10,13 +10,16 @@ from vit.ui.checks import check
 from vit.ui.errors import BadInput
 
 
-def answering(function: Callable[[dict], dict]) -> Callable[[dict], dict]:
-    """The function as a script calls it: a mistake comes back as {"error": a sentence}."""
+def answering(function: Callable[..., dict]) -> Callable[..., dict]:
+    """The function as a script calls it: a mistake comes back as {"error": a sentence}.
+
+    What Gradio fills in beside the question, such as a gr.Request, is handed on.
+    """
 
     @functools.wraps(function)
-    def answer(question):
+    def answer(question, *filled_in):
         try:
-            return function(check("question", question, dict))
+            return function(check("question", question, dict), *filled_in)
         except BadInput as error:
             return {"error": error.sentence}
         except ValueError as error:

@@ -18,6 +18,7 @@ from vit.data.registry import fallback, preferred
 from vit.device import gpu_name
 from vit.interpret.analysis import Analysis
 from vit.live import datasets, models, speed, worker
+from vit.live.collection import EVERY, KEPT
 from vit.live.health import health
 from vit.live.models import RunNames
 from vit.precision import Precision
@@ -31,13 +32,14 @@ from vit.ui.errors import BadInput, warn
 from vit.ui.lesson import experiments
 from vit.ui.lesson import payload as lesson_payload
 from vit.ui.lesson import tab as lesson
+from vit.ui.own import tab as own
 from vit.ui.pictures import Picker, Picture
 from vit.ui.train import outcome
 from vit.ui.train import tab as train
 
 HERE = Path(__file__).parent
 HEALTH = "/gradio_api/health"  # below Gradio's own prefix: what it passes on to Python where Node renders the pages
-TABS = ("train", "classify", "attention", "lesson")  # as links name them
+TABS = ("train", "own", "classify", "attention", "lesson")  # as links name them
 SESSIONS = 100  # that Gradio keeps, the latest in use: 0.3 to 0.5 MB each, as it keeps all that it ever sent to one
 
 DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
@@ -63,7 +65,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
 def build() -> gr.Blocks:
     """The whole page; names in the log what of the checkpoints can't be read."""
     models.shipped()
-    with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+    with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(EVERY, KEPT)) as demo:
         page = lay_out()
         page.wire(demo)
         gr.api(about, api_name="about", concurrency_limit=None)
@@ -84,6 +86,7 @@ class Page(NamedTuple):
     notice: gr.HTML
     words: gr.HTML
     training: train.Tab
+    owning: own.Tab
     classifying: classify.Tab
     attending: attention.Tab
     lesson: lesson.Tab
@@ -143,6 +146,7 @@ class Page(NamedTuple):
         run, model = [training.run_id, training.owned], self.classifying.model
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
         followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
+        self.owning.view.learned(self.take_own, chosen, [*self.model_views, self.owning.download], **QUIET)
 
         demo.load(None, js=DECIMAL_KEYBOARD)
         demo.load(open_tab, None, self.tabs, **QUIET)
@@ -172,6 +176,12 @@ class Page(NamedTuple):
         """Makes a model that was fetched the chosen one."""
         key = key.strip()
         return self.show(key, number, picture, {**run_names, key: models.called(key)})
+
+    @checked
+    def take_own(self, number: int, picture: Picture | None, run_names: RunNames, event: gr.EventData) -> dict:
+        """Makes the best of the models that learned a visitor's own pictures the chosen one."""
+        key, called = own.names(event)
+        return {**self.show(key, number, picture, {**run_names, **called}), self.owning.download: own.archive(key)}
 
     @checked
     def open_zip(self, archive: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
@@ -330,6 +340,8 @@ def lay_out() -> Page:
     with gr.Tabs() as tabs:
         with gr.Tab("Train", id="train"):
             training = train.build()
+        with gr.Tab("Your pictures", id="own"):
+            owning = own.build()
         with gr.Tab("Classify", id="classify"):
             classifying = classify.build()
         with gr.Tab("Attention", id="attention"):
@@ -337,7 +349,9 @@ def lay_out() -> Page:
         with gr.Tab(lesson.TITLE, id="lesson"):
             learning = lesson.build()
     picture, number, run_names = gr.State(None), gr.State(0), gr.State({})
-    return Page(tabs, status, notice, words, training, classifying, attending, learning, picture, number, run_names)
+    return Page(
+        tabs, status, notice, words, training, owning, classifying, attending, learning, picture, number, run_names
+    )
 
 
 def open_tab(request: gr.Request) -> gr.Tabs:

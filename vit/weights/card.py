@@ -1,7 +1,10 @@
 """The model card: what a README.md says beside a model's weights."""
 
-from vit.data.registry import DATASETS
+from pathlib import Path
+
+from vit.data.registry import DATASETS, hub_name, label
 from vit.model import Classifier
+from vit.weights.fetch import on_hub
 
 
 def card(model: Classifier) -> str:
@@ -17,24 +20,30 @@ def card(model: Classifier) -> str:
     dataset = trained.get("dataset", "unknown")
     split = "test" if trained.get("test_accuracy") is not None else "validation"
     accuracy = trained.get(f"{split}_accuracy")
-    hub_name = DATASETS[dataset].hub_name if dataset in DATASETS else None
+    repository = hub_name(dataset)
     results = accuracy is not None and EvalResult(
         task_type="image-classification",
-        dataset_type=hub_name or dataset,
+        dataset_type=repository or dataset,
         dataset_name=dataset,
         dataset_split=split,
         metric_type="accuracy",
         metric_value=round(accuracy, 4),
     )
-    title = trained["model"] if "pretrained" in trained else f"{kind} on {dataset}"
+    parent = trained.get("parent", "")
+    foreign = "pretrained" in trained or "parent" in trained
+    title = (
+        trained["model"]
+        if "pretrained" in trained
+        else f"{kind} on {dataset if dataset in DATASETS else label(dataset)}"
+    )
     data = ModelCardData(
         model_name=title,
-        license=None if "pretrained" in trained else "mit",
+        license=None if foreign else "mit",
         library_name="vit-live",
         pipeline_tag="image-classification" if model.classes else "image-feature-extraction",
-        tags=["vision-transformer" if model.has_attention else "cnn"]
-        + ([] if "pretrained" in trained else ["from-scratch"]),
-        datasets=[hub_name] if hub_name else None,
+        tags=["vision-transformer" if model.has_attention else "cnn"] + ([] if foreign else ["from-scratch"]),
+        base_model=parent if on_hub(parent) and not Path(parent).exists() else None,
+        datasets=[repository] if repository else None,
         metrics=["accuracy"],
         eval_results=[results] if results else None,
     )
@@ -43,7 +52,10 @@ def card(model: Classifier) -> str:
     known = {key.replace("_", " "): _readable(value) for key, value in trained.items() if value is not None}
     facts = "\n".join(f"| {key} | {value} |" for key, value in known.items())
     origin = "trained from scratch"
-    if "pretrained" in trained:
+    if "parent" in trained:
+        part = "with the head alone" if trained.get("config", {}).get("train") == "head" else "as a whole"
+        origin = f"fine-tuned {part} from {trained['parent']}, whose license and card hold"
+    elif "pretrained" in trained:
         origin = f"converted from {trained['pretrained']}, whose license and card hold"
     names = f"It tells {len(model.classes)} classes apart: {', '.join(model.classes)}."
     warning = "It has seen nothing but such images: of any other picture it still names one of its classes.\n\n"

@@ -14,7 +14,7 @@ from vit.ui.classify import api, gallery, many, testset
 
 HERE = Path(__file__).parent
 LARGEST = "20mb"  # of a file that is sent, as launch() takes it
-SENDING = f"PNG, JPEG, WebP, HEIC and others, up to {LARGEST[:-2]} MB. It is deleted after about a day."
+SENDING = f"PNG, JPEG, WebP, HEIC and others, up to {LARGEST[:-2]} MB. It is deleted after about an hour."
 
 
 class PictureInput(gr.Image):

@@ -28,8 +28,6 @@ def _run(name: str, title: str, **changes) -> Run:
     return Run(name, title, {**BASE, **changes})
 
 
-FAST = 20 * settings.DEFAULTS.lr  # a rate at which a young transformer stumbles
-
 EXPERIMENTS = (
     Experiment(
         "One head or four",
@@ -39,11 +37,11 @@ EXPERIMENTS = (
     ),
     Experiment(
         "No warm-up at a high rate",
-        f"At the rate {FAST:g}, twenty times the usual: does it matter that the rate rises slowly at first?",
+        f"At the rate {settings.FAST:g}, twenty times the usual: does it matter that the rate rises slowly at first?",
         ("Without warm-up it never learns", "It catches up", "No difference to speak of"),
         (
-            _run("cold", "no warm-up", learning_rate=FAST, warmup=0.0),
-            _run("warm", "with warm-up", learning_rate=FAST, warmup=0.2),
+            _run("cold", "no warm-up", learning_rate=settings.FAST, warmup=0.0),
+            _run("warm", "with warm-up", learning_rate=settings.FAST, warmup=0.2),
         ),
     ),
     Experiment(

@@ -1,0 +1,94 @@
+"""The commands on pictures of one's own, gray ones and on a trained parent, as a person types them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.conftest import of_kind
+from vit.cli import main
+from vit.data import own
+from vit.model import ViT
+
+SMALL = ["--model", "vit_live_patch", "--embed-dim", "24", "--depth", "1", "--num-heads", "2"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path_factory.mktemp("assets")))
+    monkeypatch.setattr(own, "_opened", {})
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Gray squares of two brightnesses, with noise, and a file that is none."""
+    generator = torch.Generator().manual_seed(0)
+    for name, least in (("dark", 0), ("light", 180)):
+        folder = tmp_path / "photos" / name
+        folder.mkdir(parents=True)
+        for i in range(20):
+            Image.fromarray((least + torch.randint(60, (40, 50), generator=generator)).byte().numpy()).save(
+                folder / f"{i}.png"
+            )
+    (tmp_path / "photos" / "dark" / "notes.txt").write_text("no picture")
+    return tmp_path / "photos"
+
+
+def test_gray_pictures_are_trained_on_tested_named_and_looked_into(photos, tmp_path, capsys):
+    out, picture = tmp_path / "out", str(photos / "light" / "3.png")
+    length = ["--epochs", "20", "--batch-size", "8", "--precision", "fp32"]
+    assert main(["train", "--dataset", str(photos), *SMALL, *length, "--out", str(out), "--json"]) == 0
+    said = capsys.readouterr().err
+    assert "1 file was left out: dark/notes.txt is a text" in said
+    model = ViT.from_pretrained(out)
+    assert (model.config["in_chans"], model.config["img_size"], len(model.mean)) == (1, 32, 1)
+    assert main(["evaluate", str(out), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["n"], report["accuracy"]) == (8, 1.0)
+    assert main(["predict", str(out), picture, "--json"]) == 0
+    assert next(iter(json.loads(capsys.readouterr().out)[picture])) == "light"
+    for file in ("map.png", "map.npz"):
+        assert main(["attention", str(out), picture, "--relevance", "light", "--out", str(tmp_path / file)]) == 0
+    assert np.load(tmp_path / "map.npz")["picture"].shape == (32, 32, 3)
+    capsys.readouterr()
+
+
+def test_a_parent_of_three_channels_learns_gray_pictures_at_its_own_size(photos, tmp_path, capsys):
+    parent, out = of_kind("registers"), tmp_path / "out"
+    parent.classes, parent.trained = tuple("abcdefghij"), {"model": "vit_live_patch"}
+    parent.save_pretrained(tmp_path / "parent")
+    flags = [
+        "--dataset",
+        str(photos),
+        "--from",
+        str(tmp_path / "parent"),
+        "--train",
+        "head",
+        "--out",
+        str(out),
+        "--json",
+    ]
+    assert main(["train", *flags]) == 0
+    report = json.loads(capsys.readouterr().out)
+    model = ViT.from_pretrained(out)
+    assert (model.config["in_chans"], model.config["img_size"], model.classes) == (3, 32, ("dark", "light"))
+    assert report["accuracy"] == 1.0 and "--img-size 32" in model.trained["command"]
+    assert main(["evaluate", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] == 1.0
+
+
+def test_what_can_not_be_is_one_line(photos, tmp_path, capsys):
+    for flags, words in (
+        (["--dataset", str(photos / "dark")], "holds 21 files and no folder"),
+        (["--dataset", str(tmp_path / "nowhere")], "or a folder with a folder of pictures for each class"),
+        (["--dataset", str(photos), "--classes", "dark"], "With one class there is nothing to tell apart"),
+        (["--dataset", str(photos), "--classes", "red", "dark"], "has no class 'red'; choose of dark, light"),
+        (["--dataset", str(photos), "--train", "head"], "learns on a trained body; name one: --from"),
+    ):
+        assert main(["train", *flags, "--out", str(tmp_path / "out")]) == 2
+        said = capsys.readouterr().err
+        assert words in said and "Traceback" not in said, said
+    assert not (tmp_path / "out").exists()

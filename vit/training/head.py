@@ -1,0 +1,113 @@
+"""The head alone, learned in seconds: what it reads of each picture is computed once, by a body that stays as it is."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vit.data import Dataset
+from vit.evaluation import BATCH
+from vit.model import Classifier, ViT
+from vit.precision import autocast
+from vit.training.config import TrainConfig
+from vit.training.progress import processes
+from vit.training.state import TrainState
+
+
+class HeadTraining:
+    """What the loop asks of a run that moves the head alone: batches, a step, a measurement.
+
+    progress: called as progress(fraction, desc=...) while features are computed, in state.validated_in; the head itself
+    computes in float32. Raises ValueError for a model without a body of its own, and for several processes.
+    """
+
+    def __init__(
+        self,
+        state: TrainState,
+        config: TrainConfig,
+        train_set: Dataset,
+        validation_set: Dataset | None,
+        progress: Callable[..., object] | None,
+    ):
+        if not isinstance(state.model, ViT):
+            raise ValueError("Only of a ViT the head can learn alone; a CNN learns as a whole (--train all).")
+        if processes() > 1:
+            raise ValueError("The head alone learns in seconds, in one process; train it without torchrun.")
+        self.state, self.config = state, config
+        sets = [train_set] if validation_set is None else [train_set, validation_set]
+        total, done = sum(map(len, sets)), 0
+        found: list[tuple[Tensor, Tensor]] = []
+        for dataset in sets:
+            parts = []
+            for part in features(state.model, dataset, state.validated_in):
+                parts.append(part)
+                done += len(part)
+                if progress:
+                    progress(done / total, desc=f"Computing features of {total:,} pictures")
+            read = torch.cat(parts)
+            found.append((read, dataset.labels.to(read.device)))
+        self.learned, self.held_out = found[0], found[1] if validation_set is not None else None
+
+    def epoch(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """What is left, after that many steps, of the shuffled epoch that the next step belongs to."""
+        read, labels = self.learned
+        size = self.config.batch_size
+        if size > len(read):
+            raise ValueError(f"batch_size {size}: expected 1 to {len(read)}, the size of the set; change it")
+        epoch, start = divmod(step, len(read) // size)
+        mixed = np.random.SeedSequence((self.config.seed, epoch)).generate_state(1).item()
+        generator = torch.Generator().manual_seed(mixed)
+        order = torch.randperm(len(read), generator=generator).to(read.device)
+        for index in range(start, len(read) // size):
+            here = order[index * size : (index + 1) * size]
+            yield read[here], labels[here]
+
+    def step(self, read: Tensor, labels: Tensor, lr: float) -> Tensor:
+        """One update of the head; loss and accuracy of the batch, (2,)."""
+        state = self.state
+        state.model.zero_grad(set_to_none=True)
+        logits = of_heads(state.model, read)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        loss.backward()
+        for optimizer in state.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr * group["rate"]
+            optimizer.step()
+        if state.average:
+            state.average.update(state.model)
+        state.step += 1
+        return torch.stack([loss.detach(), (logits.argmax(1) == labels).float().mean()])
+
+    @torch.no_grad()
+    def measure(self, most: int | None = None) -> tuple[float, float]:
+        """Loss and accuracy on the held-out pictures, or on so many of them."""
+        assert self.held_out is not None, "the loop measures where something is held out"
+        read, labels = (tensor[:most] for tensor in self.held_out)
+        logits = of_heads(self.state.best, read)
+        return F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()
+
+
+@torch.no_grad()
+def features(model: ViT, dataset: Dataset, precision: str = "fp32") -> Iterator[Tensor]:
+    """What the heads of a ViT read of the pictures, batch by batch, (B, 1, D), or (B, 2, D) if distilled, float32.
+
+    precision: a name of precision.DTYPES. Leaves the model in eval mode.
+    """
+    device = next(model.parameters()).device
+    model.eval()
+    for start in range(0, len(dataset), BATCH):
+        images = dataset.images[start : start + BATCH].to(device)
+        with autocast(device, precision):
+            tokens = model.embed(model.normalize(images))
+            for block in model.blocks:
+                tokens = block(tokens)
+            read, _ = model.read_out(tokens)
+        yield read.float()
+
+
+def of_heads(model: Classifier, read: Tensor) -> Tensor:
+    """Logits (B, classes) from what the heads read, (B, heads, D): their mean, as `ViT` predicts."""
+    heads = [head for head in (model.head, model.head_dist) if head is not None]
+    return torch.stack([head(read[:, i]) for i, head in enumerate(heads)]).mean(0)  # type: ignore[operator]
