@@ -339,7 +339,7 @@ def lay_out() -> Page:
         status, notice = pictures.html("status"), pictures.html("notice")
         intro.build()
         words = glossary.build()
-    with gr.Tabs() as tabs:
+    with gr.Tabs(overflow_behavior="wrap") as tabs:  # a link to a tab finds none in a menu
         with gr.Tab("Train", id="train"):
             training = train.build()
         with gr.Tab("Your pictures", id="own"):
