@@ -3,8 +3,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.conftest import ROOT
+from vit.device import choose_device, device_name, join_processes
 
 KEPT = """
 from pathlib import Path
@@ -36,3 +38,25 @@ def test_memory_is_kept_until_the_last_training_has_ended():
     start, *during, after = map(int, done.stdout.split())
     assert min(during) > start + 350
     assert after < start + 100
+
+
+@pytest.mark.parametrize("kind", ["mps", "xpu", "cuda"])
+def test_auto_is_the_gpu_of_whatever_kind_torch_knows(kind, monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device(kind))
+    assert choose_device().type == choose_device(kind).type == kind
+    assert choose_device("cpu").type == "cpu"
+    other = "xpu" if kind == "mps" else "mps"
+    with pytest.raises(ValueError, match=f"'{other}'.*: cpu, {kind}\\."):
+        choose_device(other)
+
+
+def test_a_gpu_that_tells_no_name_is_called_by_its_kind():
+    assert device_name(torch.device("mps")) == "mps GPU"
+    assert "threads" in device_name(torch.device("cpu"))
+
+
+def test_several_processes_on_another_kind_of_gpu_are_refused(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    with pytest.raises(ValueError, match=r"mps.*--device cpu"):
+        join_processes(torch.device("mps"))

@@ -20,7 +20,7 @@ FLOORS = [  # a module imports from its own room and from floors below; never up
     {"vit.cli", "vit.ui"},
     {"vit.__main__"},
 ]
-TABS = {"vit.ui.train", "vit.ui.attention", "vit.ui.classify"}  # none imports another
+TABS = {"vit.ui.train", "vit.ui.own", "vit.ui.attention", "vit.ui.classify", "vit.ui.lesson"}  # none imports another
 ABOVE_TABS = {"vit.ui.page"}
 ONLY_TORCH = {"vit.model", "vit.cnn", "vit.device", "vit.precision", "vit.data.augment", "vit.data.shapes"}
 ONLY_TORCH_ROOMS = {"vit.interpret"}

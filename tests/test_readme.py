@@ -27,6 +27,15 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys, shapes):
     assert 0 <= float(capsys.readouterr().out.split()[-1]) <= 1 and (tmp_path / "my-vit" / "config.json").exists()
 
 
+def test_the_figure_of_a_step_is_drawn_in_five_lines(tmp_path, monkeypatch, shapes, small_vit):
+    (code,) = (block for block in blocks("python") if "asking(" in block)
+    monkeypatch.chdir(tmp_path)
+    images = small_vit.normalize(shapes.test.images[:4])
+    exec(code, {"model": small_vit, "images": images, "splits": shapes})
+    lines = [line for line in code.splitlines() if line and not line.startswith("from")]
+    assert len(lines) == 5 and (tmp_path / "step-3.png").stat().st_size > 5000
+
+
 def test_every_command_line_has_flags_that_exist():
     lines = [
         line for line in re.findall(r"python -m vit (\w[^`#\n]*)", README) if "..." not in line and "DIR" not in line

@@ -14,6 +14,7 @@ import torch
 
 from vit.baselines import CONTENDERS, UsualLoop, usual_batches
 from vit.data import Dataset, Splits, batches, normalize
+from vit.device import now
 from vit.evaluation import evaluate
 from vit.model import Classifier
 from vit.precision import contenders as worth_trying
@@ -188,17 +189,11 @@ def _race(steps: dict, device: torch.device, repeats: int, count: int) -> dict:
     measured: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(repeats):
         for name, step in steps.items():
-            started = _now(device)
+            started = now(device)
             for _ in range(count):
                 step()
-            measured[name].append(count * BATCH / (_now(device) - started))
+            measured[name].append(count * BATCH / (now(device) - started))
     return {name: tuple(rates) for name, rates in measured.items()}
-
-
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def _train_usually(model: Classifier, minutes: float, train_set: Dataset, device: torch.device) -> float:

@@ -31,8 +31,8 @@ class Whitening(nn.Module):
 
     def fit(self, images: Tensor) -> None:
         """Finds the filters of images, (n, C, H, W); the same for the same images."""
-        C = images.shape[1]
-        patches = F.unfold(images.double(), 2).transpose(1, 2).reshape(-1, 4 * C)
+        C = images.shape[1]  # not every GPU has float64
+        patches = F.unfold(images.cpu().double(), 2).transpose(1, 2).reshape(-1, 4 * C)
         variance, components = torch.linalg.eigh(patches.T.cov())  # ascending
         scaled = (components / (variance + 5e-4).sqrt()).T.view(-1, C, 2, 2).flip(0)
         self.filters.copy_(torch.cat([scaled, -scaled]))

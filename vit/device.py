@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import threading
+import time
 from collections.abc import Iterator
 
 import torch
@@ -13,30 +14,50 @@ _keeping, _keeping_lock = 0, threading.Lock()  # how many are in keeping_memory
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """ "auto" is the GPU where there is one. Raises ValueError, naming what there is, for a device that is missing."""
-    available = {"cpu": True, "cuda": torch.cuda.is_available()}
+    """ "auto" is the GPU where there is one: cuda (AMD's, too), mps (Apple's) or xpu (Intel's).
+
+    Raises ValueError, naming what there is, for a device that is missing.
+    """
+    gpu = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    devices = [torch.device("cpu"), *([gpu] if gpu else [])]
     if name == "auto":
-        return torch.device("cuda" if available["cuda"] else "cpu")
-    if not available.get(name, False):
-        usable = ", ".join(device for device, there in available.items() if there)
-        raise ValueError(f"No device {name!r} is available here; use --device auto, or one of: {usable}.")
-    return torch.device(name)
+        return devices[-1]
+    for device in devices:
+        if device.type == name:
+            return device
+    usable = ", ".join(device.type for device in devices)
+    raise ValueError(f"No device {name!r} is available here; use --device auto, or one of: {usable}.")
 
 
 def device_name(device: torch.device) -> str:
     """The GPU's name, or the CPU's with the number of threads that compute on it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return gpu_name(device)
     return f"{torch.cpu.get_capabilities().get('cpu_name', 'CPU')}, {torch.get_num_threads()} threads"
+
+
+def gpu_name(device: torch.device) -> str:
+    """As its maker calls it; of a kind that doesn't tell, such as mps, its kind."""
+    named = getattr(torch.get_device_module(device), "get_device_name", None)
+    return named(device) if named else f"{device.type} GPU"
+
+
+def now(device: torch.device) -> float:
+    """Seconds, once the device has done what it was told: a GPU works on after it was asked."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+    return time.perf_counter()
 
 
 def join_processes(device: torch.device) -> torch.device:
     """This process's device, once all processes that torchrun started have met; without torchrun, the given one.
 
-    They talk through nccl on GPUs, one each, and through gloo on CPUs.
+    They talk through nccl on GPUs, one each, and through gloo on CPUs. Raises ValueError for other kinds of GPU.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return device
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"Processes train together on CPUs or cuda GPUs, not on {device.type}; use --device cpu.")
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)

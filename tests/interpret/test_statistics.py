@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from vit import ViT
+from vit.interpret import statistics
 from vit.interpret.analysis import patch_numbers
 from vit.interpret.attention import (
     attention_distance,
@@ -35,7 +36,7 @@ def traced(maps: torch.Tensor, grid: tuple[int, int], prefix: int, v: torch.Tens
         replace(layer, map=maps[:, i], v=values[:, i], heads=maps[:, i] @ values[:, i], input=torch.zeros(B, N, 3))
         for i in range(L)
     )
-    return Trace(torch.zeros(B, N, 3), layers, torch.zeros(B, 10), grid, prefix, 4, num_class_tokens=prefix)
+    return Trace(torch.zeros(B, N, 3), layers, maps, torch.zeros(B, 10), grid, prefix, 4, num_class_tokens=prefix)
 
 
 def random_maps(grid: tuple[int, int], prefix: int, B: int = 2, L: int = 3, heads: int = 2) -> torch.Tensor:
@@ -276,3 +277,22 @@ def test_wrong_shapes_are_named():
     with pytest.raises(ValueError, match="one picture, got 2"):
         patch_numbers(record)
     assert head_statistics(record, patch_coverage(torch.ones(2, 12, 16) > 0, (3, 4), 4)).area == 1
+
+
+@pytest.mark.parametrize(
+    ("grid", "stride"), [((8, 8), 1), ((16, 16), 1), ((24, 25), 1), ((28, 28), 3), ((37, 37), 6), ((32, 32), 5)]
+)
+def test_of_many_rows_every_few_count_and_they_go_through_all_columns(grid, stride):
+    assert statistics.row_stride(grid) == stride
+    assert {row % grid[1] for row in range(0, grid[0] * grid[1], stride)} == set(range(grid[1]))
+
+
+def test_numbers_of_every_few_rows_are_nearly_those_of_all(monkeypatch):
+    maps = torch.randn(1, 2, 2, 677, 677, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    sampled = head_statistics(traced(maps, (26, 26), 1))
+    monkeypatch.setattr(statistics, "EXACT", 676)
+    exact = head_statistics(traced(maps, (26, 26), 1))
+    for name in ("distance", "entropy", "prefix_share", "head_cosine", "head_divergence", "value_norm"):
+        assert not torch.equal(sampled.values[name][0], exact.values[name][0])
+        torch.testing.assert_close(sampled.of_heads(name)[0], exact.of_heads(name)[0], rtol=0.05, atol=1e-4)
+    assert torch.equal(sampled.values["cls_entropy"], exact.values["cls_entropy"])

@@ -10,7 +10,8 @@ import torch
 from tests.weights import foreign
 from tests.weights.small_hub import hub_in_this_process
 from vit import ViT
-from vit.live import elsewhere, models
+from vit.live import elsewhere, fetched, models
+from vit.weights import fetch
 
 NAME = "somebody/vit_tiny_patch16_224.dino"
 SHAPE = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 2, "num_heads": 4, "num_classes": 0}
@@ -79,12 +80,27 @@ def test_at_most_so_many_are_kept_in_memory(hub, saved):
     assert models.find("a/model0").config["depth"] == 2  # those on disk come back
 
 
+def test_what_visitors_fetched_is_bounded_on_disk_and_what_the_host_had_stays(hub, saved, monkeypatch):
+    names = ["the/hosts", "the/given", *(f"a/visitors{i}" for i in range(3))]
+    hub.folders |= dict.fromkeys(names, saved)
+    fetch.files(names[0])
+    monkeypatch.setattr(elsewhere, "GIVEN", [names[1]])
+    monkeypatch.setattr(fetched, "MAX_GIGABYTES", 2.5 * sum(file.stat().st_size for file in saved.iterdir()) / 1e9)
+    for name in names:
+        elsewhere.download(name, lambda *_: None)
+    assert [models.available(name) for name in names] == [True, True, False, True, True]
+    with pytest.raises(ValueError, match="is not on this server yet; fetch it"):
+        models.find(names[2])
+    elsewhere.download(names[2], lambda *_: None)
+    assert [models.available(name) for name in names] == [True, True, True, False, True]
+
+
 def test_a_model_for_too_many_patches_is_read_at_another_size_and_that_is_said(hub, saved, tmp_path):
-    model = ViT(img_size=464, patch_size=16, embed_dim=24, depth=1, num_heads=3)
+    model = ViT(img_size=608, patch_size=16, embed_dim=24, depth=1, num_heads=3)
     model.save_pretrained(tmp_path / "large")
     key = elsewhere.unpack(packed(tmp_path, tmp_path / "large"))
     assert models.find(key).config["img_size"] == 224
-    assert "read at 224 px, made for 464" in models.choices({key: "Your own"})[0][0]
+    assert "read at 224 px, made for 608" in models.choices({key: "Your own"})[0][0]
 
 
 def test_a_zip_of_ones_own_is_a_model_and_nothing_else_in_it_is_kept(hub, small_vit, tmp_path):

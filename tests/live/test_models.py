@@ -8,8 +8,8 @@ from vit.live import models
 @pytest.mark.parametrize(
     ("measured", "said"),
     [
-        ({"test_accuracy": 0.9, "validation_accuracy": 0.999}, " · 3 × 3 heads · 90.0% test"),
-        ({"validation_accuracy": 0.999}, " · 3 × 3 heads · 99.9% validation"),
+        ({"test_accuracy": 0.9, "validation_accuracy": 0.999}, " · 90.0% test · 3 × 3 heads"),
+        ({"validation_accuracy": 0.999}, " · 99.9% validation · 3 × 3 heads"),
         ({}, " · 3 × 3 heads"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import re
 import time
 from dataclasses import replace
 
@@ -162,3 +163,16 @@ def test_what_is_kept_of_an_early_stop_is_the_average_whose_accuracy_is_shown(sh
     next(train(state.model, SOURCES["shapes"].splits.train, chosen.config, state=state))
     assert all(last.weights[name].equal(value) for name, value in state.best.state_dict().items())
     assert any(not last.weights[name].equal(value) for name, value in model.state_dict().items())
+
+
+def test_a_run_at_a_rate_that_no_young_transformer_survives_says_so_and_what_to_try():
+    run = stopped(start(learning_rate=1.0, warmup=0.0, depth=4), after=60)  # more than two epochs
+    assert run.progress.epoch > 1 and re.search(r"Try a (lower learning )?rate", run.message)
+
+
+def test_a_run_that_learns_is_not_said_to_have_learned_nothing():
+    run = stopped(start(learning_rate=1e-3), after=60)
+    run.evaluation = replace(run.evaluation, loss=9.0, accuracy=0.5)  # overfitted, yet right half of the time
+    assert run.divergence == ""
+    run.evaluation = replace(run.evaluation, accuracy=0.1)
+    assert "no better than that of guessing, 2.30" in run.divergence

@@ -58,7 +58,7 @@ def test_an_ended_run_can_be_chosen_by_whoever_has_its_id():
     run = stopped(start())
     assert models.available(run.id) and not models.available("a" * 16)
     own = models.name_run(models.name_run({}, run.id, own=True), run.id, own=False)
-    label = f"Your run 1: vit-live-patch · Shapes · 1 × 4 heads · {run.evaluation.accuracy:.1%} test"
+    label = f"Your run 1: vit-live-patch · Shapes · {run.evaluation.accuracy:.1%} test · 1 × 4 heads"
     assert models.choices(own)[0] == (label, run.id)
     others = models.name_run({}, run.id, own=False)
     assert models.choices(others)[0][0].startswith("Another's run: ")

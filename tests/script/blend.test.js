@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { blend } from "../../vit/ui/attention/script/blend.js";
+import { blend } from "../../vit/ui/script/blend.js";
 import { pack } from "../../vit/ui/script/color.js";
 
 const picture = { size: { width: 4, height: 6 }, gray: Float32Array.from({ length: 24 }, (_, i) => 10 * i), h: 3, w: 2 };

@@ -1,7 +1,6 @@
 import assert from "node:assert";
 import test from "node:test";
 import { mapOf, unpackLooks } from "../../vit/ui/classify/script/looks.js";
-import { patchBeside } from "../../vit/ui/classify/script/poke.js";
 
 test("a head's map is its steps in 255ths of its peak, and the mean of heads is their mean", () => {
   const text = btoa(String.fromCharCode(255, 0, 51, 102, 0, 255, 255, 0));
@@ -10,13 +9,4 @@ test("a head's map is its steps in 255ths of its peak, and the mean of heads is 
   assert.deepEqual(one.map((w) => +w.toFixed(6)), [0.5, 0, 0.1, 0.2]);
   assert.deepEqual(two.map((w) => +w.toFixed(6)), [0, 0.2, 0.2, 0]);
   assert.deepEqual(mean.map((w) => +w.toFixed(6)), [0.25, 0.1, 0.15, 0.1]);
-});
-
-test("arrow keys lead to the patch beside, and stay at the edge", () => {
-  assert.equal(patchBeside(0, "ArrowRight", [2, 3]), 1);
-  assert.equal(patchBeside(2, "ArrowRight", [2, 3]), 2);
-  assert.equal(patchBeside(2, "ArrowDown", [2, 3]), 5);
-  assert.equal(patchBeside(4, "ArrowLeft", [2, 3]), 3);
-  assert.equal(patchBeside(1, "ArrowUp", [2, 3]), 1);
-  assert.equal(patchBeside(1, "x", [2, 3]), undefined);
 });

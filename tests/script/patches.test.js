@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { middleOf, nameOf, patchAt, patchBeside } from "../../vit/ui/attention/script/patches.js";
+import { middleOf, nameOf, patchAt, patchBeside } from "../../vit/ui/script/patches.js";
 
 const view = { h: 3, w: 5, P: 15, L: 2, askers: ["all patches, on average", "the read-out"] };
 const canvas = { getBoundingClientRect: () => ({ left: 10, top: 20, width: 100, height: 30 }) };

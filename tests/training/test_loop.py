@@ -222,6 +222,17 @@ def test_a_compiled_model_learns_the_same(shapes):
 
 
 @pytest.mark.slow
+def test_compiling_without_a_compiler_is_one_sentence(shapes, monkeypatch, tmp_path):
+    import torch._inductor.config as inductor
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(inductor.cpp, "cxx", (None, "no-such-compiler"))
+    with pytest.raises(ValueError, match=r"no-such-compiler.*Leave --compile out") as error:
+        next(train(build(), shapes.train.take(slice(64)), Config(epochs=1, batch_size=32, compile=True)))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives_with_twice_the_batch(tmp_path):
     """Through the command line and torchrun, with gloo."""
     settings = ["--dataset", "shapes", "--model", "vit_live_patch", "--epochs", "0.15", "--cutmix", "1", "--json"]

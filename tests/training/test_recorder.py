@@ -11,9 +11,9 @@ from vit.data import Splits
 from vit.interpret.statistics import TABLE
 from vit.live import stored
 from vit.training.config import TrainConfig
+from vit.training.earlier import SHARES
 from vit.training.moments import MOMENTS, PICTURES, Album
 from vit.training.record import read_metrics
-from vit.training.recorder import WEIGHTS_AT
 from vit.training.run import Run, unfinished
 from vit.training.spec import RunSpec
 from vit.weights.checkpoint import write_tensors
@@ -67,7 +67,7 @@ def test_a_recorded_run_keeps_moments_and_eight_models(tmp_path, splits):
     assert {"entropy", "cls_entropy"} <= tables.keys() <= {row.name for row in TABLE}
     assert torch.tensor(tables["entropy"]).shape == (2, 2)
     folders = sorted((tmp_path / "moments").iterdir())
-    assert [folder.name for folder in folders] == [f"step-{64 * share:07.0f}" for share in WEIGHTS_AT]
+    assert [folder.name for folder in folders] == [f"step-{64 * share:07.0f}" for share in SHARES]
     start, end = (ViT.from_pretrained(folder) for folder in (folders[0], folders[-1]))
     assert torch.equal(start.head.weight, SPEC.build().head.weight.half().float())
     assert torch.equal(end.head.weight, run.model.head.weight.half().float())
@@ -92,7 +92,7 @@ def test_a_resumed_run_goes_on_with_its_record_and_drops_what_it_does_again(tmp_
     steps = [moment.figures["step"] for moment in album.moments]
     assert [moment.figures for moment in album.moments][: len(before)] == before
     assert steps == sorted(set(steps)) and steps[-1] == run.progress.step == 64
-    assert len(list((tmp_path / "moments").iterdir())) == len(WEIGHTS_AT)
+    assert len(list((tmp_path / "moments").iterdir())) == len(SHARES)
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "foreign", "statistics"])

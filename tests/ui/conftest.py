@@ -105,7 +105,7 @@ def own_url() -> Iterator[str]:
 def open_page(browser, here, own_url):
     """Opens a path of a page of our own; afterwards nothing may have been fetched from where a name points to."""
     page, fetched = browser.new_page(), []
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     page.on("request", lambda request: fetched.append(request.url.split("?")[0]))
 
     def open_path(path: str):

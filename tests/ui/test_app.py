@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
@@ -19,8 +20,10 @@ from vit.ui import page
 ENDPOINTS = {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
 ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads", "/head_importance"}
 ENDPOINTS |= {"/head_regions", "/logit_lens", "/cover", "/position_similarity"}
+ENDPOINTS |= {"/lesson"}
 ENDPOINTS |= {"/classify_batch", "/evaluate", "/compare"}
 ENDPOINTS |= {"/pause", "/resume", "/set_learning_rate", "/snapshot", "/download", "/delete", "/animation"}
+ENDPOINTS |= {"/teach_add", "/teach", "/teach_status", "/teach_stop", "/teach_delete"}
 
 
 def test_importing_app_builds_and_opens_nothing():
@@ -49,6 +52,17 @@ def test_the_line_on_top_says_the_precision_once_it_is_known(monkeypatch):
     line = ', <span title="bf16 by trial: 1,240 against 690 images/s">bf16 by trial</span></span>'
     assert page.status_line(None, {}).endswith(line)
     assert page.about()["device"].endswith(", bf16 by trial: 1,240 against 690 images/s")
+
+
+def test_the_page_stays_drawn_by_the_browser_where_a_space_asks_for_a_server_of_node(monkeypatch):
+    monkeypatch.setenv("GRADIO_SSR_MODE", "True")
+    with gr.Blocks() as demo:
+        gr.Markdown("Nothing")
+    page.launch(demo, prevent_thread_lock=True, quiet=True)
+    try:
+        assert not demo.ssr_mode
+    finally:
+        demo.close()
 
 
 def test_named_endpoints_are_described_and_plumbing_is_hidden(client):

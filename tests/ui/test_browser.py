@@ -21,7 +21,7 @@ def page(context, app_url, request):
     """The page, once it is alive; afterwards nothing may have gone wrong on it."""
     page = context.new_page()
     page.set_viewport_size(request.param)
-    page.set_default_timeout(40_000)
+    page.set_default_timeout(60_000)
     errors = []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -16,6 +16,9 @@ SMALLEST = """() => { let least = 99; const walk = document.createTreeWalker(doc
     if (!walk.currentNode.data.trim() || !box.checkVisibility() || box.closest("footer, svg, style, script")) continue;
     const zoom = box.currentCSSZoom ?? 1; least = Math.min(least, parseFloat(getComputedStyle(box).fontSize) * zoom); }
   return least; }"""
+NEEDED = """(field, text) => { const style = getComputedStyle(field);
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = style.font; return pen.measureText(text).width + parseFloat(style.paddingRight); }"""
 READY = {"Train": "#forming canvas.map", "Classify": ".v-gallery", "Attention": "#attention .x-layers figure"}
 
 
@@ -61,6 +64,25 @@ def test_the_thumbnails_are_one_stop_with_arrows_inside(open_page):
     expect(thumbnails.nth(1)).to_be_focused()
     page.keyboard.press("ArrowDown")
     expect(thumbnails.nth(7)).to_be_focused()
+
+
+def test_the_model_list_is_whole_in_every_width_and_closes_when_one_tabs_on(open_page, ended):
+    page = open_page(f"?run={ended.id}")
+    expect(page.locator("#status")).to_contain_text("Another's run: vit-live-patch · Shapes · 30.0% test")
+    field, items = page.locator(".v-model:visible input"), page.get_by_role("listbox").locator("li")
+    for tab in ("Classify", "Attention"):
+        open_tab(page, tab)
+        expect(field).to_have_value("Another's run: vit-live-patch · Shapes · 30.0% test · 3 × 3 heads")
+        for width in (320, 390, 700, 900, 1050, 1920, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            needed = field.evaluate(NEEDED, "vit-live-patch · CIFAR-10 · 93.2% test")
+            assert needed <= field.evaluate("field => field.clientWidth"), f"{tab} at {width}"
+        field.click()
+        expect(items).to_have_count(3)
+        assert items.evaluate_all("items => items.every((item) => item.scrollWidth <= item.clientWidth)")
+        page.keyboard.press("Tab")
+        expect(field).not_to_be_focused()
+        expect(items).to_have_count(0)
 
 
 @pytest.mark.parametrize("tab", READY)

@@ -43,7 +43,7 @@ def visit(browser, own_url):
         contexts.append(browser.new_context(**{"viewport": WIDE, **options}))
         contexts[-1].add_init_script(SHIFTS)
         page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(own_url + path)

@@ -9,8 +9,8 @@ from vit.data.changes import LIMITS, change
 from vit.interpret.cover import cover
 from vit.live import models
 from vit.live.datasets import SOURCES
+from vit.ui import poke
 from vit.ui.analysis import predict, remember
-from vit.ui.classify import poke
 
 pytestmark = pytest.mark.slow  # opens a page for each test
 

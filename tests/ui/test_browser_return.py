@@ -12,7 +12,7 @@ def test_a_second_tab_and_the_way_back_find_ones_own_run_and_steer_it(browser, a
         errors = []
         context.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.goto(app_url)
         page.wait_for_selector("#progress h2")
         start(page, 3)

@@ -29,7 +29,7 @@ def visitor(browser):
     def visit(url: str, **options):
         contexts.append(browser.new_context(viewport={"width": 1440, "height": 900}, **options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         expect.set_options(timeout=30_000)
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))

@@ -26,7 +26,7 @@ PICTURES = 3  # of each visitor, one after the other
 ABOUT_EACH = 8  # questions
 SOON = 2.0  # seconds
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

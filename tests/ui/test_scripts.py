@@ -27,7 +27,7 @@ WINDOW = {"__svelte"}  # what the page puts there beside a plain page of Gradio:
 @pytest.fixture
 def page(browser):
     page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     page.errors = []
     page.on("console", lambda said: page.errors.append(f"{said.text} {said.location}") if said.type == "error" else 0)
     page.on("pageerror", lambda error: page.errors.append(str(error)))

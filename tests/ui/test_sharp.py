@@ -61,7 +61,7 @@ def test_wrong_questions_are_answered_in_words(analysis, question):
 
 def test_of_a_model_with_many_patches_the_class_tokens_rows_come_exact_and_those_of_patches_pooled():
     maps = torch.rand(2, 3, 50, 50, generator=torch.Generator().manual_seed(0))
-    packed = page_analysis.pack(maps, (7, 7), 1, 3000)
+    packed = page_analysis.pack([maps[:, :1], maps[:, 1:]], (7, 7), 1, 3000)
     assert packed["pool"] > 1
     raw = np.frombuffer(zlib.decompress(base64.b64decode(packed["bytes"])), np.uint8)
     queries = 1 + (-(-7 // packed["pool"])) ** 2

@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from vit.training.setting import Setting
 
 JSON = {"action": "store_true", "help": "print one JSON object instead of text"}
-DEVICE = {"default": "auto", "choices": ["auto", "cpu", "cuda"], "help": "auto takes the GPU where there is one"}
+DEVICE = {
+    "default": "auto",
+    "choices": ["auto", "cpu", "cuda", "mps", "xpu"],
+    "help": "auto takes the GPU where there is one",
+}
 CHECKPOINT = "a checkpoint folder, or OWNER/NAME on the Hub"
 
 

@@ -66,7 +66,8 @@ class Analysis(Prediction):
         self.maps = self.record.maps  # (1, L, heads, N, N), without a read-out's
         self.depth = self.record.num_maps  # with the read-out
         self._relevance: dict[int, Tensor] = {}
-        return self.record.logits[0] if self.maps.isfinite().all() else self.maps  # which is refused
+        total = self.maps.sum()  # finite where they all are, as shares of 1
+        return self.record.logits[0] if total.isfinite() else total  # which is refused
 
     @cached_property
     def rollout(self) -> Tensor:
@@ -94,7 +95,7 @@ class Analysis(Prediction):
 
     @cached_property
     def statistics(self) -> HeadStatistics:
-        return head_statistics(self.record, self.objects.to(self.maps), self.region)
+        return head_statistics(self.record, self.objects.to(self.maps), self.region, rolled=self.rollout)
 
     @cached_property
     def patches(self) -> PatchNumbers:

@@ -7,6 +7,8 @@ Nothing but torch is imported. What has to run a model on purpose is in probing.
 numbers of a head are told, and of which rows, is in statistics.py.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 
@@ -170,8 +172,13 @@ def head_similarity(maps: Tensor, num_prefix_tokens: int) -> Tensor:
 
 
 def patch_distances(grid_size: tuple[int, int], patch_size: int) -> Tensor:
-    """Euclidean distances between the centers of any two patches, in pixels. Returns (h*w, h*w)."""
-    rows, columns = torch.meshgrid(torch.arange(grid_size[0]), torch.arange(grid_size[1]), indexing="ij")
+    """Euclidean distances between the centers of any two patches, in pixels: (h*w, h*w), one for all who ask."""
+    return _distances(*grid_size, patch_size)
+
+
+@lru_cache(maxsize=4)
+def _distances(h: int, w: int, patch_size: int) -> Tensor:
+    rows, columns = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
     centers = torch.stack([rows, columns], dim=-1).flatten(0, 1).float() * patch_size
     return (centers[:, None] - centers).norm(dim=-1)
 

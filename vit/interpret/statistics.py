@@ -30,6 +30,9 @@ from vit.interpret.views import (
     value_norm,
 )
 
+EXACT = 600  # patches, up to which every row counts
+SAMPLE = 200  # rows, or some more, that count where there are more
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -175,12 +178,16 @@ class HeadStatistics:
 
 
 def head_statistics(
-    record: Trace, objects: Tensor | None = None, region: str = "the object", table: Sequence[HeadStatistic] = TABLE
+    record: Trace,
+    objects: Tensor | None = None,
+    region: str = "the object",
+    table: Sequence[HeadStatistic] = TABLE,
+    rolled: Tensor | None = None,
 ) -> HeadStatistics:
     """Every statistic of the table, of every layer's heads, their mean and the rollout.
 
     objects: (B, h, w), how much of each patch is on the region, in [0, 1]: `patch_coverage` of a mask, or
-    `middle_of_picture`. Raises ValueError where it has another shape.
+    `middle_of_picture`. rolled: as layer_views takes it. Raises ValueError where objects have another shape.
     """
     B, (h, w) = len(record.logits), record.grid_size
     if objects is not None and tuple(objects.shape) != (B, h, w):
@@ -190,7 +197,7 @@ def head_statistics(
         )
     rows = [  # (L, statistics, heads + 2)
         torch.stack([torch.cat([_mean(statistic, view, counted) for view in views]) for statistic in table])
-        for counted, views in zip(_counted(record), layer_views(record, objects), strict=True)
+        for counted, views in zip(_counted(record), layer_views(record, objects, rolled), strict=True)
     ]
     values = {statistic.name: torch.stack([row[i] for row in rows]) for i, statistic in enumerate(table)}
     heads, head_dim = record.layers[0].v.shape[1::2]
@@ -221,11 +228,20 @@ def listed(values: Tensor) -> list | float | None:
 def _counted(record: Trace) -> list[Rows]:
     """Of each layer, and of the read-out: what is read of it afterwards."""
     N, prefix, tokens = record.layers[0].map.shape[-1], record.num_prefix_tokens, record.num_class_tokens
-    nothing, one = slice(0, 0), slice(0, 1)
-    before = [Rows(one if tokens else nothing, slice(prefix, N), slice(0, N))] * (len(record.layers) - 1)
+    nothing, one, stride = slice(0, 0), slice(0, 1), row_stride(record.grid_size)
+    patches = slice(prefix, N, stride)
+    before = [Rows(one if tokens else nothing, patches, slice(0, N, stride))] * (len(record.layers) - 1)
     if tokens:
         return [*before, Rows(one, nothing, slice(0, tokens))]
-    return [*before, Rows(nothing, slice(prefix, N), slice(prefix, N)), Rows(one, nothing, one)]
+    return [*before, Rows(nothing, patches, patches), Rows(one, nothing, one)]
+
+
+def row_stride(grid_size: tuple[int, int]) -> int:
+    """Every how many-th row counts: 1 up to EXACT patches, else one that goes through all columns of the grid."""
+    h, w = grid_size
+    if h * w <= EXACT:
+        return 1
+    return next(stride for stride in range(h * w // SAMPLE, h * w) if math.gcd(stride, w) == 1)
 
 
 def _mean(statistic: HeadStatistic, view: View, counted: Rows) -> Tensor:

@@ -37,9 +37,12 @@ class Layer:
 class ReadOut:
     """What takes the class token's place: one query that asks the last layer's tokens.
 
+    q: (B, heads, 1, D/heads). k: (B, heads, h*w, D/heads), of the patches alone: the prefix tokens get nothing.
     map: (B, heads, 1, N), the row sums to 1. v: (B, heads, N, D/heads). heads: (B, heads, 1, D/heads), as in Layer.
     """
 
+    q: Tensor
+    k: Tensor
     map: Tensor
     v: Tensor
     heads: Tensor
@@ -50,24 +53,20 @@ class Trace:
     """One forward pass in eval mode.
 
     embeddings: (B, N, D), prefix tokens first, then h*w patches row by row. layers: those whose tokens attend to each
-    other, in order. logits: (B, classes), equal to model(images). grid_size: (h, w); patch_size in pixels.
-    num_class_tokens: how many tokens, from the first, are read after the last layer; 0 where a read-out is, the last
-    of the maps then.
+    other, in order. maps: (B, L, heads, N, N), those of all layers, without the read-out's. logits: (B, classes), equal
+    to model(images). grid_size: (h, w); patch_size in pixels. num_class_tokens: how many tokens, from the first, are
+    read after the last layer; 0 where a read-out is, the last of the maps then.
     """
 
     embeddings: Tensor
     layers: tuple[Layer, ...]
+    maps: Tensor
     logits: Tensor
     grid_size: tuple[int, int]
     num_prefix_tokens: int
     patch_size: int
     num_class_tokens: int = 1
     readout: ReadOut | None = None
-
-    @property
-    def maps(self) -> Tensor:
-        """All layers' maps, (B, L, heads, N, N), without the read-out's."""
-        return torch.stack([layer.map for layer in self.layers], dim=1)
 
     @property
     def num_maps(self) -> int:
@@ -99,27 +98,33 @@ def trace(model: ViT, images: Tensor) -> Trace:
     """
     with evaluating(model):
         embeddings = model.embed(images)
+        (B, N, _), heads = embeddings.shape, model.num_heads
+        maps = embeddings.new_empty(len(model.blocks), B, heads, N, N)  # at once: with 37 x 37 patches they are 0.5 GB
         layers, x = [], embeddings
-        for block in model.blocks:
-            layers.append(_trace_block(block, x))
+        for block, attn in zip(model.blocks, maps):
+            layers.append(_trace_block(block, x, attn))
             x = layers[-1].output
         logits, readout = model.classify(x), _trace_readout(model, x)
     shape = (model.grid_size, model.num_prefix_tokens, model.config["patch_size"], model.num_class_tokens)
-    return Trace(embeddings, tuple(layers), logits, *shape, readout)
+    return Trace(embeddings, tuple(layers), maps.transpose(0, 1), logits, *shape, readout)
 
 
 def _trace_readout(model: ViT, x: Tensor) -> ReadOut | None:
     _, attn = model.read_out(x)
-    if attn is None:
+    if attn is None or model.attn_pool is None:
         return None
-    v = model.norm(x).unflatten(2, (model.num_heads, -1)).transpose(1, 2)
-    return ReadOut(attn, v, attn @ v)
+    tokens, pool = model.norm(x), model.attn_pool
+    patches = tokens[:, model.num_prefix_tokens :]
+    asked = pool.q(patches.mean(1, keepdim=True) + model.cls_token), pool.k(patches), tokens
+    q, k, v = (part.unflatten(2, (model.num_heads, -1)).transpose(1, 2) for part in asked)
+    return ReadOut(q, k, attn, v, attn @ v)
 
 
-def _trace_block(block: TransformerBlock, x: Tensor) -> Layer:
+def _trace_block(block: TransformerBlock, x: Tensor, attn: Tensor) -> Layer:
+    """attn: where the map goes, (B, heads, N, N)."""
     attention, (B, N, D) = block.attn, x.shape
     q, k, v = _queries_keys_values(block, x)
-    attn = (q @ k.transpose(-2, -1) * attention.head_dim**-0.5).softmax(dim=-1)  # (B, heads, N, N)
+    torch.softmax(q * attention.head_dim**-0.5 @ k.transpose(-2, -1), dim=-1, out=attn)
     heads = attn @ v  # (B, heads, N, D/heads)
     attended = x + block.ls1(attention.proj(heads.transpose(1, 2).reshape(B, N, D)))
     mlp = block.ls2(block.mlp(block.norm2(attended)))

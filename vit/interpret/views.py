@@ -35,14 +35,18 @@ class View:
     num_class_tokens: int = 1
 
 
-def layer_views(record: Trace, objects: Tensor | None = None) -> Iterator[tuple[View, View, View]]:
+def layer_views(
+    record: Trace, objects: Tensor | None = None, rolled: Tensor | None = None
+) -> Iterator[tuple[View, View, View]]:
     """For each layer, the read-out among them, its heads, the mean of its heads, and the rollout up to it.
+
+    rolled: rollout(record.maps, RESIDUAL), where that is known.
 
     Of the rollout, the share RESIDUAL^l that skip connections alone carried is left out and the rest made to sum to 1.
     So the first layer's is exactly the mean of its heads, and one measure says local or global of all three.
     """
     geometry = geometry_of(record, objects)
-    rolled = rollout(record.maps, RESIDUAL)
+    rolled = rollout(record.maps, RESIDUAL) if rolled is None else rolled
     for i, layer in enumerate(record.layers):
         stayed = RESIDUAL ** (i + 1)
         moved = (rolled[:, i] - stayed * torch.eye(rolled.shape[-1]).to(rolled)).clamp_min(0) / (1 - stayed)
@@ -87,7 +91,7 @@ def distance(view: View, rows: slice) -> Tensor:
     prefix = view.num_prefix_tokens
     distances = patch_distances(view.grid_size, view.patch_size).to(view.map)
     patches = view.map[:, :, rows, prefix:]
-    far = (patches * distances[rows.start - prefix : rows.stop - prefix]).sum(-1)
+    far = (patches * distances[rows.start - prefix : rows.stop - prefix : rows.step]).sum(-1)
     return far / patches.sum(-1).clamp_min(torch.finfo(far.dtype).tiny)
 
 
@@ -166,7 +170,8 @@ def output_rank(view: View, rows: slice) -> Tensor | None:
     """
     if view.heads is None or rows.stop - rows.start < 2:  # one row has always rank 1
         return None
-    written = view.heads[:, :, rows].double()  # the eigenvalues of a square are found faster, and need the digits
+    # The eigenvalues of a square are found faster and need the digits, which not every GPU has.
+    written = view.heads[:, :, rows].cpu().double()
     singular = torch.linalg.eigvalsh(written.mT @ written).clamp_min(0).sqrt().to(view.heads)
     shares = singular / singular.sum(-1, keepdim=True).clamp_min(torch.finfo(singular.dtype).tiny)
     return entropy_of(shares)[..., None].exp()

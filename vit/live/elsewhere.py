@@ -10,7 +10,8 @@ from pathlib import Path
 from secrets import token_urlsafe
 
 from vit.data import zips
-from vit.live import stored
+from vit.live import fetched, stored
+from vit.live.sizes import MAX_SIDE
 from vit.model import Classifier, ViT
 from vit.weights import fetch
 from vit.weights.checkpoint import from_pretrained
@@ -21,7 +22,6 @@ KEEP_MODELS = int(getenv("VIT_KEEP_MODELS", "3"))  # from elsewhere, in memory
 MAX_FETCH = float(getenv("VIT_MAX_FETCH", "0.5"))  # gigabytes of one repository's weights
 KEEP_ZIPS = 20  # that visitors sent, on disk; the oldest goes first
 MAX_ZIP = 400_000_000  # bytes that come out of a zip
-MAX_SIDE = 28  # patches: maps of more take seconds, and a gigabyte
 SIZE = 224  # to which pictures for more patches are made smaller
 
 GIVEN: list[str] = []  # keys that the app was started with
@@ -62,6 +62,11 @@ def available(key: str) -> bool:
     return key in _folders or (fetch.on_hub(key) and fetch.cached(key))
 
 
+def folder(key: str) -> Path | None:
+    """Where a model lies that was given as a folder or a zip."""
+    return _folders.get(key)
+
+
 def load(key: str) -> Classifier:
     """The model, on the CPU, for pictures of at most MAX_SIDE patches a side. Raises ValueError, naming the remedy."""
     if not available(key):
@@ -93,9 +98,16 @@ def size(repository: str) -> tuple[int, bool]:
 
 
 def download(repository: str, progress: Progress) -> None:
-    """Fetches a repository and tries that it is a model to look into. Raises ValueError, naming the remedy."""
+    """Fetches a repository and tries that it is a model to look into. Raises ValueError, naming the remedy.
+
+    What visitors had fetched before goes where the disk would hold too much of it.
+    """
     size(repository)
-    fetch.files(repository, progress=progress)
+    fetched.mark(repository)
+    try:
+        fetch.files(repository, progress=progress)
+    finally:
+        fetched.delete_oldest({repository, *GIVEN})
     load(repository)
 
 

@@ -1,12 +1,14 @@
 """The models a visitor can choose: the app's own, the runs that this page trained, and those from elsewhere."""
 
+from pathlib import Path
 from reprlib import repr as short
 
 from vit.data.registry import DATASETS, fallback, label, preferred
 from vit.environment import ROOT
-from vit.live import elsewhere, runs, storage, stored
+from vit.live import elsewhere, runs, sizes, storage, stored, taught
 from vit.live.datasets import SOURCES
 from vit.model import Classifier, ViT
+from vit.training import earlier
 from vit.training.moments import Album
 from vit.weights.checkpoint import CONFIG, WEIGHTS
 from vit.weights.families import imagenet_classes
@@ -17,6 +19,8 @@ HEADLESS = (
 )
 NO_ATTENTION = "This model is made of convolutions: it has no attention to look into; choose another model."
 OWN, ANOTHERS = "Your run", "Another's run"
+AT = "@"  # KEY@STEP is what a model was at that step, where that was kept; KEY@48px the model at another size
+PIXELS = "px"
 ADVICE = f"There is no model yet. Train one: a minute on {fallback().label} is enough."
 
 RunNames = dict[str, str]  # models that a page can choose beside the shipped: key -> what it calls them
@@ -26,6 +30,11 @@ def shipped() -> list[str]:
     """Names of the checkpoints that can be read, the preferred dataset's first; before them what the app was given."""
     names = sorted(filter(_shipped, _folders()), key=lambda n: (n != preferred().name, n))
     return [*elsewhere.GIVEN, *(name for name in names if name not in elsewhere.GIVEN)]
+
+
+def fetched() -> list[str]:
+    """Keys of the well-known models of the Hub that are on this server."""
+    return [known.repository for known in elsewhere.KNOWN if elsewhere.available(known.repository)]
 
 
 def default() -> str | None:
@@ -45,12 +54,19 @@ def default() -> str | None:
 def find(key: str | None) -> Classifier:
     """The model of a checkpoint's name, of "owner/name" if it was fetched, or of a run's id, on the CPU.
 
-    Raises ValueError, naming the remedy.
+    With "@" and a step after it, what it was then; with "@48px", for pictures of that size. Raises ValueError, naming
+    the remedy.
     """
     if not key:
         raise ValueError(ADVICE)
+    if size := size_of(key):
+        return sizes.at(find(own_size(key)), size)
+    if AT in key:
+        return _find_earlier(*key.rsplit(AT, 1))
     if elsewhere.belongs(key):
         return elsewhere.load(key)
+    if taught.belongs(key):
+        return taught.load(key)
     if _shipped(key):
         return stored.load(CHECKPOINTS / key)
     try:
@@ -80,8 +96,11 @@ def find_vit(key: str | None) -> ViT:
 
 
 def available(key: str) -> bool:
-    """Whether there is a finished model of that name or run's id."""
-    return elsewhere.available(key) or _shipped(key) or ended(key)
+    """Whether there is a finished model of that name or run's id, also at another size."""
+    if size := size_of(key):
+        key = own_size(key)
+        return available(key) and size in sizes.sizes(find(key))
+    return elsewhere.available(key) or taught.available(key) or _shipped(key) or ended(key)
 
 
 def named(model: Classifier) -> Classifier:
@@ -111,6 +130,35 @@ def dataset(model: Classifier) -> str:
     fitting = [entry.name for entry in DATASETS.values() if classes and classes <= set(entry.classes)]
     nearest = preferred() if "pretrained" in model.trained else fallback()  # photographs, for a model of photographs
     return name if name in DATASETS else next(iter(fitting), nearest.name)
+
+
+def size_of(key: str) -> int | None:
+    """The size of pictures that a key names; None where it is the model's own."""
+    named = key.rpartition(AT)[2].removesuffix(PIXELS)
+    at_another = AT in key and key.endswith(PIXELS) and named.isascii() and named.isdigit()
+    return int(named) if at_another else None
+
+
+def own_size(key: str) -> str:
+    """The key of the model at its own size."""
+    return key if size_of(key) is None else key.rpartition(AT)[0]
+
+
+def at_size(key: str, size: int) -> str:
+    """The key of the model at that size. Raises ValueError on one at which it can't be read."""
+    key = own_size(key)
+    model = find(key)
+    sizes.at(model, size)
+    return key if size == model.config["img_size"] else f"{key}{AT}{size}{PIXELS}"
+
+
+def moments_of(key: str) -> list[tuple[str, str]]:
+    """(label, key) of what a model was at earlier moments, where its weights were kept, from the first on."""
+    folder = _folder(key)
+    return [
+        (f"at step {step:,}" + (f", epoch {epoch:.3g}" if epoch is not None else ""), f"{key}{AT}{step}")
+        for step, epoch in (earlier.kept(folder) if folder else {}).items()
+    ]
 
 
 def recorded(wanted: str) -> str | None:
@@ -150,9 +198,17 @@ def knows(model: Classifier) -> str:
     """What it tells apart, in a word or two."""
     if headless(model):
         return "no class head"
-    if "pretrained" in model.trained and not set(model.classes) <= set(DATASETS[dataset(model)].classes):
+    if not set(model.classes) <= set(DATASETS[dataset(model)].classes):
         return "ImageNet" if model.classes == imagenet_classes() else f"{len(model.classes)} classes"
     return label(dataset(model))
+
+
+def called(key: str) -> str:
+    """What a page calls a model that is neither shipped nor a run."""
+    size = size_of(key)
+    if taught.belongs(own_size(key)):
+        return "Own pictures"
+    return f"At {size} px" if size else "From the Hub"
 
 
 def name_run(names: RunNames, run_id: str, own: bool) -> RunNames:
@@ -171,6 +227,20 @@ def accuracy(model: Classifier) -> tuple[float, str] | None:
     return None
 
 
+def _find_earlier(key: str, step: str) -> Classifier:
+    folder = _folder(key)
+    steps = earlier.kept(folder) if folder else {}
+    if folder is None or not step.isascii() or not step.isdigit() or int(step) not in steps:
+        kept = f"kept are {', '.join(map(str, steps))}" if steps else "none of it were kept, or it is no longer here"
+        raise ValueError(f"There are no weights of {short(key)} at step {short(step)}: {kept}; choose another model.")
+    return stored.load(earlier.path(folder, int(step)))
+
+
+def _folder(key: str) -> Path | None:
+    """Where a model lies that did not come from the Hub, if there is one that can be read."""
+    return CHECKPOINTS / key if _shipped(key) else elsewhere.folder(key) or storage.folder(key)
+
+
 def _folders() -> set[str]:
     return {file.parent.name for part in (CONFIG, WEIGHTS) for file in CHECKPOINTS.glob(f"*/{part}")}
 
@@ -179,9 +249,13 @@ def _shipped(key: str) -> bool:
     return key in _folders() and stored.intact(CHECKPOINTS / key)
 
 
+def measured(model: Classifier) -> str:
+    """Its accuracy as it stands behind a name, " · 93.2% test"; nothing where none was measured."""
+    return "" if (measurement := accuracy(model)) is None else f" · {measurement[0]:.1%} {measurement[1]}"
+
+
 def _facts(model: Classifier) -> str:
-    measured = "" if (measurement := accuracy(model)) is None else f" · {measurement[0]:.1%} {measurement[1]}"
     inside = f"{model.num_maps} × {model.num_heads} heads" if isinstance(model, ViT) else "no attention"
     before = model.trained.get("resized_from")
     size = f" · read at {model.config['img_size']} px, made for {before}" if before else ""
-    return f" · {inside}{measured}{size}"
+    return f"{measured(model)} · {inside}{size}"

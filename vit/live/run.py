@@ -1,6 +1,7 @@
 """One training run as the page knows it, and as it is kept on disk."""
 
 import contextlib
+import copy
 import math
 import os
 import secrets
@@ -15,6 +16,7 @@ import torch
 
 from vit.evaluation import Evaluation
 from vit.live import storage, worker
+from vit.live.datasets import SOURCES
 from vit.live.history import History
 from vit.live.zerogpu import Letter
 from vit.model import ViT
@@ -32,20 +34,51 @@ CURVE = 300  # points of each curve that are kept on disk
 changed = threading.Condition()  # that some run's status, or what its owner wants, is another now
 
 
-@dataclass
-class LiveRun:
-    """One training.
+@dataclass(kw_only=True)
+class Turn:
+    """What waits in the queue for its turn to compute, and then has it.
 
     status: queued, loading, running or paused, testing; then finished, stopped or failed, or interrupted where the
-    server went down. message: why it ended early. warning: what does not stop it. model: where it can't be on disk.
+    server went down. message: why it ended early.
     """
 
-    settings: RunSpec
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     owner: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     address: str | None = field(default=None, repr=False)  # of who started it, where it is one person's
+    arrived: float = field(default_factory=time.monotonic)
     status: str = "queued"
     message: str = ""
+    stopping: bool = False
+    watched_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def live(self) -> bool:
+        return self.status in LIVE
+
+    @property
+    def computing(self) -> bool:
+        """Whether it has its turn."""
+        return self.live and self.status != "queued"
+
+    def owned_by(self, token: str) -> bool:
+        return secrets.compare_digest(self.owner.encode(), str(token).encode())
+
+    def end_if_left(self) -> bool:
+        """Stops what nobody has watched for too long; returns whether it is to end."""
+        if not self.stopping and time.monotonic() - self.watched_at > 60 * UNWATCHED_MINUTES:
+            self.message = f"It ended because nobody had watched it for {UNWATCHED_MINUTES:g} minutes."
+            self.stopping = True
+        return self.stopping
+
+
+@dataclass
+class LiveRun(Turn):
+    """One training. warning: what does not stop it. model: where it can't be on disk.
+
+    earlier: what it was at moments that are kept, until they are on disk.
+    """
+
+    settings: RunSpec
     warning: str = ""
     history: History = field(default_factory=History)
     album: Album = field(default_factory=Album)
@@ -54,18 +87,18 @@ class LiveRun:
     tested: float = 0.0  # share of the test pictures
     drawing: float = 0.0  # seconds spent on snapshots
     model: ViT | None = None
+    earlier: list[ViT] = field(default_factory=list)
     saved_step: int | None = None  # of what is on disk
-    stopping: bool = False
     pausing: bool = False
     lr: float | None = None  # the new peak rate, once it was changed
     precision: Precision | None = None  # once it is known
     letter: Letter | None = None  # tells the process where it trains all that, on ZeroGPU
-    watched_at: float = field(default_factory=time.monotonic)
     paused_at: float = field(default_factory=time.monotonic)  # the latest step, while it is paused
 
     @property
-    def live(self) -> bool:
-        return self.status in LIVE
+    def computing(self) -> bool:
+        """Whether it has its turn; while it waits for its data, others have theirs."""
+        return super().computing and SOURCES[self.settings.dataset].splits is not None
 
     @property
     def usable(self) -> bool:
@@ -84,14 +117,22 @@ class LiveRun:
 
     @property
     def divergence(self) -> str:
-        """A sentence where training ended without a TrainingDiverged and yet the latest loss is no number."""
+        """A sentence where training ended without a TrainingDiverged and yet it is none: by its loss on pictures that
+        it didn't learn from, which is no number, or, after an epoch at least, no better than that of guessing."""
         measured = [*self.history.validation_loss[-1:], *([self.evaluation.loss] if self.evaluation else [])]
-        if self.status == "failed" or all(map(math.isfinite, measured)):
+        if self.status == "failed":
             return ""
-        return "Its loss on pictures it didn't learn from is no number: it diverged. Try a lower learning rate."
-
-    def owned_by(self, token: str) -> bool:
-        return secrets.compare_digest(self.owner.encode(), str(token).encode())
+        if not all(map(math.isfinite, measured)):
+            return "Its loss on pictures it didn't learn from is no number: it diverged. Try a lower learning rate."
+        classes, tested = len(self.settings.classes), self.evaluation
+        if self.progress and self.progress.epoch >= 1 and tested and tested.accuracy * classes < 1.5:
+            guessing = math.log(classes)
+            if tested.loss >= guessing:
+                return (
+                    f"It learned nothing: its loss on the test pictures, {tested.loss:.2f}, is no better than that of "
+                    f"guessing, {guessing:.2f}. Try a lower learning rate, or a longer warm-up."
+                )
+        return ""
 
     def steer(self, config: TrainConfig) -> bool:
         """Between two steps: waits while paused, hands on a new rate; False once the run shall end."""
@@ -103,12 +144,16 @@ class LiveRun:
         config.lr = self.lr or config.lr
         return not self.end_if_left()
 
-    def end_if_left(self) -> bool:
-        """Stops a run that nobody has watched for too long; returns whether the run is to end."""
-        if not self.stopping and time.monotonic() - self.watched_at > 60 * UNWATCHED_MINUTES:
-            self.message = f"It ended because nobody had watched it for {UNWATCHED_MINUTES:g} minutes."
-            self.stopping = True
-        return self.stopping
+    def keep(self) -> None:
+        """Has the model as it is now saved beside the next weights, as what it was at this moment."""
+        assert self.model
+        moment, done = copy.deepcopy(self.model).half(), self.progress
+        moment.trained = (
+            self.settings.trained(done, worker.device(), self.accuracy, precision=self.precision)
+            if done
+            else {"dataset": self.settings.dataset, "model": self.settings.model, "steps": 0}
+        )
+        self.earlier.append(moment)
 
     def save(self, status: str) -> None:
         """Weights, history and moments to disk, or a warning; status: what the run is to those who find it there."""
@@ -116,8 +161,8 @@ class LiveRun:
             self.progress, worker.device(), self.accuracy, self.evaluation, self.history.changes, self.precision
         )
         try:
-            storage.save(self.id, self.model, self._record(status), self.album)
-            self.warning, self.saved_step = "", self.progress.step
+            storage.save(self.id, self.model, self._record(status), self.album, self.earlier)
+            self.earlier, self.warning, self.saved_step = [], "", self.progress.step
         except OSError as error:
             kept = "loses them" if self.saved_step is None else f"leaves those of step {self.saved_step:,}"
             going = "training goes on" if status == "interrupted" else "download them now"

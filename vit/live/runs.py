@@ -18,7 +18,7 @@ from vit.device import keeping_memory
 from vit.evaluation import evaluate
 from vit.live import storage, zerogpu
 from vit.live.datasets import SOURCES
-from vit.live.run import UNWATCHED_MINUTES, LiveRun, changed
+from vit.live.run import UNWATCHED_MINUTES, LiveRun, Turn, changed
 from vit.live.settings import check_lr
 from vit.live.space import ON_ZERO
 from vit.live.visitors import Visitor, check_share
@@ -35,6 +35,7 @@ KEEP_RUNS = int(os.getenv("VIT_KEEP_RUNS", "12"))
 SAVE_EVERY = 20.0  # seconds in the loop
 
 RUNS: dict[str, LiveRun] = {}  # in order of arrival
+OTHERS: dict[str, Turn] = {}  # what else takes turns with them
 
 
 class RunEnded(ValueError):
@@ -44,17 +45,29 @@ class RunEnded(ValueError):
 def start(settings: RunSpec, visitor: Visitor | None = None) -> LiveRun:
     """Queues a run and returns at once. Raises ValueError where the queue, or the visitor's share of it, is full."""
     visitor = visitor or Visitor()
-    with changed:
-        going = [run for run in list(RUNS.values()) if run.live]
-        if len(going) >= MAX_RUNS + MAX_QUEUE:
-            raise ValueError(f"{MAX_QUEUE} runs are waiting already; try again in a few minutes.")
-        check_share(visitor, going, MAX_RUNS + MAX_QUEUE)
-        run = LiveRun(settings, address=visitor.address)
-        RUNS[run.id] = run
-        _forget_old()
+    run = LiveRun(settings, address=visitor.address)
+    admit(run, RUNS, visitor)
     context = contextvars.copy_context()  # has the visitor's request, whose quota a lent GPU counts against
     threading.Thread(target=context.run, args=(_work, run), name=f"run-{run.id}", daemon=True).start()
     return run
+
+
+def admit(turn: Turn, among: dict, visitor: Visitor) -> None:
+    """Puts it at the end of the queue, and into RUNS or OTHERS, which forget what ended long ago. Raises ValueError."""
+    with changed:
+        going = [other for other in _all() if other.live]
+        if len(going) >= MAX_RUNS + MAX_QUEUE:
+            raise ValueError(f"{MAX_QUEUE} runs are waiting already; try again in a few minutes.")
+        check_share(visitor, going, MAX_RUNS + MAX_QUEUE)
+        among[turn.id] = turn
+        ended = [other.id for other in among.values() if not other.live]
+        for turn_id in ended[: max(0, len(ended) - KEEP_RUNS)]:
+            del among[turn_id]
+
+
+def _all() -> list[Turn]:
+    """In order of arrival."""
+    return sorted([*RUNS.values(), *OTHERS.values()], key=lambda turn: turn.arrived)
 
 
 def find(run_id: str) -> LiveRun:
@@ -69,10 +82,10 @@ def find(run_id: str) -> LiveRun:
     return RUNS[run_id]
 
 
-def place(run: LiveRun) -> int:
+def place(turn: Turn) -> int:
     """In the queue, from 1; 0 once it has its turn."""
-    waiting = [other.id for other in list(RUNS.values()) if other.status == "queued"]
-    return waiting.index(run.id) + 1 if run.id in waiting else 0
+    waiting = [other.id for other in _all() if other.status == "queued"]
+    return waiting.index(turn.id) + 1 if turn.id in waiting else 0
 
 
 def watch(run_id: str) -> LiveRun:
@@ -153,7 +166,7 @@ def _steering(run_id: str, owner: str) -> Iterator[LiveRun]:
 def _work(run: LiveRun) -> None:
     try:
         _await_data(run)
-        _await_turn(run)
+        await_turn(run)
         if not run.stopping:
             with keeping_memory():  # until the test is over: then what it took goes back, too
                 _train(run)
@@ -183,13 +196,14 @@ def _await_data(run: LiveRun) -> None:
         source.load()
 
 
-def _await_turn(run: LiveRun) -> None:
+def await_turn(turn: Turn) -> None:
+    """Returns once it is this one's turn, or it is to end."""
     with changed:
-        run.status = "queued"
-        while not (run.end_if_left() or (place(run) == 1 and busy() < MAX_RUNS)):
+        turn.status = "queued"
+        while not (turn.end_if_left() or (place(turn) == 1 and busy() < MAX_RUNS)):
             _end_long_pauses()
             changed.wait(2.0)
-        run.status = "stopped" if run.stopping else "loading"
+        turn.status = "stopped" if turn.stopping else "loading"
         changed.notify_all()
 
 
@@ -222,6 +236,7 @@ def _train(run: LiveRun) -> None:
 def _follow(run: LiveRun, splits: Splits) -> None:
     """Takes in what the training hands over, and keeps its weights, until it ends."""
     saved_at, learned = 0.0, False
+    run.keep()
     try:
         for frame in begin(run.model, run.settings, splits, run):
             _take_in(run, frame)
@@ -230,6 +245,8 @@ def _follow(run: LiveRun, splits: Splits) -> None:
             if frame.weights:
                 run.model.load_state_dict(frame.weights)
                 learned = True
+                if frame.milestone:
+                    run.keep()
                 if frame.progress.elapsed - saved_at >= SAVE_EVERY or not saved_at:
                     saved_at = frame.progress.elapsed
                     run.save("interrupted")
@@ -254,7 +271,7 @@ def _take_in(run: LiveRun, frame: Frame) -> None:
 def _end(run: LiveRun, status: str, message: str = "") -> None:
     run.message = message or run.message or run.divergence
     if run.progress is None:
-        run.model = None
+        run.model, run.earlier = None, []
     if run.model is not None:
         run.model.eval()
         run.save(status)
@@ -265,13 +282,4 @@ def _end(run: LiveRun, status: str, message: str = "") -> None:
 
 def busy() -> int:
     """Runs that compute now, or are about to."""
-    return sum(
-        run.live and run.status != "queued" and SOURCES[run.settings.dataset].splits is not None
-        for run in list(RUNS.values())
-    )
-
-
-def _forget_old() -> None:
-    finished = [run.id for run in list(RUNS.values()) if not run.live]
-    for run_id in finished[: max(0, len(finished) - KEEP_RUNS)]:
-        del RUNS[run_id]
+    return sum(turn.computing for turn in _all())

@@ -22,6 +22,7 @@ MAX_MAPS = 2e7  # values in all maps of one picture
 
 VARIANTS = tuple(name for name in VITS if name not in LARGE_IMAGES)
 DEFAULTS = TrainConfig(minutes=2)
+FAST = 20 * DEFAULTS.lr  # a rate at which a young transformer stumbles, for experiments
 
 CONFIG_NAMES = {"learning_rate": "lr"}  # where TrainConfig has another name
 

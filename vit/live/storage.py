@@ -12,6 +12,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from vit.environment import ROOT
 from vit.live import space, stored
 from vit.live.record import Record, parse
 from vit.model import ViT
+from vit.training import earlier
 from vit.training.moments import MOMENTS, Album
 from vit.weights.checkpoint import CARD, CONFIG, WEIGHTS, save_pretrained
 
@@ -44,13 +46,18 @@ def folder(run_id: str) -> Path | None:
     return path if exists(run_id) and (path / RECORD).is_file() and stored.intact(path) else None
 
 
-def save(run_id: str, model: ViT, record: dict, album: Album) -> Path:
-    """Replaces what was saved of this run before. Raises OSError where the disk is full or can't be written."""
+def save(run_id: str, model: ViT, record: dict, album: Album, moments: Iterable[ViT] = ()) -> Path:
+    """Replaces what was saved of this run before; moments, which are what the model was earlier, are added to it.
+
+    Raises OSError where the disk is full or can't be written.
+    """
     path = FOLDER / run_id
     temporary = path / f".{RECORD}"
     try:
         save_pretrained(model, path)
         album.save(path / MOMENTS)
+        for moment in moments:
+            earlier.keep(moment, path, moment.trained["steps"])
         temporary.write_text(json.dumps(record), encoding="utf-8")
         temporary.replace(path / RECORD)
     except OSError:
@@ -66,7 +73,12 @@ def delete(run_id: str) -> None:
     """All that is on disk of a run."""
     if exists(run_id):
         shutil.rmtree(FOLDER / run_id, ignore_errors=True)
-        shutil.rmtree(_archives() / run_id, ignore_errors=True)
+        forget_archives(run_id)
+
+
+def forget_archives(key: str) -> None:
+    """Deletes the zips that archive made of a model."""
+    shutil.rmtree(_archives() / Path(key).name, ignore_errors=True)
 
 
 def record(run_id: str) -> Record | None:

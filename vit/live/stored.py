@@ -65,7 +65,7 @@ def _versions(folder: Path, files: tuple[str, ...] = (CONFIG, WEIGHTS)) -> tuple
     return tuple(versions)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)  # what the page lists, and moments that are compared with it
 def _load(folder: Path, versions: tuple) -> Classifier:
     return check_channels(folder, Classifier.from_pretrained(folder))
 

@@ -1,10 +1,10 @@
 """Who asks for a run, and how many of the places one may take: so that a lecture fits behind one address, and no one
 takes all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vit.live.run import LiveRun
+from vit.live.run import Turn
 
 RUNS_EACH = 2  # of a browser: one that trains and one that waits
 FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip")
@@ -25,7 +25,7 @@ def address_of(host: str | None, headers: Mapping[str, str]) -> str | None:
     return None if not host or forwarded or host.startswith(LOOPBACK) else host
 
 
-def check_share(visitor: Visitor, running: list[LiveRun], places: int) -> None:
+def check_share(visitor: Visitor, running: Sequence[Turn], places: int) -> None:
     """Raises ValueError where the visitor's browser, or half of the queue's places by one address, are taken.
 
     running: all runs that train or wait. places: how many there are in all.

@@ -20,7 +20,7 @@ from vit.live.space import ON_ZERO
 from vit.live.zerogpu import Letter, lend
 from vit.model import ViT
 from vit.precision import Precision
-from vit.training import Progress, TrainingDiverged, finite, train
+from vit.training import Progress, TrainingDiverged, earlier, finite, train
 from vit.training.config import TrainConfig
 from vit.training.moments import Camera, Snapshot, probe, take
 from vit.training.spec import RunSpec
@@ -35,12 +35,13 @@ WEIGHTS_EVERY = 5.0  # seconds; what a diverged run falls back to
 class Frame:
     """After a step, or before the first, where progress is None, and that alone says what it computes in.
 
-    weights: a finite state dict, now and then.
+    weights: a finite state dict, now and then. milestone: whether they are to be kept as they are.
     """
 
     progress: Progress | None
     snapshot: Snapshot | None = None
     weights: dict[str, Tensor] | None = None
+    milestone: bool = False
     drawing: float = 0.0  # seconds spent on snapshots so far
     precision: Precision | None = None
     failure: str = ""  # why the run can't go on, where it could not raise TrainingDiverged
@@ -71,18 +72,22 @@ def learn(model: ViT, settings: RunSpec, splits: Splits, steering: Steering, dev
     config = replace(settings.config)  # its own: the rate may be changed
     state = TrainState(model, config)
     yield Frame(None, take(model, pictures), precision=settle(state, config, len(splits.validation)))
-    camera, kept_at = Camera(model, pictures), 0.0
+    camera, kept_at, passed = Camera(model, pictures), 0.0, _milestones(0.0, 0.0)
     for progress in train(model, splits.train, config, splits.validation, state):
         going = steering.steer(config) and progress.done < 1
         snapshot, weights = camera.look(progress), None
-        if (not going or progress.elapsed - kept_at >= WEIGHTS_EVERY) and finite(state.best):
-            weights, kept_at = (
-                {name: value.cpu().clone() for name, value in state.best.state_dict().items()},
-                progress.elapsed,
-            )
-        yield Frame(progress, snapshot, weights, camera.seconds)
+        milestone = going and _milestones(progress.done, progress.epoch) > passed
+        if (not going or milestone or progress.elapsed - kept_at >= WEIGHTS_EVERY) and finite(state.best):
+            weights = {name: value.cpu().clone() for name, value in state.best.state_dict().items()}
+            kept_at, passed = progress.elapsed, _milestones(progress.done, progress.epoch)
+        yield Frame(progress, snapshot, weights, milestone and weights is not None, camera.seconds)
         if not going:
             return
+
+
+def _milestones(done: float, epoch: float) -> int:
+    """How many a run is past: the shares at which a model is kept, and the first epoch."""
+    return earlier.reached(done) + (epoch >= 1)
 
 
 def _learn_in_fork(model: ViT, settings: RunSpec, letter: Path) -> Iterator[Frame]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vit.data import Dataset, Splits
 from vit.data.corruptions import CORRUPTIONS, SEVERITIES
-from vit.device import device_name
+from vit.device import device_name, now
 from vit.evaluation import check_fit, predict
 from vit.model import Classifier, ViT
 from vit.report import maps
@@ -221,11 +221,9 @@ def _speed(inputs: Inputs, tell: Tell, repeats: int = 50) -> dict:
     def median(work: Callable[[], object]) -> float:
         seconds = []
         for _ in range(repeats + 10):
-            started = time.perf_counter()
+            started = now(device)
             work()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            seconds.append(time.perf_counter() - started)
+            seconds.append(now(device) - started)
         return statistics.median(seconds[10:])
 
     def with_maps() -> object:

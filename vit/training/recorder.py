@@ -7,18 +7,15 @@ similarity, ever further apart. moments/step-.../ are checkpoints like any other
 import shutil
 from pathlib import Path
 
-import torch
-
 from vit.data import Dataset
 from vit.model import ViT
+from vit.training import earlier
 from vit.training.moments import MOMENTS, Album, Camera, figures, probe, take
 from vit.training.progress import Progress
 from vit.training.spec import RunSpec
 from vit.training.state import TrainState
 
 SHARE = 0.02  # of the training time at most
-WEIGHTS_AT = (0.0, *(0.5**n for n in range(6, 0, -1)), 1.0)  # shares of the run at which the model is kept
-FOLDER = "moments"
 
 
 class Recorder:
@@ -39,7 +36,7 @@ class Recorder:
         self.pictures = probe(pictures)
         self.camera = Camera(self.model, self.pictures, SHARE, longest=float("inf"), statistics=True)
         self.album, self.left_out = Album(), ""
-        self.reached = _reached(state.done)
+        self.reached = earlier.reached(state.done)
         if state.step:
             self._go_on()
         else:
@@ -51,8 +48,8 @@ class Recorder:
         if snapshot := self.camera.look(progress):
             loss, right = progress.loss, progress.train_accuracy
             self.album.add(snapshot, figures(progress, loss=loss, accuracy=right, validation=accuracy))
-        if _reached(progress.done) > self.reached:
-            self.reached = _reached(progress.done)
+        if earlier.reached(progress.done) > self.reached:
+            self.reached = earlier.reached(progress.done)
             device = next(self.model.parameters()).device
             self._keep_model(self.spec.trained(progress, device, accuracy))
 
@@ -67,15 +64,10 @@ class Recorder:
             self.left_out = f"What was recorded in {self.folder} is left out: {error}."
         self.album.cut(self.state.step)
         self.camera.taken_at = self.state.total.seconds
-        for path in (self.folder / FOLDER).glob("step-*"):
-            if int(path.name.removeprefix("step-")) > self.state.step:
-                shutil.rmtree(path)
+        for step in earlier.kept(self.folder):
+            if step > self.state.step:
+                shutil.rmtree(earlier.path(self.folder, step))
 
     def _keep_model(self, trained: dict) -> None:
         self.model.trained = trained
-        self.model.save_pretrained(self.folder / FOLDER / f"step-{self.state.step:07}", torch.float16)
-
-
-def _reached(done: float) -> int:
-    """How many of the shares at which the model is kept are behind."""
-    return sum(share <= done for share in WEIGHTS_AT)
+        earlier.keep(self.model, self.folder, self.state.step)

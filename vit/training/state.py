@@ -58,7 +58,7 @@ class TrainState:
         self.processes, self.rank = (distributed.get_world_size(), distributed.get_rank()) if together else (1, 0)
         self.forward: Callable[..., Tensor] = DistributedDataParallel(model) if together else model
         if config.compile:
-            self.forward = torch.compile(self.forward)
+            self.forward = _compiled(self.forward)
         self.average = AveragedWeights(model, config.ema) if config.ema else None
         self.optimizers = optimizers(
             model, config.optimizer, config.lr, config.weight_decay, config.layer_decay, config.train == "head"
@@ -151,3 +151,19 @@ class TrainState:
             self.compute_in(Precision(**numbers["precision"]))
         if self.scaler.is_enabled() and numbers.get("scaler"):
             self.scaler.load_state_dict(numbers["scaler"])
+
+
+def _compiled(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """By torch.compile, at its first call. That raises ValueError, naming the remedy, where no compiler works."""
+    faster = torch.compile(forward)
+
+    def call(*arguments, **named) -> Tensor:
+        try:
+            return faster(*arguments, **named)
+        except torch._dynamo.exc.BackendCompilerFailed as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"torch.compile can't compile the model here ({reason}). Leave out --compile or install g++."
+            ) from error
+
+    return call

@@ -14,7 +14,7 @@ from torch import Tensor
 from vit.data.pictures import fit, read_picture
 from vit.interpret import describe
 from vit.interpret.analysis import Analysis, Prediction
-from vit.interpret.statistics import TABLE, finite, listed
+from vit.interpret.statistics import TABLE, finite, listed, row_stride
 from vit.interpret.telling import telling_heads
 from vit.live import models
 from vit.live.datasets import SOURCES
@@ -122,6 +122,7 @@ def payload(analysis: Analysis, key: str, picture: Picture) -> dict:
             "rollout": rolled.quantile(ROBUST).item(),
         },
         "statistics": _numbers(analysis),
+        "sampled": row_stride(model.grid_size),
         "sentences": analysis.sentences,
         "telling": [asdict(head) for head in telling_heads(analysis)],
         "patches": _patches(analysis) if maps["pool"] == 1 else None,
@@ -136,25 +137,27 @@ def payload(analysis: Analysis, key: str, picture: Picture) -> dict:
     }
 
 
-def _drawn(analysis: Analysis) -> tuple[Tensor, int]:
-    """All heads' maps and the rollout, (depth, heads + 1, N, N), and how many of their tokens are no patches.
+def _drawn(analysis: Analysis) -> tuple[list[Tensor], int]:
+    """All heads' maps (depth, heads, N, N) and the rollout (depth, 1, N, N), and how many tokens are no patches.
 
     Where no class token is, one is drawn in its place: it asks what is read (`read_rows`), and nothing asks it.
     """
     prefix = analysis.record.num_prefix_tokens
-    maps = torch.cat([analysis.maps, analysis.rollout[:, :, None]], dim=2)[0]
+    parts = [analysis.maps[0], analysis.rollout[0][:, None]]
     if analysis.record.readout is None:
-        return maps, prefix
+        return parts, prefix
+    maps = torch.cat(parts, dim=1)
     L, channels, patches = len(maps), maps.shape[1], maps.shape[-1] - prefix
     drawn = maps.new_zeros(analysis.depth, channels, 1 + patches, 1 + patches)
     drawn[:L, :, 1:, 1:] = maps[..., prefix:, prefix:]
     rows, rolled = analysis.read
     drawn[:, :, 0, 1:] = torch.cat([rows, rolled[:, None]], dim=1)[..., prefix:]
-    return drawn, 1
+    return [drawn], 1
 
 
-def pack(maps: Tensor, grid_size: tuple[int, int], prefix: int, limit: int) -> dict:
-    """Maps (L, C, N, N) as compressed bytes: each row a byte a patch, of its own largest weight.
+def pack(parts: list[Tensor], grid_size: tuple[int, int], prefix: int, limit: int) -> dict:
+    """Maps (L, C, N, N), in parts of some channels each, as compressed bytes: each row a byte a patch, of its own
+    largest weight.
 
     Two blocks. rows: (L, C, Q, h*w), what each query gives to the patches; columns: (L, C, prefix, N), what each
     token gives to the prefix tokens, and both in 255ths of peaks (L, C, Q) and (L, C, prefix), float32. The queries
@@ -163,19 +166,32 @@ def pack(maps: Tensor, grid_size: tuple[int, int], prefix: int, limit: int) -> d
     of 12 heads and a rollout on 14 x 14 patches are 156 * (50 * 196 + 197) bytes, pooled 2 x 2.
     bytes: base64 of zlib of rows, columns, peaks of rows, peaks of columns.
     """
-    (h, w), (L, C, *_) = grid_size, maps.shape
+    (h, w), L, C = grid_size, len(parts[0]), sum(maps.shape[1] for maps in parts)
     pool = 1
     while L * C * (prefix + -(-h // pool) * -(-w // pool)) * h * w > limit and pool < max(h, w):
         pool += 1
-    patches = maps[:, :, prefix:, prefix:]
-    if pool > 1:
-        by_key = patches.transpose(-1, -2).reshape(-1, 1, h, w)
-        patches = F.avg_pool2d(by_key, pool, ceil_mode=True, count_include_pad=False)
-        patches = patches.reshape(L, C, h * w, -1).transpose(-1, -2)
-    rows, row_peaks = quantize(torch.cat([maps[:, :, :prefix, prefix:], patches], dim=2))
-    columns, column_peaks = quantize(maps[..., :prefix].transpose(-1, -2))
+    pooling = _pooling(grid_size, pool)
+    asked = [
+        torch.cat([maps[:, :, :prefix, prefix:], _pooled(maps[:, :, prefix:, prefix:], pooling)], dim=2)
+        for maps in parts
+    ]
+    rows, row_peaks = quantize(torch.cat(asked, dim=1))
+    columns, column_peaks = quantize(torch.cat([maps[..., :prefix] for maps in parts], dim=1).transpose(-1, -2))
     raw = b"".join(part.contiguous().numpy().tobytes() for part in (rows, columns, row_peaks, column_peaks))
     return {"channels": C, "pool": pool, "bytes": base64.b64encode(zlib.compress(raw, 6)).decode()}
+
+
+def _pooling(grid_size: tuple[int, int], pool: int) -> Tensor | None:
+    """(pools, h*w): the means over pool x pool patches, fewer at the edges; None for single ones."""
+    if pool == 1:
+        return None
+    each = torch.eye(grid_size[0] * grid_size[1]).unflatten(1, grid_size)
+    return F.avg_pool2d(each, pool, ceil_mode=True, count_include_pad=False).flatten(1).T
+
+
+def _pooled(patches: Tensor, pooling: Tensor | None) -> Tensor:
+    """(L, C, h*w, h*w) -> (L, C, pools, h*w). A layer at a time: all together would be copied."""
+    return patches if pooling is None else torch.stack([pooling.to(layer) @ layer for layer in patches])
 
 
 def quantize(weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,23 +4,38 @@ import base64
 import functools
 from collections.abc import Callable
 
+from vit.interpret.analysis import Analysis
+from vit.ui.analysis import analyze, recall
 from vit.ui.checks import check
 from vit.ui.errors import BadInput
 
 
-def answering(function: Callable[[dict], dict]) -> Callable[[dict], dict]:
-    """The function as a script calls it: a mistake comes back as {"error": a sentence}."""
+def answering(function: Callable[..., dict]) -> Callable[..., dict]:
+    """The function as a script calls it: a mistake comes back as {"error": a sentence}.
+
+    What Gradio fills in beside the question, such as a gr.Request, is handed on.
+    """
 
     @functools.wraps(function)
-    def answer(question):
+    def answer(question, *filled_in):
         try:
-            return function(check("question", question, dict))
+            return function(check("question", question, dict), *filled_in)
         except BadInput as error:
             return {"error": error.sentence}
         except ValueError as error:
             return {"error": BadInput(error).sentence}
 
     return answer
+
+
+def answer(probe: Callable[[Analysis, dict], dict]) -> Callable[[dict], dict]:
+    """A probe as the page calls it: the token stands for model and picture, mistakes come back as words."""
+
+    def ask(question: dict) -> dict:
+        return probe(analyze(*recall(check("token", question.get("token"), str))), question)
+
+    ask.__name__, ask.__doc__ = probe.__name__, probe.__doc__  # by this name the page calls it
+    return answering(ask)
 
 
 def file(name: str, content: bytes) -> dict:

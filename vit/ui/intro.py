@@ -73,11 +73,12 @@ def _html() -> str:
 
 
 def _links() -> str:
-    """The paper's, and in a Space, whose address is known, the README's."""
+    """The lesson, the paper, and in a Space, whose address is known, the README."""
     readme = (
         f'<a href="https://huggingface.co/spaces/{escape(SPACE)}/blob/main/README.md">README</a> · ' if SPACE else ""
     )
-    return f'{readme}<a href="{PAPER}">The paper</a>'
+    lesson = '<button type="button" class="i-lesson" data-tab="How it works">How it works, in seven steps</button> · '
+    return f'{lesson}{readme}<a href="{PAPER}">The paper</a>'
 
 
 def _cut(picture: torch.Tensor) -> torch.Tensor:

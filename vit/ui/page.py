@@ -15,24 +15,31 @@ from starlette.routing import Route
 
 from vit import data
 from vit.data.registry import fallback, preferred
+from vit.device import gpu_name
 from vit.interpret.analysis import Analysis
 from vit.live import datasets, models, speed, worker
+from vit.live.collection import EVERY, KEPT
 from vit.live.health import health
 from vit.live.models import RunNames
 from vit.precision import Precision
-from vit.ui import chooser, intro, logs, pictures, scripts, theme
+from vit.ui import chooser, glossary, intro, logs, pictures, scripts, theme
 from vit.ui.analysis import payload, predict, recall
 from vit.ui.attention import tab as attention
-from vit.ui.checks import check, checked
+from vit.ui.checks import check, checked, whole
 from vit.ui.classify import answer, gallery
 from vit.ui.classify import tab as classify
 from vit.ui.errors import BadInput, warn
+from vit.ui.lesson import experiments
+from vit.ui.lesson import payload as lesson_payload
+from vit.ui.lesson import tab as lesson
+from vit.ui.own import tab as own
 from vit.ui.pictures import Picker, Picture
 from vit.ui.train import outcome
 from vit.ui.train import tab as train
 
 HERE = Path(__file__).parent
 HEALTH = "/gradio_api/health"  # below Gradio's own prefix: what it passes on to Python where Node renders the pages
+TABS = ("train", "own", "classify", "attention", "lesson")  # as links name them
 SESSIONS = 100  # that Gradio keeps, the latest in use: 0.3 to 0.5 MB each, as it keeps all that it ever sent to one
 
 DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
@@ -44,8 +51,9 @@ def launch(demo: gr.Blocks, **options) -> tuple:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     return demo.launch(
         theme=theme.theme(),
-        css_paths=[HERE / "style.css", *(HERE / name / f"{name}.css" for name in ("train", "classify", "attention"))],
+        css_paths=[HERE / "style.css", *(HERE / name / f"{name}.css" for name in TABS)],
         run_history=False,
+        ssr_mode=False,  # a Space asks for it; Gradio's reset then comes after our styles, and buttons lose borders
         max_file_size=classify.LARGEST,
         state_session_capacity=SESSIONS,
         footer_links=["api", "gradio", "settings"],
@@ -57,7 +65,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
 def build() -> gr.Blocks:
     """The whole page; names in the log what of the checkpoints can't be read."""
     models.shipped()
-    with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+    with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(EVERY, KEPT)) as demo:
         page = lay_out()
         page.wire(demo)
         gr.api(about, api_name="about", concurrency_limit=None)
@@ -76,9 +84,12 @@ class Page(NamedTuple):
     tabs: gr.Tabs
     status: gr.HTML
     notice: gr.HTML
+    words: gr.HTML
     training: train.Tab
+    owning: own.Tab
     classifying: classify.Tab
     attending: attention.Tab
+    lesson: lesson.Tab
     picture: gr.State
     number: gr.State
     run_names: gr.State
@@ -94,13 +105,18 @@ class Page(NamedTuple):
     @property
     def picture_views(self) -> list:
         """What changes with the picture."""
-        return [self.picture, self.classifying.result, self.attending.view]
+        return [self.picture, self.classifying.result, *self.inside]
+
+    @property
+    def inside(self) -> list[gr.HTML]:
+        """What shows how the model came to its answer."""
+        return [self.attending.view, self.lesson.view]
 
     @property
     def model_views(self) -> list:
         """What changes with the model."""
         galleries = [self.classifying.gallery, self.picker.gallery]
-        return [self.status, self.number, self.run_names, *self.models, *galleries, *self.picture_views]
+        return [self.status, self.words, self.number, self.run_names, *self.models, *galleries, *self.picture_views]
 
     def wire(self, demo: gr.Blocks) -> None:
         """Opening the page sets the run's id, and so does Start; whatever set it, one chain follows the run."""
@@ -119,7 +135,10 @@ class Page(NamedTuple):
         self.answer(picker.upload.upload, self.upload, [picker.model, picker.upload], js=unmark, **QUIET)
         framed = [classifying.model, self.picture]
         self.answer(classifying.result.frame, self.frame, framed, preprocess=False, **latest)
+        self.wire_experiments()
         classifying.result.inside(lambda: gr.Tabs(selected="attention"), None, self.tabs, **QUIET)
+        resized = [picker.model, *chosen]
+        self.attending.view.resize(self.resize, resized, self.model_views, preprocess=False, **latest)
         turned = [picker.model, self.number, self.run_names]
         picker.other.click(self.turn_page, turned, self.model_views, preprocess=False, **latest)
 
@@ -127,12 +146,20 @@ class Page(NamedTuple):
         run, model = [training.run_id, training.owned], self.classifying.model
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
         followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
+        self.owning.view.learned(self.take_own, chosen, [*self.model_views, self.owning.download], **QUIET)
 
         demo.load(None, js=DECIMAL_KEYBOARD)
         demo.load(open_tab, None, self.tabs, **QUIET)
         opened = demo.load(self.open, training.owned, [*self.model_views, *training.opened], **QUIET)
         data = opened.success(watch_data, training.form["dataset"], self.notice, **QUIET)
         data.success(training.settle, {*training.form.values(), training.run_id}, training.settled, **QUIET)
+
+    def wire_experiments(self) -> None:
+        """The lesson fills in the form, which then says what it amounts to."""
+        training = self.training
+        filled = [self.tabs, *(training.form[name] for name in experiments.BASE)]
+        event = self.lesson.view.fill(self.fill, None, filled, **QUIET)
+        event.success(training.changed, {*training.form.values(), training.run_id}, training.figures, **QUIET)
 
     def wire_others(self, picker: Picker) -> None:
         """Models from elsewhere: looked up when named, then fetched or unpacked, then chosen everywhere."""
@@ -148,7 +175,13 @@ class Page(NamedTuple):
     def take(self, key: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
         """Makes a model that was fetched the chosen one."""
         key = key.strip()
-        return self.show(key, number, picture, {**run_names, key: "From the Hub"})
+        return self.show(key, number, picture, {**run_names, key: models.called(key)})
+
+    @checked
+    def take_own(self, number: int, picture: Picture | None, run_names: RunNames, event: gr.EventData) -> dict:
+        """Makes the best of the models that learned a visitor's own pictures the chosen one."""
+        key, called = own.names(event)
+        return {**self.show(key, number, picture, {**run_names, **called}), self.owning.download: own.archive(key)}
 
     @checked
     def open_zip(self, archive: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
@@ -160,7 +193,7 @@ class Page(NamedTuple):
         """What a picture is answered with: what the model says at once, then, with more to compute, its attention."""
         said = event(handler, inputs, [self.picture, self.classifying.result, self.classifying.input], **options)
         about = [self.classifying.model, self.picture]
-        said.success(self.attend, about, self.attending.view, preprocess=False, **QUIET)
+        said.success(self.look_inside, about, self.inside, preprocess=False, **QUIET)
 
     @checked
     def open(self, owned: dict[str, str], request: gr.Request) -> dict:
@@ -175,7 +208,7 @@ class Page(NamedTuple):
         if key and models.ended(key):
             run_names = models.name_run(run_names, key, own=False)
         elif key and key not in models.shipped():
-            run_names = {**run_names, key: "From the Hub"}
+            run_names = {**run_names, key: models.called(key)}
         return {**self.show(key, 0, picture, run_names), **self.training.open(run_id, owned)}
 
     @checked
@@ -188,6 +221,7 @@ class Page(NamedTuple):
         model = gr.Dropdown(choices, value=key)
         return {
             self.status: status_line(key, run_names),
+            self.words: glossary.facts(key),
             self.number: number,
             self.run_names: run_names,
             **dict.fromkeys(self.models, model),
@@ -195,7 +229,7 @@ class Page(NamedTuple):
             self.picker.gallery: pictures.gallery(key, number, picture),
             self.picture: picture,
             self.classifying.result: self.said(key, picture),
-            self.attending.view: self.attend(key, picture),
+            **self.look_inside(key, picture),
         }
 
     def said(self, key: str | None, picture: Picture) -> dict:
@@ -214,6 +248,28 @@ class Page(NamedTuple):
             return attention.no_model()
         prediction = predict(key, picture)
         return payload(prediction, key, picture) if isinstance(prediction, Analysis) else attention.no_attention()
+
+    @checked
+    def teach(self, key: str | None, picture: Picture | None) -> dict:
+        """The lesson on it."""
+        if key is None or picture is None:
+            return lesson.no_model()
+        prediction = predict(key, picture)
+        if not isinstance(prediction, Analysis):
+            return lesson.no_attention()
+        return lesson_payload.opening(prediction, key, picture)
+
+    def look_inside(self, key: str | None, picture: Picture | None) -> dict:
+        return {self.attending.view: self.attend(key, picture), self.lesson.view: self.teach(key, picture)}
+
+    @checked
+    def fill(self, event: gr.EventData) -> dict:
+        """Fills in the form of the Train tab for an experiment of the lesson, and opens that tab."""
+        run = experiments.RUNS.get(check("run", check("event", event._data, dict).get("run"), str))
+        if run is None:
+            raise BadInput("There is no such experiment; choose one of the lesson's.")
+        form = {self.training.form[name]: value for name, value in run.form.items()}
+        return {self.tabs: gr.Tabs(selected="train"), **form}
 
     def draw(self, key: str | None, picture: Picture) -> dict:
         """The answer to one picture; the input is empty again, as the picture is shown with its answer."""
@@ -236,6 +292,18 @@ class Page(NamedTuple):
         if picture is None or picture[0] != "upload":
             raise BadInput("This picture is not here any more; send it again.")
         return self.draw(key, ("upload", picture[1], answer.frame(check("event", event._data, dict).get("frame"))))
+
+    @checked
+    def resize(self, key: str, number: int, picture: Picture | None, run_names: RunNames, event: gr.EventData) -> dict:
+        """The chosen model at another size of pictures."""
+        size = whole("size", check("event", event._data, dict).get("size"), 1, 4096)
+        try:
+            key = models.at_size(key, size)
+        except ValueError as error:
+            raise BadInput(error) from error
+        return self.show(
+            key, number, picture, {**run_names, key: models.called(key)} if models.size_of(key) else run_names
+        )
 
     @checked
     def turn_page(self, key: str | None, number: int, run_names: RunNames) -> dict:
@@ -268,21 +336,28 @@ def lay_out() -> Page:
         gr.HTML("<h1>Vision Transformer, live</h1>", js_on_load=walk, apply_default_css=False, elem_id="title")
         status, notice = pictures.html("status"), pictures.html("notice")
         intro.build()
+        words = glossary.build()
     with gr.Tabs() as tabs:
         with gr.Tab("Train", id="train"):
             training = train.build()
+        with gr.Tab("Your pictures", id="own"):
+            owning = own.build()
         with gr.Tab("Classify", id="classify"):
             classifying = classify.build()
         with gr.Tab("Attention", id="attention"):
             attending = attention.build()
+        with gr.Tab(lesson.TITLE, id="lesson"):
+            learning = lesson.build()
     picture, number, run_names = gr.State(None), gr.State(0), gr.State({})
-    return Page(tabs, status, notice, training, classifying, attending, picture, number, run_names)
+    return Page(
+        tabs, status, notice, words, training, owning, classifying, attending, learning, picture, number, run_names
+    )
 
 
 def open_tab(request: gr.Request) -> gr.Tabs:
     """The tab that a link names."""
     tab = request.query_params.get("tab")
-    return gr.Tabs(selected=tab) if tab in ("train", "classify", "attention") else gr.skip()
+    return gr.Tabs(selected=tab) if tab in TABS else gr.skip()
 
 
 def linked(query) -> tuple[str | None, Picture | None]:
@@ -320,14 +395,18 @@ async def watch_data(chosen: str | None) -> AsyncIterator[str]:
 
 def status_line(key: str | None, run_names: RunNames) -> str:
     """Where one is: model, data, device."""
-    where = models.title(key, run_names) if key else f"no model yet · {fallback().label}"
+    where = (
+        models.title(key, run_names) + models.measured(models.find(key))
+        if key
+        else f"no model yet · {fallback().label}"
+    )
     tried = "".join(f', <span title="{escape(str(found))}">{found.name} by trial</span>' for found in _tried())
     return f"<span>{escape(where)} · {escape(_device())}{tried}</span>"
 
 
 def _device() -> str:
     chosen, cores = worker.device(), torch.get_num_threads()
-    return torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else f"{cores} CPU core{'s' * (cores > 1)}"
+    return gpu_name(chosen) if chosen.type != "cpu" else f"{cores} CPU core{'s' * (cores > 1)}"
 
 
 def _tried() -> list[Precision]:

@@ -82,7 +82,8 @@ def resized(model: ViT, img_size: int | None = None, patch_size: int | None = No
 def set_image_size(model: ViT, img_size: int) -> ViT:
     """Changes the model in place to images of another size, and returns it: its position embeddings are resized.
 
-    Its other weights stay the same tensors. What was measured of the model, its accuracies and temperature, is dropped.
+    Its other weights stay the same tensors. What was measured of the model, its accuracies, temperature and doubt, is
+    dropped.
     Raises ValueError, before anything is changed, on a size that its patches do not divide.
     """
     with torch.device("meta"):
@@ -90,7 +91,8 @@ def set_image_size(model: ViT, img_size: int) -> ViT:
     prefix = model.num_prefix_tokens
     model.pos_embed = nn.Parameter(resize_positions(model.pos_embed, model.grid_size, other.grid_size, prefix))
     model.patch_embed.img_size, model.patch_embed.grid_size = img_size, other.grid_size
-    model.config, model.trained, model.temperature = other.config, _unmeasured(model.trained), 1.0
+    model.config, model.trained = other.config, _unmeasured(model.trained)
+    model.temperature, model.doubt = 1.0, None
     return model
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vit.interpret.analysis import Analysis
 from vit.interpret.features import COMPONENTS, cosines, in_components, patch_features, principal_components
-from vit.ui.attention.probes import answer
+from vit.ui.asking import answer
 
 EDGES = 0.02, 0.98  # quantiles of a component that get the ends of a color: one odd patch must not gray all others
 

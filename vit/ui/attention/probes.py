@@ -5,7 +5,6 @@ Each takes one dict from the page, and answers with a dict: what was asked, or {
 
 import base64
 import io
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -16,23 +15,13 @@ from vit.interpret import probing
 from vit.interpret.analysis import Analysis
 from vit.live import models
 from vit.ui import pictures
-from vit.ui.analysis import analyze, recall
-from vit.ui.asking import answering, file
+from vit.ui.analysis import recall
+from vit.ui.asking import answer, file
 from vit.ui.checks import check, one_of, shortened, whole
 from vit.ui.errors import BadInput
 
 FORMATS = ("png", "svg", "pdf")
 MAX_FILTERS = 96
-
-
-def answer(probe: Callable[[Analysis, dict], dict]) -> Callable[[dict], dict]:
-    """A probe as the page calls it: the token stands for model and picture, mistakes come back as words."""
-
-    def ask(question: dict) -> dict:
-        return probe(analyze(*recall(check("token", question.get("token"), str))), question)
-
-    ask.__name__, ask.__doc__ = probe.__name__, probe.__doc__  # by this name the page calls it
-    return answering(ask)
 
 
 @answer

@@ -7,7 +7,7 @@ import torch
 
 from vit.interpret.analysis import Analysis
 from vit.ui.analysis import quantize
-from vit.ui.attention.probes import answer
+from vit.ui.asking import answer
 from vit.ui.checks import one_of, whole
 
 

@@ -10,11 +10,16 @@ from vit.figures import COLORMAP, color_table
 from vit.live import models
 from vit.ui import pictures
 from vit.ui.attention import api as endpoints
-from vit.ui.attention import features, probes, rows, studies
+from vit.ui.attention import features, probes, resolution, rows, studies
 from vit.ui.pictures import Picker
 
 HERE = Path(__file__).parent
-SERVED = [*probes.PROBES, features.features, rows.row]  # what the page's script asks for, by these names
+SERVED = [
+    *probes.PROBES,
+    features.features,
+    resolution.resolution,
+    rows.row,
+]  # what the page's script asks for, by these names
 COLORMAPS = (COLORMAP, "viridis", "magma", "cividis", "gray")  # perceptually uniform, all of them
 
 
@@ -27,10 +32,11 @@ def build() -> Tab:
     """Lays out the tab and names its endpoints."""
     colors = {name: base64.b64encode(color_table(name)).decode() for name in COLORMAPS}
     with gr.Row(elem_classes="v-split"):
-        with gr.Column(scale=3, min_width=270, elem_classes="x-picker"):
+        with gr.Column(scale=4, min_width=300, elem_classes="x-picker"):
             picker = pictures.picker()
         with gr.Column(scale=10, min_width=300):
-            view = pictures.html("attention", HERE / "view", {"colors": colors}, server_functions=SERVED)
+            told = {"colors": colors, "events": {"resize": "resize"}}
+            view = pictures.html("attention", HERE / "view", told, server_functions=SERVED)
             studies.build(picker.model)
     endpoints.build()
     return Tab(picker, view)

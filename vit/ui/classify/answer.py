@@ -9,12 +9,12 @@ from vit.data.decode import SMALLEST_FRAME, Frame
 from vit.data.registry import label
 from vit.interpret.analysis import Analysis, Prediction
 from vit.live import models
-from vit.model import Classifier, ViT
 from vit.ui import pictures, theme
 from vit.ui.analysis import quantize, remember
 from vit.ui.checks import check, shortened
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Picture
+from vit.ui.poke import grid
 
 MOST = 20  # classes that are all shown; of more, the likeliest ten
 LIKELIEST = 10
@@ -53,11 +53,6 @@ def doubt(prediction: Prediction) -> str:
         "Perhaps none of these: it looks unlike the pictures that this model learned from. Of pictures that do show "
         f"one of its {len(prediction.model.classes)} classes, {found.false_alarm:.0%} get this hint, too."
     )
-
-
-def grid(model: Classifier) -> tuple[int, int]:
-    """What can be covered by hand: the model's patches, or an eighth of the side where it has none."""
-    return model.grid_size if isinstance(model, ViT) else (8, 8)
 
 
 def called(picture: Picture) -> str:

@@ -10,7 +10,10 @@ from vit.ui.classify import testset
 from vit.ui.classify.many import MOST, chosen, limited
 from vit.ui.errors import BadInput
 
-MODEL = "model: a checkpoint's name such as 'shapes', the id of a finished run, or '' for the default."
+MODEL = (
+    "model: a checkpoint's name such as 'shapes', the id of a finished run, with '@' and a step for an earlier moment "
+    "that was kept, or '' for the default."
+)
 WHOLE = {"concurrency_id": "testset", "concurrency_limit": 1}  # minutes of work on the first call for a model
 
 

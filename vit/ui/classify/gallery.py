@@ -5,8 +5,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from vit.data.dataset import turns
-from vit.live import answers
+from vit.data.turns import turns
+from vit.live import answers, models
 from vit.live.answers import Answers
 from vit.live.datasets import SOURCES
 from vit.ui import pictures
@@ -29,7 +29,7 @@ ASKING = ("mistakes", "unsure", "wrong")  # need the model's answers to all of t
 def opening(key: str | None, picked: Picture, choices: list[tuple[str, str]]) -> dict:
     """What the gallery opens with: its first page, its choices, and which picture is picked.
 
-    choices: (label, key) of the models that this page can compare with.
+    choices: (label, key) of the models that this page can compare with; earlier: what they were while they learned.
     """
     source = pictures.gallery_source(key)
     test = SOURCES[source].load().test
@@ -43,6 +43,7 @@ def opening(key: str | None, picked: Picture, choices: list[tuple[str, str]]) ->
         "picked": pictures.name_of(picked),
         "page": _page(source, _mixed(source, 0), 0, None),
         "models": choices,
+        "earlier": [[label, moments] for label, key in choices if (moments := models.moments_of(key))],
     }
 
 

@@ -9,12 +9,12 @@ import gradio as gr
 from vit.data.changes import LIMITS
 from vit.figures import color_table
 from vit.live import models
-from vit.ui import pictures
-from vit.ui.classify import api, gallery, many, poke, testset
+from vit.ui import pictures, poke
+from vit.ui.classify import api, gallery, many, testset
 
 HERE = Path(__file__).parent
 LARGEST = "20mb"  # of a file that is sent, as launch() takes it
-SENDING = f"PNG, JPEG, WebP, HEIC and others, up to {LARGEST[:-2]} MB. It is deleted after about a day."
+SENDING = f"PNG, JPEG, WebP, HEIC and others, up to {LARGEST[:-2]} MB. It is deleted after about an hour."
 
 
 class PictureInput(gr.Image):

@@ -1,10 +1,14 @@
 // The address holds the tab: Back and Forward walk the tabs, a reload opens the one that was open. Arrow keys move, too.
 import { setAddress } from "./address.js";
+import { listen } from "./links.js";
+import { closeOnTab } from "./lists.js";
 
-const nameOf = (tab) => tab.textContent.trim().toLowerCase();
+const nameOf = (tab) => tab.dataset.tabId;
 const tabs = () => [...document.querySelectorAll("[role=tablist] [role=tab]")].filter((tab) => tab.offsetParent);
 
 export function mount() {
+  closeOnTab();
+  listen();
   let walking = false; // the address has led to the tab, and not the other way round
   document.addEventListener("click", ({ target }) => {
     const tab = target.closest?.("[role=tab]");

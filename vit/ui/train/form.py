@@ -24,13 +24,17 @@ LIMITS = (
     f"It ends after {UNWATCHED_MINUTES:g} minutes in which nobody watches."
 )
 
+OWN_DATA = '<button type="button" class="x-quiet-button" data-tab="Your pictures">Your pictures …</button>'
+
 Form = dict[str, gr.components.Component]
 
 
 def basics() -> Form:
     """Data, model and time: all that has to be chosen, and it is chosen already."""
+    dataset = gr.Radio([(entry.label, entry.name) for entry in DATASETS.values()], value=None, label="Data")
+    pictures.html("own-data", value=OWN_DATA)
     return {
-        "dataset": gr.Radio([(entry.label, entry.name) for entry in DATASETS.values()], value=None, label="Data"),
+        "dataset": dataset,
         "model": gr.Radio(
             _sized(),
             value="vit_live",

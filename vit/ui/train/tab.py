@@ -19,7 +19,7 @@ from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput
 from vit.ui.train import api as train_api
 from vit.ui.train import form as train_form
-from vit.ui.train import outcome, recorded, steering
+from vit.ui.train import outcome, pitfalls, recorded, steering
 from vit.ui.train import view as train_view
 from vit.ui.train.api import visitor
 from vit.ui.train.form import Form
@@ -193,6 +193,7 @@ def build() -> Tab:
                 gr.HTML(f'<p class="v-note">{train_form.LIMITS}</p>', apply_default_css=False, elem_id="limits")
                 more, size_note, learning_note = train_form.advanced()
                 form |= more
+                tried = pitfalls.build()
             controls = steering.build(run_id, owned)
             with gr.Column(visible=False, elem_id="watching") as watching:
                 gr.HTML(
@@ -216,7 +217,7 @@ def build() -> Tab:
                 charts = pictures.html("charts")
             ended = outcome.build(run_id, owned)
     tab = Tab(run_id, owned, form, form_column, start, controls, watching, progress, forming, charts, ended)
-    _wire_form(tab, size_note, learning_note)
+    _wire_form(tab, size_note, learning_note, tried)
     start.click(
         tab.begin, {*form.values(), owned}, {run_id, owned}, trigger_mode="once", concurrency_limit=None, **QUIET
     )
@@ -225,7 +226,9 @@ def build() -> Tab:
     return tab
 
 
-def _wire_form(tab: Tab, size_note: gr.HTML, learning_note: gr.HTML) -> None:
+def _wire_form(
+    tab: Tab, size_note: gr.HTML, learning_note: gr.HTML, tried: list[tuple[gr.Button, pitfalls.Run]]
+) -> None:
     form = tab.form
 
     def notes(entered):
@@ -239,6 +242,11 @@ def _wire_form(tab: Tab, size_note: gr.HTML, learning_note: gr.HTML) -> None:
 
     check(form["model"].input(train_form.fill_shape, form["model"], [form[n] for n in settings.SHAPE], **quiet))
     check(form["dataset"].input(train_form.fill_classes, form["dataset"], form["classes"], **quiet))
+    for button, run in tried:
+        filled = [form[name] for name in pitfalls.FILLED]
+        check(
+            button.click(lambda run=run: {form[name]: value for name, value in run.form.items()}, None, filled, **quiet)
+        )
     others = [component.input for name, component in form.items() if name not in ("model", "dataset")]
     changed = gr.on(others, tab.changed, {*fields, tab.run_id}, tab.figures, **quiet)
     changed.then(notes, fields, notices, **quiet)

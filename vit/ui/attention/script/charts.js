@@ -21,6 +21,8 @@ function svg(name, attributes, text = "") {
 
 export function buildCharts({ $, view }) {
   const told = view.statistics.filter(({ values }) => values.flat().some((value) => value !== null));
+  $(".x-sampled").hidden = view.sampled === 1;
+  $(".x-sampled").textContent = `There are so many patches that these numbers are of one in ${view.sampled} of those that ask.`;
   $(".x-charts").replaceChildren(...told.map((row) => {
     const figure = document.createElement("figure");
     figure.className = "x-chart";

@@ -37,7 +37,6 @@ export function listen(tab) {
     details.addEventListener("toggle", () => tab.view && openSection(tab, details));
   }
   $(".x-tour").addEventListener("click", () => tour(tab));
-  document.addEventListener("click", (event) => showStudied(tab, event.target.closest?.("#study [data-show]")));
   $(".x-cover").addEventListener("click", () => coverMap(tab, $(".x-covered"), chosenMap(tab)));
   $(".x-link").addEventListener("click", () => copyLink(tab));
   for (const button of $$("[data-format]")) button.addEventListener("click", () => saveFile(tab, button.dataset.format));
@@ -79,12 +78,12 @@ function listenToGrid(tab) {
   $(".x-only").addEventListener("click", () => keepOnlyHead(tab));
 }
 
-// From a cell of a study's table to the head that it speaks of.
-function showStudied(tab, cell) {
-  if (!cell || !tab.view) return;
-  const [layer, head] = cell.dataset.show.split(".").map(Number);
+// From a cell of a study's table, or from the lesson, to the head that it speaks of, and to who asks there.
+export function showHead(tab, { show, query = -1 }) {
+  if (!tab.view) return;
+  const [layer, head] = show.split(".").map(Number);
   if (layer >= tab.view.L || head >= tab.view.heads) return; // another model was chosen since
-  change(tab, { layer, head, source: "head", query: -1 });
+  change(tab, { layer, head, source: "head", query: Math.max(-1, query) });
   tab.$(".x-main").scrollIntoView({ block: "start" });
 }
 

@@ -2,10 +2,10 @@
 import { paint } from "../../script/canvas.js";
 import { step } from "../../script/color.js";
 import { percent } from "../../script/format.js";
-import { blend } from "./blend.js";
+import { blend } from "../../script/blend.js";
 import { chosenMap, largest, meanOfLayers, weights } from "./maps.js";
 
-const colors = ({ tables, $ }) => tables[$(".colormap").value];
+export const colors = ({ tables, $ }) => tables[$(".colormap").value];
 const opacity = ({ $ }) => $(".opacity").value / 100;
 
 // The end of the scale of a map.

@@ -4,7 +4,7 @@ import { paint } from "../../script/canvas.js";
 import { pack } from "../../script/color.js";
 import { percent } from "../../script/format.js";
 import { paintMap } from "./draw.js";
-import { middleOf, nameOf, patchAt } from "./patches.js";
+import { middleOf, nameOf, patchAt } from "../../script/patches.js";
 
 export function buildFeatures(tab) {
   const { $, answers: { features } } = tab;

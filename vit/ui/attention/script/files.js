@@ -3,7 +3,7 @@ import { save } from "../../script/save.js";
 import { ask } from "./ask.js";
 import { topOf } from "./draw.js";
 import { chosenMap } from "./maps.js";
-import { nameOf } from "./patches.js";
+import { nameOf } from "../../script/patches.js";
 import { directionName, placeOf, sourceName } from "./words.js";
 
 export async function saveFile(tab, format) {

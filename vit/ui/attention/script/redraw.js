@@ -4,7 +4,7 @@ import { forgetCover } from "./cover.js";
 import { drawCharts } from "./charts.js";
 import { drawFeatures } from "./features.js";
 import { drawOff, markGrid } from "./heads.js";
-import { nameOf } from "./patches.js";
+import { nameOf } from "../../script/patches.js";
 import { isPooled, sharpen } from "./rows.js";
 import { drawPositions } from "./sections.js";
 import { drawTelling } from "./telling.js";
@@ -55,6 +55,7 @@ function drawView(tab) {
   for (const button of $$("[data-source]")) check(button, button.dataset.source === state.source);
   $(".x-sentence").textContent = sentence(tab);
   $("canvas.overlay").setAttribute("aria-label", `The picture under its map. ${sentence(tab)}`);
+  $(".x-lesson").dataset.at = `${state.layer}.${state.head}.${state.query}`;
   drawTelling(tab);
   drawOff(tab);
 }

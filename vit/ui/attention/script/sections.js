@@ -2,12 +2,13 @@
 import { bytes } from "../../script/bytes.js";
 import { fromHex } from "../../script/color.js";
 import { percent } from "../../script/format.js";
+import { middleOf, nameOf, patchAt } from "../../script/patches.js";
 import { ask } from "./ask.js";
 import { coverMap, forgetCover } from "./cover.js";
 import { paintMap, paintOver, paintOverlay } from "./draw.js";
 import { buildFeatures } from "./features.js";
 import { largest } from "./maps.js";
-import { middleOf, nameOf, patchAt } from "./patches.js";
+import { buildResolution } from "./resolution.js";
 
 export async function openSection(tab, details) {
   const name = details.dataset.opens, { answers, view } = tab;
@@ -18,7 +19,8 @@ export async function openSection(tab, details) {
   details.classList.remove("busy");
   if (!answer) return;
   answers[name] = answer;
-  ({ relevance: buildRelevance, lens: buildLens, weights: buildWeights, features: buildFeatures })[name](tab);
+  ({ relevance: buildRelevance, lens: buildLens, weights: buildWeights, features: buildFeatures,
+    resolution: buildResolution })[name](tab);
 }
 
 function buildRelevance(tab) {

@@ -1,7 +1,7 @@
 // Pointer and keys on the picture choose the query.
 import { percent } from "../../script/format.js";
 import { chosenMap } from "./maps.js";
-import { nameOf, patchAt, patchBeside } from "./patches.js";
+import { nameOf, patchAt, patchBeside } from "../../script/patches.js";
 import { change } from "./redraw.js";
 
 export function listenToStage(tab) {

@@ -1,8 +1,9 @@
 // The Attention tab: one picture through one model, all of whose maps are here.
 import { colorTable } from "../../script/color.js";
+import { follow } from "../../script/links.js";
 import { buildCharts } from "./charts.js";
 import { buildComparison } from "./comparison.js";
-import { listen } from "./controls.js";
+import { listen, showHead } from "./controls.js";
 import { drawBar, readPicture } from "./draw.js";
 import { buildGrid } from "./heads.js";
 import { followLink } from "./link.js";
@@ -12,9 +13,10 @@ import { drawAll } from "./redraw.js";
 import { openSection } from "./sections.js";
 import { firstView } from "./telling.js";
 
-export function mount({ element, props, server, watch, constants }) {
+export function mount({ element, props, server, trigger, watch, constants }) {
   const tab = {
     element, props, server,
+    resize: (size) => trigger(constants.events.resize, { size }),
     $: (name) => element.querySelector(name),
     $$: (name) => [...element.querySelectorAll(name)],
     tables: Object.fromEntries(Object.entries(constants.colors).map(([name, text]) => [name, colorTable(text)])),
@@ -38,7 +40,8 @@ async function load(tab) {
   const before = tab.view;
   tab.view = view;
   tab.answers = {};
-  if (state.untouched || String(before?.shape) !== String(view.shape)) Object.assign(state, firstView(view));
+  if (state.untouched || before?.L !== view.L || before?.heads !== view.heads) Object.assign(state, firstView(view));
+  else if (before.P !== view.P) state.query = -1; // the same model at another size
   if (before?.model !== view.model) {
     state.off.clear();
     delete state.why;
@@ -60,5 +63,6 @@ async function load(tab) {
   drawAll(tab);
   if (state.off.size) predictWithout(tab);
   $$("details[data-opens]:not([hidden])").forEach((details) => openSection(tab, details));
+  if (!before) follow("show", (told) => showHead(tab, told));
   element.dispatchEvent(new CustomEvent("drawn", { bubbles: true }));
 }

@@ -1,6 +1,6 @@
 // What stands under the picture, in words.
 import { percent } from "../../script/format.js";
-import { nameOf } from "./patches.js";
+import { nameOf } from "../../script/patches.js";
 import { isPooled } from "./rows.js";
 
 export const sourceName = ({ head, source }) =>

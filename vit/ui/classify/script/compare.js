@@ -2,7 +2,7 @@
 import { ask } from "../../script/ask.js";
 import { fill } from "../../script/gallery.js";
 import { drawLooks, unpackLooks } from "./looks.js";
-import { offered } from "./offered.js";
+import { earlier, labelOf, offered } from "./offered.js";
 import { askUntilThere, drawWaiting } from "./server.js";
 import { share } from "./set.js";
 import { bar, verdict } from "./words.js";
@@ -11,7 +11,8 @@ const BARS = 5;
 
 export function compareIn(element, server, table, pick) {
   const $ = (name) => element.querySelector(name), sides = [...element.querySelectorAll(".c-one")];
-  let own, other, turn = 0, named = new URLSearchParams(location.search).get("against"); // by the link that was opened
+  const linked = new URLSearchParams(location.search).get("against"); // by the link that was opened
+  let own, other, turn = 0, named = linked;
 
   async function load(value) {
     const changed = own?.model !== value.model;
@@ -23,10 +24,14 @@ export function compareIn(element, server, table, pick) {
 
   function choose(key) {
     const select = $(".c-other"), list = offered().filter(([, other]) => other !== own.model);
-    if (key && key !== own.model && !list.some(([, other]) => other === key)) list.push(["Another's run", key]);
+    if (linked && linked !== own.model && !labelOf(linked)) list.push([nameOf(linked), linked]);
     const before = key || select.value;
-    select.replaceChildren(...list.map(([text, value]) => Object.assign(document.createElement("option"), { value, text })));
-    if (list.some(([, value]) => value === before)) select.value = before;
+    select.replaceChildren(...list.map(option), ...earlier().map(([label, kept]) => {
+      const group = Object.assign(document.createElement("optgroup"), { label: `Earlier: ${label}` });
+      group.append(...kept.map(option));
+      return group;
+    }));
+    if ([...select.options].some(({ value }) => value === before)) select.value = before;
   }
 
   async function compare() {
@@ -35,9 +40,9 @@ export function compareIn(element, server, table, pick) {
     if (!key) return fail("There is no other model yet: train one, and it can be compared here.");
     const answer = await ask(server, "beside", { token: own.token, other: key });
     if (asked !== turn) return;
+    other = answer.error ? null : answer;
     fail(answer.error);
-    if (answer.error) return;
-    other = answer;
+    if (!other) return;
     $(".c-both").hidden = false;
     draw();
   }
@@ -50,14 +55,13 @@ export function compareIn(element, server, table, pick) {
   function drawSide(side, value) {
     side.innerHTML = `<h4></h4><div class="c-over"><img alt=""><canvas></canvas></div>`
       + `<p class="v-verdict"><b></b><span></span></p><ol class="v-bars"></ol>`;
-    side.querySelector("h4").textContent = labelOf(value);
+    side.querySelector("h4").textContent = titleOf(value);
     side.querySelector("img").src = value.image;
     side.querySelector(".v-verdict b").textContent = value.bars[0][0];
     Object.assign(side.querySelector(".v-verdict span"), verdict(value));
     side.querySelector("ol").replaceChildren(...value.bars.slice(0, BARS).map(bar));
   }
 
-  const labelOf = (value) => offered().find(([, key]) => key === value.model)?.[0] ?? value.title;
 
   // The sliders go from a model's first layer to its last, however many it has; so do the heads, after their mean.
   function drawMaps() {
@@ -88,7 +92,7 @@ export function compareIn(element, server, table, pick) {
 
   function drawSets({ first, second, intervals, n, only_first: won, only_second: lost, p_value: p, won: wins, lost: losses }) {
     const line = (name, value, [low, high]) => `${name}: ${share(value)} (95% interval ${share(low)} to ${share(high)})`;
-    const names = [own, other].map(labelOf), element = $(".c-against");
+    const names = [own, other].map(titleOf), element = $(".c-against");
     element.innerHTML = `<p></p><p></p><p></p><p class="v-label"></p><div class="v-gallery"></div>`
       + `<p class="v-label"></p><div class="v-gallery"></div>`;
     const [one, two, test, onlyOne, onlyTwo] = element.querySelectorAll("p");
@@ -136,4 +140,16 @@ export function compareIn(element, server, table, pick) {
   $(".c-compare-set").onclick = compareSets;
   $(".c-cancel").onclick = forgetSet;
   return { load };
+}
+
+const option = ([text, value]) => Object.assign(document.createElement("option"), { value, text });
+
+const titleOf = (value) => labelOf(value.model) ?? `${nameOf(value.model)}: ${value.title}`;
+
+// What a link names and this page does not offer: a repository of the Hub, the run of somebody else, or another size.
+function nameOf(key) {
+  const [model, at] = key.split("@");
+  const name = labelOf(model)?.split(" · ")[0] ?? (model.includes("/") ? model : "Another's run");
+  if (!at) return name;
+  return at.endsWith("px") ? `${name} at ${parseInt(at, 10)} px` : `${name} at step ${at}`;
 }

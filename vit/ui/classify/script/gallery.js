@@ -27,7 +27,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
       $(".c-number").max = value.count - 1;
     }
     pages.set(named({ ...state, order: "mixed", label: -1, seed: 0, page: 0 }), value.page);
-    offer(value.models);
+    offer(value.models, value.earlier);
     $(".v-note").textContent = value.note;
     show();
   }

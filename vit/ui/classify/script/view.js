@@ -3,7 +3,7 @@ import { colorTable } from "../../script/color.js";
 import { compareIn } from "./compare.js";
 import { frameOn } from "./frame.js";
 import { drawLooks, unpackLooks } from "./looks.js";
-import { pokeIn } from "./poke.js";
+import { pokeIn } from "../../script/poke.js";
 import { setIn } from "./set.js";
 import { bar, verdict } from "./words.js";
 
@@ -42,7 +42,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
     frame.draw(original);
     $(".v-seen img").src = image;
     $(".v-seen figcaption").textContent = `What the model sees: ${size} × ${size} pixels`;
-    $(".c-looks").hidden = $(".c-inside").hidden = !looks;
+    $(".c-looks").hidden = $(".c-inside").hidden = $(".c-lesson").hidden = !looks;
     if (looks) {
       $(".c-looks img").src = image;
       drawLooks($(".c-looks canvas"), unpackLooks(looks), table);

@@ -1,19 +1,31 @@
 // Patches covered by hand, and the picture changed: the bars follow.
-import { ask } from "../../script/ask.js";
-import { paint } from "../../script/canvas.js";
-import { percent } from "../../script/format.js";
-import { step, withAlpha } from "../../script/color.js";
+import { ask } from "./ask.js";
+import { paint } from "./canvas.js";
+import { percent } from "./format.js";
+import { step, withAlpha } from "./color.js";
+import { patchAt, patchBeside } from "./patches.js";
 
 const SHOWN = 6; // bars
 
-// The patch that a key leads to from here, in rows of w.
-export function patchBeside(here, key, [h, w]) {
-  const [row, column] = [Math.floor(here / w), here % w], within = (at, size) => Math.max(0, Math.min(size - 1, at));
-  const to = { ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1], ArrowUp: [row - 1, column], ArrowDown: [row + 1, column] }[key];
-  return to && within(to[0], h) * w + within(to[1], w);
-}
+const MARKUP = `<p class="v-note">Cover patches: click or drag, or move with the arrow keys and press space. The thin lines are what it said before.</p>
+  <div class="c-poking">
+    <div>
+      <div class="c-over c-stage" tabindex="0" role="application" aria-label="The picture in patches. Arrow keys move, space covers or uncovers a patch."><img alt="The changed picture"><canvas></canvas><i class="c-here" hidden></i></div>
+      <p class="c-row"><button type="button" class="c-reset x-quiet-button">As it was</button>
+        <button type="button" class="c-occlude x-quiet-button" title="Covers each patch by itself">Occlusion map</button></p>
+      <p class="c-poke-says v-note" role="status"></p>
+    </div>
+    <div>
+      <p class="v-verdict" aria-live="polite"><b></b></p>
+      <ol class="x-bars"></ol>
+      <div class="c-changes"></div>
+    </div>
+  </div>
+  <p class="c-poke-error t-wrong" role="alert" hidden></p>`;
 
+// limits: of what can be changed. Each answer of the server is told of by an event "poked", with its probabilities.
 export function pokeIn(element, server, table, limits) {
+  element.insertAdjacentHTML("beforeend", MARKUP);
   const $ = (name) => element.querySelector(name), covered = new Set(), changes = {};
   const stage = $(".c-stage");
   let own, here = 0, painting = null, asking = false, again = false;
@@ -62,6 +74,7 @@ export function pokeIn(element, server, table, limits) {
     if (answer.error) return;
     $("img").src = answer.image;
     draw(answer.probabilities);
+    element.dispatchEvent(new CustomEvent("poked", { detail: answer.probabilities }));
   }
 
   function draw(now) {
@@ -106,11 +119,7 @@ export function pokeIn(element, server, table, limits) {
     $("canvas").hidden = true;
   }
 
-  function at({ clientX, clientY }) {
-    const [h, w] = own.grid, box = stage.getBoundingClientRect();
-    const part = (place, size) => Math.max(0, Math.min(size - 1, Math.floor(place * size)));
-    return part((clientY - box.top) / box.height, h) * w + part((clientX - box.left) / box.width, w);
-  }
+  const grid = () => ({ h: own.grid[0], w: own.grid[1], P: own.grid[0] * own.grid[1] });
 
   // covers: whether the stroke covers or uncovers, by the patch that it began on.
   function stroke(patch, covers) {
@@ -132,20 +141,20 @@ export function pokeIn(element, server, table, limits) {
     event.preventDefault();
     stage.focus();
     stage.setPointerCapture(event.pointerId);
-    mark(at(event));
+    mark(patchAt(grid(), stage, event));
     painting = !covered.has(here);
     stroke(here, painting);
   });
   stage.addEventListener("pointermove", (event) => {
     if (painting === null) return;
-    mark(at(event));
+    mark(patchAt(grid(), stage, event));
     stroke(here, painting);
   });
   for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => { painting = null; });
   stage.addEventListener("focus", () => { mark(here); $(".c-here").hidden = false; });
   stage.addEventListener("blur", () => { $(".c-here").hidden = true; });
   stage.addEventListener("keydown", (event) => {
-    const next = patchBeside(here, event.key, own.grid);
+    const next = patchBeside(grid(), here, event.key);
     if (next === undefined && event.key !== " ") return;
     event.preventDefault();
     if (next === undefined) stroke(here, !covered.has(here));

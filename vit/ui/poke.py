@@ -8,12 +8,11 @@ from vit.interpret import cover as covering
 from vit.interpret.analysis import Analysis, Prediction
 from vit.interpret.trace import evaluating
 from vit.live import models
-from vit.model import Classifier
+from vit.model import Classifier, ViT
 from vit.ui import pictures
 from vit.ui.analysis import predict, recall
 from vit.ui.asking import answering
 from vit.ui.checks import check, whole
-from vit.ui.classify.answer import grid
 from vit.ui.errors import BadInput
 
 
@@ -43,6 +42,11 @@ def occlusion(question: dict) -> dict:
     one, none = 1 / patches, torch.Generator().manual_seed(0)
     cost = covering.cover(prediction.model, prediction.images, each, best[None], none, share=one, draws=1).brightest
     return {"points": (100 * cost[0]).tolist(), "class": prediction.model.classes[best]}
+
+
+def grid(model: Classifier) -> tuple[int, int]:
+    """What can be covered by hand: the model's patches, or an eighth of the side where it has none."""
+    return model.grid_size if isinstance(model, ViT) else (8, 8)
 
 
 def covered_with_mean(model: Classifier, images: Tensor, covered: list[int]) -> Tensor:

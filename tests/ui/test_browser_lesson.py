@@ -1,0 +1,250 @@
+"""The lesson in a real Chromium: all seven steps by mouse, touch and keyboard, its numbers those of the trace."""
+
+import re
+import statistics
+
+import pytest
+import torch
+from playwright.sync_api import Page, expect
+
+from tests.ui.conftest import open_tab
+from tests.ui.test_browser_access import AXE, FOUND, GRADIOS
+from vit.interpret.analysis import Analysis
+from vit.interpret.lesson import added, asking, rearranged
+from vit.live import models
+from vit.weights.checkpoint import from_pretrained
+
+ADDRESS = "?tab=lesson&model=shapes&picture=shapes-17&step=1&layer=2&head=3&query=4,5"
+TOKEN = 1 + 3 * 8 + 4  # of the query, after the class token
+
+
+@pytest.fixture(scope="module")
+def errors() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def page(browser, app_url, errors):
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(40_000)
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(app_url + ADDRESS)
+    expect(page.locator("#lesson h2")).to_have_text("1 Patches")
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def analysis(shapes) -> Analysis:
+    return Analysis(from_pretrained(models.CHECKPOINTS / "shapes"), shapes.test.images[17])
+
+
+def expect_axe_finds_nothing(page: Page) -> None:
+    """Of the step on show; where axe-core is not installed nothing is looked for."""
+    if AXE.exists():
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        assert page.evaluate(FOUND, GRADIOS) == []
+
+
+def turn(page: Page, step: int, title: str) -> None:
+    page.locator("#lesson .l-steps button").nth(step - 1).click()
+    expect(page.locator("#lesson h2")).to_have_text(f"{step} {title}")
+
+
+def expect_done(page: Page) -> None:
+    expect(page.locator("#lesson .l-task")).to_have_class(re.compile("done"))
+
+
+def choose(page: Page, option: int = 0) -> None:
+    """An answer to the step's question; what is right is then marked."""
+    page.locator("#lesson .l-question .l-options button").nth(option).click()
+    expect(page.locator("#lesson .l-question .right")).to_have_count(1)
+
+
+def number(text: str) -> float:
+    return float(text.replace("−", "-").rstrip("%"))
+
+
+@pytest.mark.slow
+def test_seven_steps_by_mouse_whose_numbers_are_those_of_the_trace(page, analysis, errors):
+    model, record, best = analysis.model, analysis.record, int(analysis.probabilities.argmax())
+    lesson = page.locator("#lesson")
+    name = model.classes[best]
+
+    lesson.locator(".l-token canvas").click(position={"x": 3, "y": 3})
+    expect_done(page)
+    with torch.no_grad():
+        own = model.patch_embed(analysis.images)[0, TOKEN - 1, 0].item()
+    expect(lesson.locator(".l-token figcaption")).to_contain_text("Number 1 is")
+    assert number(re.search(r"Number 1 is (\S+)\.", lesson.locator(".l-token figcaption").inner_text())[1]) == (
+        pytest.approx(own, abs=0.006)
+    )
+    assert number(lesson.locator(".l-sum").inner_text().split()[-1].rstrip(".")) == pytest.approx(own, abs=0.006)
+    choose(page, 2)
+    expect(lesson.locator(".l-answer")).to_contain_text("Yes. 65 tokens become 257")
+    expect_axe_finds_nothing(page)
+
+    turn(page, 2, "Tokens and places")
+    choose(page)
+    expect_done(page)
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
+    said = model.probabilities(rearranged(model, analysis.images, order)[0])
+    expect(lesson.locator("[data-said=shuffled]")).to_have_text(
+        f"{model.classes[said.argmax()]} {100 * said.max().item():.1f}%"
+    )
+    expect_axe_finds_nothing(page)
+
+    turn(page, 3, "Query meets keys")
+    told = asking(record, 1, 2, TOKEN)
+    rows = lesson.locator(".l-table tbody tr")
+    expect(rows).to_have_count(5)
+    for row, token in zip(rows.all(), told.weights.topk(5).indices.tolist(), strict=True):
+        cells = [number(text) for text in row.locator("td").all_inner_texts()[1:]]
+        expected = [told.products[token], told.scores[token], 100 * told.weights[token]]
+        assert row.get_attribute("data-token") == str(token)
+        assert cells == pytest.approx([value.item() for value in expected], abs=0.051)
+    choose(page)
+    lesson.locator(".l-divisor").fill("-100")
+    expect_done(page)
+    lesson.locator(".l-root").click()
+    expect_axe_finds_nothing(page)
+
+    turn(page, 4, "Values and heads")
+    choose(page)
+    lesson.locator(".l-head-cell").nth(1).click()
+    expect_done(page)
+    share = analysis.without_heads([(1, 1)])[best].item()
+    expect(lesson.locator(".l-off")).to_contain_text(f"{100 * share:.1f}% without head 2")
+    lengths = added(model, record, 1)
+    adds = 100 * (lengths.heads[1, TOKEN] / lengths.stream[TOKEN]).item()
+    assert number(lesson.locator(".l-head-cell span").nth(1).inner_text().split()[1]) == pytest.approx(adds, abs=0.06)
+    expect_axe_finds_nothing(page)
+
+    turn(page, 5, "Blocks")
+    rows = lesson.locator(".l-layers tbody tr")
+    for at, row in enumerate(rows.all()):
+        lengths = added(model, record, at)
+        expected = [part[TOKEN].item() for part in (lengths.stream, lengths.attention, lengths.mlp)]
+        assert [number(text) for text in row.locator("td").all_inner_texts()[1:4]] == pytest.approx(expected, abs=0.06)
+        sure, named = analysis.lens[0][at].max(0)
+        assert model.classes[named] in row.locator("td").nth(4).inner_text()
+        assert number(row.locator("td").nth(4).inner_text().split()[-1]) == pytest.approx(100 * sure.item(), abs=0.6)
+    choose(page)
+    for row in rows.all():
+        row.locator("button").click()
+    expect_done(page)
+    expect_axe_finds_nothing(page)
+
+    turn(page, 6, "The answer")
+    logits = lesson.locator(".l-table tbody tr").first.locator("td").all_inner_texts()
+    assert logits[0] == name and number(logits[1]) == pytest.approx(record.logits[0, best].item(), abs=0.006)
+    expect(lesson.locator(".l-sum")).to_contain_text(f"the logit is {logits[1]}")
+    choose(page)
+    expect(lesson.locator(".l-warning")).to_contain_text("brightest patches")
+    stage = lesson.locator(".c-stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    for row in range(8):  # cover it all
+        page.mouse.move(box["x"] + 3, box["y"] + (row + 0.5) * box["height"] / 8)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] - 3, box["y"] + (row + 0.5) * box["height"] / 8, steps=16)
+        page.mouse.up()
+    expect_done(page)
+    expect_axe_finds_nothing(page)
+
+    turn(page, 7, "Learning")
+    choose(page)
+    expect_axe_finds_nothing(page)
+    lesson.get_by_role("button", name="Fill in: patch 8").click()
+    expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#minutes :is(input, textarea)")).to_have_value("1")
+    expect(page.locator("#progress")).to_contain_text("17")  # tokens
+    open_tab(page, "How it works")
+    expect(lesson.locator(".l-steps .done")).to_have_count(7)
+    assert not errors
+
+
+@pytest.mark.slow
+def test_steps_turn_by_keys_words_open_and_links_lead_to_what_is_shown_and_back(page, errors):
+    lesson = page.locator("#lesson")
+    turn(page, 3, "Query meets keys")
+    lesson.locator(".l-stage").press("ArrowDown")
+    expect(lesson.locator(".l-asker b")).to_have_text("The patch in row 5, column 5 asks")
+    lesson.locator("input.l-layer").press("ArrowRight")
+    expect(lesson.locator(".x-slider output").first).to_have_text("3 of 3")
+    lesson.get_by_role("button", name="See this head in the Attention tab").click()
+    expect(page.locator("#attention .x-query-name")).to_have_text("row 5, column 5")
+    expect(page.locator("#attention .layer-out")).to_have_text("3 of 3")
+    page.locator("#attention input.layer").fill("1")
+    page.locator("#attention .x-lesson").click()
+    expect(lesson.locator("h2")).to_have_text("3 Query meets keys")
+    expect(lesson.locator(".x-slider output").first).to_have_text("1 of 3")
+
+    word, card = lesson.locator(".l-words .g-word").first, page.locator(".g-card")
+    word.press("Enter")
+    expect(card.locator(".g-here")).to_be_visible()
+    expect(card).to_contain_text("Here 4 in each of 3 layers.")
+    page.keyboard.press("Escape")
+    expect(card).to_be_hidden()
+    expect(word).to_be_focused()
+
+    lesson.locator(".l-present").click()
+    page.locator("#lesson h2").focus()
+    for title in ("4 Values and heads", "5 Blocks"):
+        page.keyboard.press("ArrowRight")
+        expect(lesson.locator("h2")).to_have_text(title)
+    page.keyboard.press("Escape")
+    expect(lesson).not_to_have_class(re.compile("presenting"))
+    assert "step=5" in page.url and not errors
+
+
+@pytest.mark.slow
+def test_all_steps_by_touch_on_a_phone_stay_within_its_width(browser, app_url):
+    with browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True) as context:
+        page = context.new_page()
+        page.set_default_timeout(40_000)
+        page.goto(app_url + ADDRESS)
+        lesson = page.locator("#lesson")
+        expect(lesson.locator(".l-sum, .l-token figcaption").first).to_be_attached()
+        lesson.locator(".l-stage").tap(position={"x": 5, "y": 5})
+        expect(lesson.locator(".l-here")).to_contain_text("row 1, column 1 of 8 × 8")
+        lesson.locator(".l-token canvas").tap()
+        expect_done(page)
+        lesson.locator(".l-words .g-word").first.tap()
+        expect(page.locator(".g-card")).to_contain_text("64 patches of 4 × 4 pixels")
+        page.locator(".g-close").tap()
+        for step in range(2, 8):
+            lesson.locator(".l-next").tap()
+            expect(lesson.locator("h2")).to_contain_text(f"{step} ")
+            expect(lesson.locator(".l-words")).not_to_be_empty()
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.benchmark
+def test_a_frame_of_the_lesson_takes_at_most_16_ms(page, judge):
+    times = page.evaluate(
+        """async () => {
+        const lesson = document.querySelector("#lesson"), find = (name) => lesson.querySelector(name), times = [];
+        const drawn = () => new Promise((done) => lesson.addEventListener("drawn", done, { once: true }));
+        const set = async (name, value) => {
+          const done = drawn(), start = performance.now();
+          find(name).value = value;
+          find(name).dispatchEvent(new Event("input", { bubbles: true }));
+          await done;
+          document.body.getBoundingClientRect();
+          return performance.now() - start;
+        };
+        for (const step of [2, 3]) {
+          const ready = drawn();
+          lesson.querySelectorAll(".l-steps button")[step].click();
+          await ready;
+          for (let round = 0; round < 2; round++) for (let layer = 1; layer <= +find(".l-layer").max; layer++) {
+            const first = await set(".l-layer", layer); // the first time it asks the server
+            if (round) times.push(first);
+            for (let head = 1; head <= +find(".l-head").max; head++) times.push(await set(".l-head", head));
+          }
+        }
+        return times; }"""
+    )
+    judge(statistics.median(times) <= 16, f"the median frame took {statistics.median(times):.1f} ms")

@@ -1,0 +1,43 @@
+"""Each of the four pitfalls is a run that the form takes, and one click fills it in."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.ui.conftest import await_quiet
+from vit.live import models, settings
+from vit.ui.train.pitfalls import FILLED, PITFALLS
+
+RUNS = [run for pitfall in PITFALLS for run in pitfall.runs]
+
+
+@pytest.mark.parametrize("run", RUNS, ids=[run.title for run in RUNS])
+def test_a_pitfall_fills_in_a_run_that_can_be_started(run):
+    spec = settings.read({"dataset": "shapes", **run.form, "minutes": float(run.form["minutes"])})
+    assert spec.config.minutes <= 1 and tuple(run.form) == FILLED
+
+
+def test_there_are_four_and_each_can_be_tried():
+    assert len(PITFALLS) == 4 and all(len(pitfall.runs) == 2 or pitfall.look for pitfall in PITFALLS)
+    for one, other in (pitfall.runs for pitfall in PITFALLS if pitfall.runs):
+        assert one.form != other.form
+    (address,) = (pitfall.look[1] for pitfall in PITFALLS if pitfall.look)
+    assert models.available(address.split("model=")[1].split("&")[0])
+
+
+@pytest.mark.slow
+def test_one_click_fills_in_the_form(open_page):
+    page = open_page("")
+    await_quiet(page)
+    page.locator("#advanced > button").click()
+    page.get_by_role("button", name="Four pitfalls").click()
+    page.get_by_role("button", name="No warm-up", exact=True).click()
+    expect(page.get_by_label("Learning rate").first).to_have_value(f"{settings.FAST:g}")
+    expect(page.get_by_label("Minutes")).to_have_value("1")
+    expect(page.locator("#size-note")).to_contain_text("parameters")
+    page.get_by_role("button", name="Conv stem", exact=True).click()
+    expect(page.get_by_label("Learning rate").first).to_have_value(f"{settings.DEFAULTS.lr:g}")
+    expect(page.get_by_role("radio", name="Convolutions")).to_be_checked()
+    page.get_by_role("button", name="Small from nothing", exact=True).click()
+    expect(page.get_by_label("Depth, layers")).to_have_value("12")
+    page.get_by_role("link", name="Look at 48 pixels").click()
+    expect(page.locator(".x-resized")).to_contain_text("Positions for 8 × 8 patches became 12 × 12")

@@ -1,0 +1,41 @@
+"""Repositories of the Hub that visitors had fetched, and what they may take on disk. What the host had stays.
+
+Each bears a mark in its folder of the Hub's cache, so that it is known after a restart, too.
+"""
+
+import shutil
+from os import getenv
+from pathlib import Path
+
+MAX_GIGABYTES = float(getenv("VIT_MAX_FETCHED", "4"))  # that all of them may take; the oldest go first
+MARK = ".fetched-by-a-visitor"
+
+
+def mark(repository: str) -> None:
+    """Before a download. Does nothing where there is something of the repository that no visitor had fetched."""
+    folder = _folder(repository)
+    if not folder.exists() or (folder / MARK).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).touch()  # anew: it is the latest now
+
+
+def delete_oldest(kept: set[str]) -> None:
+    """As many as take more than MAX_GIGABYTES together, but none of those whose names are kept."""
+    stay, taken = {_folder(repository) for repository in kept}, 0
+    marks = sorted(_cache().glob(f"models--*/{MARK}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for folder in (file.parent for file in marks):
+        taken += sum(file.lstat().st_size for file in folder.rglob("*"))
+        if taken > MAX_GIGABYTES * 1e9 and folder not in stay:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cache() -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def _folder(repository: str) -> Path:
+    from huggingface_hub.file_download import repo_folder_name
+
+    return _cache() / repo_folder_name(repo_id=repository, repo_type="model")

@@ -1,0 +1,99 @@
+// Step 4: values by weight, head beside head, and what a head off costs.
+import { changeOf } from "./change.js";
+import { percent } from "../../script/format.js";
+import { paint } from "../../script/canvas.js";
+import { step as tableStep } from "../../script/color.js";
+import { small, whichHead } from "./asking.js";
+import { asker, choosers, tokenName } from "./controls.js";
+import { asking, best, largest, mixed, part } from "./numbers.js";
+import { stage } from "./stage.js";
+import { strip } from "./strip.js";
+
+export function build(lesson, figure, more) {
+  const { view, state } = lesson, first = view.prefix.length;
+  let off = -1, layerOff = -1, weights = null;
+  const picture = stage(lesson, figure, {
+    label: "The picture under the chosen head's weights", pick: (patch) => lesson.change({ asker: first + patch }),
+    says: (patch) => weights ? percent(weights[first + patch], 1) : "",
+  });
+  more.innerHTML = `<div class="l-controls"></div>
+    <section><h3>All heads of this layer</h3><div class="l-heads"></div><p class="l-told"></p><p class="l-off" role="status"></p></section>
+    <section><h3>What the head hands on</h3><div class="l-vectors"></div></section>`;
+  const $ = (name) => more.querySelector(name);
+  const who = asker(lesson, $(".l-controls")), chosen = choosers(lesson, $(".l-controls"), {});
+  $(".l-controls").insertAdjacentHTML("beforeend", `<button type="button" class="l-inside x-quiet-button" data-tab="Attention">Switch several off in the Attention tab</button>`);
+  const value = strip($(".l-vectors"), { label: () => `The mean of all tokens' values by weight, head ${state.head + 1}` });
+
+  const costs = async () => {
+    const answer = await lesson.fetch("heads_off", { layer: state.layer });
+    return answer && Array.from({ length: view.heads }, (_, head) => part(answer.probabilities, head)[view.best]);
+  };
+
+  async function switchOff(head) {
+    off = off === head && layerOff === state.layer ? -1 : head;
+    layerOff = state.layer;
+    if (off >= 0) lesson.complete();
+    lesson.change({ head });
+  }
+
+  return {
+    question: view.classes.length && view.heads > 1 ? {
+      text: `Which head of the chosen layer would cost ${view.classes[view.best]} most, if it were off?`,
+      options: [...Array.from({ length: view.heads }, (_, head) => `Head ${head + 1}`), "None costs half a point"],
+      async answer() {
+        const now = await costs();
+        if (!now) return null;
+        const worst = best(now.map((share) => -share));
+        return { right: view.share - now[worst] < 0.005 ? view.heads : worst, says: changeOf(view.classes[view.best], view.share, now[worst], `without head ${worst + 1}`) };
+      },
+    } : null,
+    async draw() {
+      const answer = await lesson.fetch("layer", whichHead(view, state));
+      if (!answer) return;
+      const asks = lesson.atReadOut ? 0 : state.asker, all = [];
+      for (let head = answer.first; head < answer.first + answer.q.shape[0]; head++) all.push(ofHead(answer, head - answer.first, asks));
+      const own = all[state.head - answer.first], top = Math.max(...all.map((told) => largest(told.weights.subarray(first))));
+      weights = own.weights;
+      picture.overlay(weights.subarray(first), largest(weights.subarray(first)));
+      picture.mark(lesson.atReadOut ? -1 : asks - first);
+      who.draw(); chosen.draw();
+      value.draw(own.value);
+      $(".l-heads").replaceChildren(...all.map((told, i) => cell(answer, told, answer.first + i, asks, top)));
+      $(".l-told").textContent = lesson.atReadOut ? "A read-out adds to no stream: what its heads hand on, one after the other, is all that the classifier reads."
+        : `${added(answer, asks)}${view.split ? " This model is large: its heads come one by one." : ""}`;
+      $(".l-inside").dataset.show = `${state.layer}.${state.head}`;
+      $(".l-inside").dataset.query = lesson.atReadOut ? -1 : asks - first;
+      const isOff = off >= 0 && layerOff === state.layer, now = isOff && view.classes.length ? await costs() : null;
+      $(".l-off").textContent = now ? changeOf(view.classes[view.best], view.share, now[off], `without head ${off + 1}`)
+        : isOff ? "This model names nothing, so no answer can change; its maps are in the Attention tab." : "";
+    },
+  };
+
+  function ofHead({ q, k, v }, head, asks) {
+    const query = part(q, head, asks), keys = part(k, head), d = query.length;
+    const told = asking(query, keys, view.N - keys.length / d, d ** 0.5);
+    return { ...told, value: mixed(told.weights, part(v, head)) };
+  }
+
+  function cell(answer, told, head, asks, top) {
+    const button = document.createElement("button"), isOff = off === head && layerOff === state.layer;
+    button.type = "button";
+    button.className = "l-head-cell";
+    button.innerHTML = `<canvas></canvas><b></b><span></span><small></small>`;
+    button.querySelector("b").textContent = `Head ${head + 1}`;
+    if (answer.added) button.querySelector("span").textContent = `adds ${percent(part(answer.added, head)[asks] / answer.stream.data[asks], 1)}`;
+    button.querySelector("small").textContent = isOff ? "off: switch on" : "switch off";
+    button.setAttribute("aria-pressed", isOff);
+    button.classList.toggle("here", head === state.head);
+    button.addEventListener("click", () => switchOff(head));
+    const map = told.weights.subarray(first);
+    paint(button.querySelector("canvas"), view.w, view.h, Uint32Array.from(map, (weight) => lesson.table[tableStep(weight, top)]));
+    return button;
+  }
+
+  function added({ stream, attention }, asks) {
+    const share = attention.data[asks] / stream.data[asks];
+    return `Together the heads add a vector of length ${attention.data[asks].toFixed(1)} to ${small(tokenName(view, asks))}, whose own is `
+      + `${stream.data[asks].toFixed(1)} long: ${percent(share)}. Shares of single heads need not sum to that, as vectors point in many directions.`;
+  }
+}

@@ -1,0 +1,87 @@
+// The picture in its patches, which pointer, touch and arrow keys choose from.
+import { paint } from "../../script/canvas.js";
+import { step as tableStep } from "../../script/color.js";
+import { blend } from "../../script/blend.js";
+import { nameOf, patchAt, patchBeside } from "../../script/patches.js";
+
+// Reads the picture once: its pixels, and their luma (ITU-R BT.601).
+export async function readPicture(source) {
+  const image = new Image();
+  image.src = source;
+  await image.decode();
+  const { width, height } = image, canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(image, 0, 0);
+  const { data } = context.getImageData(0, 0, width, height);
+  const gray = Float32Array.from({ length: width * height }, (_, i) => 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2]);
+  return { size: { width, height }, gray, pixels: data };
+}
+
+// pick: told the patch that is chosen; says: the words about a patch under the pointer.
+export function stage(lesson, host, { label, pick, says }) {
+  const { view } = lesson, element = document.createElement("div");
+  element.className = "l-stage";
+  element.tabIndex = 0;
+  element.setAttribute("role", "application");
+  element.setAttribute("aria-label", `${label}. Arrow keys move from patch to patch.`);
+  element.innerHTML = `<canvas></canvas><i class="l-grid"></i><i class="l-mark" hidden></i><i class="l-other" hidden></i><output class="l-hover" hidden></output>`;
+  element.style.setProperty("--rows", view.h);
+  element.style.setProperty("--columns", view.w);
+  host.append(element);
+  const $ = (name) => element.querySelector(name), canvas = $("canvas");
+  let here = -1;
+
+  const hover = (event) => {
+    const patch = patchAt(view, canvas, event);
+    $(".l-hover").hidden = !says;
+    if (says) $(".l-hover").textContent = `${says(patch)} · ${nameOf(view, patch)}`;
+    return patch;
+  };
+  element.addEventListener("pointerdown", (event) => { here = hover(event); pick(here); });
+  element.addEventListener("pointermove", (event) => {
+    const patch = hover(event);
+    if (event.buttons & 1 && patch !== here) pick(here = patch);
+  });
+  element.addEventListener("pointerleave", () => { $(".l-hover").hidden = true; });
+  element.addEventListener("keydown", (event) => {
+    const next = patchBeside(view, here, event.key);
+    if (next === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (next !== here) pick(here = next);
+  });
+
+  function place(marker, patch) {
+    marker.hidden = patch < 0;
+    if (patch < 0) return;
+    Object.assign(marker.style, {
+      left: `${100 * (patch % view.w) / view.w}%`, top: `${100 * Math.floor(patch / view.w) / view.h}%`,
+      width: `${100 / view.w}%`, height: `${100 / view.h}%`,
+    });
+  }
+
+  return {
+    element, canvas,
+    // order: which patch is drawn at each place.
+    plain(order = null) {
+      const { size: { width, height }, pixels, h, w } = view, all = new Uint32Array(pixels.buffer);
+      if (!order) return paint(canvas, width, height, all.slice());
+      const moved = new Uint32Array(all.length), [down, across] = [height / h, width / w];
+      for (let y = 0, i = 0; y < height; y++) for (let x = 0; x < width; x++, i++) {
+        const from = order[Math.floor(y / down) * w + Math.floor(x / across)];
+        moved[i] = all[(Math.floor(from / w) * down + y % down) * width + from % w * across + x % across];
+      }
+      paint(canvas, width, height, moved);
+    },
+    // A number a patch, from 0 to top, over the picture in gray.
+    overlay(map, top) {
+      const steps = Array.from(map, (weight) => Math.max(0, tableStep(weight, top)));
+      const pixels = blend(view, (patch) => lesson.table[steps[patch]], (patch) => 0.3 + 0.5 * steps[patch] / 255);
+      paint(canvas, view.size.width, view.size.height, pixels);
+    },
+    // A packed color and its strength for each patch.
+    shade(color, strength) { paint(canvas, view.size.width, view.size.height, blend(view, color, strength)); },
+    mark(patch) { here = patch; place($(".l-mark"), patch); },
+    other(patch) { place($(".l-other"), patch); },
+  };
+}

@@ -1,0 +1,1 @@
+"""The tab in which visitors teach a model their own pictures, and then try to break it."""

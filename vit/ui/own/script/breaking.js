@@ -1,0 +1,190 @@
+// Breaking: what the model says of the camera's picture, live, and of one that is held; the failed one goes to its class.
+import { ask } from "../../script/ask.js";
+import { paint } from "../../script/canvas.js";
+import { step, withAlpha } from "../../script/color.js";
+import { percent } from "../../script/format.js";
+import { base64, grab, packed } from "./sending.js";
+
+const TITLES = { head: "Head alone", all: "Whole model", scratch: "From scratch" };
+
+export function breakingIn(element, server, table, constants, camera, collecting, again) {
+  const $ = (name) => element.querySelector(name);
+  const section = $(".o-break"), video = $(".o-stage video"), image = $(".o-stage img"), overlay = $(".o-stage canvas");
+  let held = null, live = false, turn = 0; // held: {name, content} of the picture that stands still
+
+  function load(models, best) {
+    const options = Object.entries(models).map(([way, value]) => Object.assign(document.createElement("option"), { value, textContent: TITLES[way] }));
+    $(".o-model").replaceChildren(...options);
+    $(".o-model").value = best;
+    section.hidden = false;
+    drawTruth();
+    $(".o-added").textContent = "";
+    $(".o-again").hidden = true;
+    if (held) answerHeld();
+    else if (camera.on) goLive();
+    else holdOne();
+  }
+
+  // One of those that were collected, until there is another.
+  function holdOne() {
+    const one = collecting.classes.flatMap(({ pictures }) => pictures).at(-1);
+    if (one) hold({ name: "A picture of yours", content: one.src.split(",")[1] }, one.src);
+  }
+
+  const colorOf = (name) => collecting.classes.find((kind) => kind.name === name)?.color ?? "var(--v-train)";
+
+  function drawTruth() {
+    $(".o-truth").replaceChildren(...collecting.classes.filter(({ pictures }) => pictures.length).map((kind) => {
+      const button = Object.assign(document.createElement("button"), { type: "button", className: "x-quiet-button", textContent: kind.name });
+      button.onclick = async () => {
+        const taken = await collecting.addTo(kind, held);
+        if (taken) $(".o-added").textContent = `Added to “${kind.name}”.`;
+        $(".o-again").hidden = !taken && $(".o-again").hidden;
+      };
+      return button;
+    }));
+  }
+
+  function draw({ bars, grid, map }) {
+    $(".v-verdict b").textContent = bars[0][0];
+    $(".v-bars").replaceChildren(...bars.map(([name, share]) => {
+      const item = document.createElement("li");
+      item.innerHTML = `<span class="v-name"></span><span class="v-bar"><i></i></span><span class="v-percent"></span>`;
+      item.querySelector(".v-name").textContent = name;
+      item.querySelector("i").style = `width:${100 * share}%;background:${colorOf(name)}`;
+      item.querySelector(".v-percent").textContent = percent(share, 0);
+      return item;
+    }));
+    cover(grid, map);
+  }
+
+  function cover([h, w], map) {
+    const top = Math.max(...map, 1e-9);
+    paint(overlay, w, h, Uint32Array.from(map, (weight) => {
+      const place = step(weight, top);
+      return withAlpha(table[place], 255 * (0.1 + 0.5 * place / 255));
+    }));
+  }
+
+  const fail = (error) => {
+    $(".o-break-error").hidden = !error;
+    $(".o-break-error").textContent = error || "";
+  };
+
+  const look = (content) => ask(server, "look", { model: $(".o-model").value, content });
+
+  // One picture after the other, as fast as the server answers, while they are seen.
+  async function goLive() {
+    const mine = ++turn, times = [];
+    live = true;
+    held = null;
+    drawStage();
+    while (mine === turn && camera.on) {
+      if (document.hidden || !overlay.offsetParent || !video.videoWidth) {
+        await new Promise((done) => setTimeout(done, 200));
+        continue;
+      }
+      const answer = await look(await base64(await grab(video, constants.side)));
+      if (mine !== turn) return;
+      fail(answer.error);
+      if (answer.error) break;
+      draw(answer);
+      times.push(performance.now());
+      if (times.length > 10) times.shift();
+      if (times.length > 2) $(".o-rate").textContent = `${(1000 * (times.length - 1) / (times.at(-1) - times[0])).toFixed(1)} pictures a second`;
+    }
+    if (mine === turn) live = false;
+    drawStage();
+  }
+
+  async function hold(one, src) {
+    const mine = ++turn;
+    live = false;
+    held = one;
+    image.src = src;
+    drawStage();
+    drawTruth();
+    $(".o-added").textContent = "";
+    await answerHeld(mine);
+  }
+
+  async function answerHeld(mine = ++turn) {
+    $(".o-cover-says").textContent = "";
+    const answer = await look(held.content);
+    if (mine !== turn) return;
+    fail(answer.error);
+    if (!answer.error) draw(answer);
+  }
+
+  function drawStage() {
+    video.hidden = !live;
+    image.hidden = !held;
+    overlay.hidden = !live && !held;
+    $(".o-still").hidden = !held;
+    $(".o-freeze").hidden = !live;
+    $(".o-live").textContent = live ? "Camera off" : "Camera";
+    if (!live) $(".o-rate").textContent = "";
+  }
+
+  async function drop(file) {
+    try {
+      const one = await packed(file, constants.largest);
+      await hold(one, URL.createObjectURL(file));
+    } catch (why) {
+      fail(String(why));
+    }
+  }
+
+  $(".o-live").onclick = () => {
+    if (live) {
+      turn++;
+      live = false;
+      camera.turnOff();
+      drawStage();
+    } else camera.turnOn().then(goLive, fail);
+  };
+  $(".o-freeze").onclick = async () => {
+    const content = await base64(await grab(video, constants.side));
+    await hold({ name: "The picture that failed", content }, `data:image/jpeg;base64,${content}`);
+  };
+  $(".o-one").onclick = () => $(".o-one-file").click();
+  $(".o-one-file").onchange = () => {
+    const [file] = $(".o-one-file").files;
+    if (file) drop(file);
+    $(".o-one-file").value = "";
+  };
+  section.ondragover = (event) => event.preventDefault();
+  section.ondrop = (event) => {
+    event.preventDefault();
+    const [file] = event.dataTransfer.files;
+    if (file) drop(file);
+  };
+  $(".o-model").onchange = () => { if (held) answerHeld(); };
+  $(".o-cover").onclick = async () => {
+    const mine = turn;
+    $(".o-cover-says").textContent = "Covering one place after the other …";
+    const answer = await ask(server, "cover", { model: $(".o-model").value, content: held.content });
+    if (mine !== turn) return;
+    $(".o-cover-says").textContent = answer.error ?? answer.says;
+    if (!answer.error) cover(answer.grid, answer.map);
+  };
+  $(".o-again").onclick = () => again();
+  $(".o-link").onclick = async () => {
+    const link = new URL(location.pathname, location.origin);
+    link.searchParams.set("tab", "classify");
+    link.searchParams.set("model", $(".o-model").value);
+    try {
+      await navigator.clipboard.writeText(link.href);
+      $(".o-copied").textContent = "Copied.";
+    } catch {
+      prompt("The model's link", link.href);
+    }
+  };
+
+  function cameraChanged() {
+    if (!camera.on && live) { turn++; live = false; }
+    drawStage();
+  }
+
+  return { load, drawTruth, cameraChanged };
+}

@@ -1,0 +1,241 @@
+// Collecting: the classes and their pictures, here and on the server.
+import { ask } from "../../script/ask.js";
+import { burst, card, parts } from "./cards.js";
+import { base64, grab, packed } from "./sending.js";
+
+const KEY = "vit-own-pictures"; // in the session's storage: the token of the set
+const NAMED = 3; // refusals that are said in full
+
+// changed: called after there is more or less.
+export function collectingIn(element, server, constants, camera, changed) {
+  const $ = (name) => element.querySelector(name);
+  const classes = []; // {name, pictures: [{id, src}], card}
+  let token = remembered(), latest = null, filming = null, turn = Promise.resolve();
+
+  $(".o-kept").textContent = `They stay in the server's temporary folder, are shown to nobody, and are deleted at most ${constants.minutes} minutes after you sent them.`;
+
+  // One question after the other: the first one's answer has the token.
+  function inTurn(task) {
+    turn = turn.then(task).catch((error) => { fail(error); changed(); });
+    return turn;
+  }
+
+  const question = (name, more) => ask(server, name, { set: token ?? "", ...more });
+
+  function fail(error) {
+    $(".o-error").hidden = !error;
+    $(".o-error").textContent = error ? String(error) : "";
+  }
+
+  function keep(answer) {
+    token = answer.set;
+    try { sessionStorage.setItem(KEY, token); } catch { /* a browser that keeps nothing */ }
+  }
+
+  function make(name, pictures = []) {
+    const kind = { name, pictures };
+    kind.color = constants.classColors[classes.length % constants.classColors.length];
+    kind.card = card(kind, { files, film, release, rename, remove, away });
+    kind.card.element.addEventListener("focusin", () => { latest = kind; });
+    kind.card.element.addEventListener("pointerdown", () => { latest = kind; });
+    classes.push(kind);
+    $(".o-cards").append(kind.card.element);
+    return kind;
+  }
+
+  function fresh() {
+    let n = classes.length + 1;
+    while (classes.some(({ name }) => name.toLowerCase() === `class ${n}`)) n++;
+    return make(`Class ${n}`);
+  }
+
+  // Sends pictures that are packed already; resolves to what the server says.
+  async function send(kind, contents) {
+    const answer = await question("add", { class: kind.name, files: contents });
+    if (answer.error) throw answer.error;
+    keep(answer);
+    kind.pictures.push(...answer.added);
+    kind.card.draw();
+    changed();
+    return answer;
+  }
+
+  function files(kind, chosen) {
+    fail("");
+    const refused = [];
+    let done = 0, full = false;
+    for (const part of parts(chosen.slice(0, constants.most + 1))) {
+      inTurn(async () => {
+        if (full) return;
+        const contents = [];
+        for (const file of part) await packed(file, constants.largest).then((one) => contents.push(one), (why) => refused.push(why));
+        const answer = contents.length ? await send(kind, contents) : { refused: [] };
+        refused.push(...answer.refused);
+        full = Boolean(answer.full);
+        done += part.length;
+        kind.card.say(said(done, chosen.length, refused));
+      });
+    }
+  }
+
+  async function film(kind) {
+    fail("");
+    if (!camera.on) {
+      await camera.turnOn().then(() => kind.card.say("The camera is on: hold the button again."), (why) => kind.card.say(why));
+      return;
+    }
+    if (filming) return;
+    filming = kind;
+    const refused = [];
+    let taken = 0;
+    await burst(
+      async (n) => ({ name: `Picture ${n + 1} of the camera`, content: await base64(await grab($(".o-camera video"), constants.side)) }),
+      (contents) => inTurn(async () => {
+        const answer = await send(kind, contents);
+        taken += contents.length;
+        refused.push(...answer.refused);
+        kind.card.say(said(taken, taken, refused));
+      }),
+      () => filming === kind && camera.on,
+    );
+    filming = null;
+  }
+
+  function release() {
+    filming = null;
+  }
+
+  function rename(kind, wanted) {
+    inTurn(async () => {
+      fail("");
+      let name = wanted.trim() || kind.name;
+      if (kind.pictures.length && name !== kind.name) {
+        const answer = await question("rename", { name: kind.name, new: name });
+        if (answer.error) fail(answer.error);
+        name = answer.name ?? kind.name;
+      } else if (classes.some((other) => other !== kind && other.name === name)) {
+        fail(`There is a class “${name}” already; give it another name.`);
+        name = kind.name;
+      }
+      kind.name = name;
+      kind.card.draw();
+      changed();
+    });
+  }
+
+  function remove(kind, ...ids) {
+    inTurn(async () => {
+      const answer = ids.length ? await question("remove", { ids }) : {};
+      fail(answer.error);
+      kind.pictures = kind.pictures.filter(({ id }) => !ids.includes(id));
+      kind.card.draw();
+      kind.card.say("");
+      changed();
+    });
+  }
+
+  function away(kind) {
+    remove(kind, ...kind.pictures.map(({ id }) => id));
+    inTurn(() => {
+      classes.splice(classes.indexOf(kind), 1);
+      kind.card.element.remove();
+      changed();
+    });
+  }
+
+  function clear() {
+    for (const kind of classes.splice(0)) kind.card.element.remove();
+    latest = null;
+  }
+
+  // What the server has, in place of what is here.
+  async function restore() {
+    const answer = token ? await question("collected") : { classes: [] };
+    if (answer.error) forget();
+    clear();
+    for (const { name, pictures } of answer.classes ?? []) make(name, pictures);
+    while (classes.length < 2) fresh();
+    changed();
+  }
+
+  function forget() {
+    token = null;
+    try { sessionStorage.removeItem(KEY); } catch { /* a browser that keeps nothing */ }
+  }
+
+  $(".o-more").onclick = () => { fresh().card.element.querySelector("input").focus(); changed(); };
+  $(".o-sample").onclick = () => inTurn(async () => {
+    fail("");
+    const answer = await question("sample");
+    if (answer.error) throw answer.error;
+    keep(answer);
+    await restore();
+  });
+  $(".o-delete").onclick = () => inTurn(async () => {
+    if (token) await question("delete_now");
+    forget();
+    await restore();
+    fail("");
+    $(".o-camera-says").textContent = "Your pictures are deleted.";
+  });
+  $(".o-camera-on").onclick = () => {
+    $(".o-camera-says").textContent = "";
+    if (camera.on) camera.turnOff();
+    else camera.turnOn().catch((why) => { $(".o-camera-says").textContent = why; });
+  };
+
+  function cameraChanged() {
+    $(".o-camera video").hidden = !camera.on;
+    $(".o-camera-on").textContent = camera.on ? "Turn the camera off" : "Turn the camera on";
+    $(".o-camera-says").textContent = camera.on ? "Hold a class's button, or its number on the keyboard, for 2 seconds: 20 pictures." : "";
+  }
+
+  const seen = () => element.offsetParent !== null;
+  const typing = ({ target }) => target.closest?.("input, textarea, select, [contenteditable]");
+  document.addEventListener("paste", (event) => {
+    const pasted = [...event.clipboardData?.files ?? []];
+    if (!seen() || typing(event) || !pasted.length) return;
+    event.preventDefault();
+    files(latest ?? classes[0], pasted);
+  });
+  document.addEventListener("keydown", (event) => {
+    const kind = classes[Number(event.key) - 1];
+    if (!kind || event.repeat || !seen() || typing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+    film(kind);
+  });
+  document.addEventListener("keyup", ({ key }) => { if (filming && classes[Number(key) - 1] === filming) release(); });
+
+  async function standing() {
+    if (!token) return { ready: false, says: "Collect pictures of two things, or try it with our drawings." };
+    const answer = await question("standing", { names: classes.map(({ name }) => name) });
+    if (answer.gone) {
+      forget();
+      for (const kind of classes) {
+        kind.pictures = [];
+        kind.card.draw();
+      }
+    }
+    return answer;
+  }
+
+  inTurn(restore);
+  return {
+    cameraChanged,
+    classes,
+    get token() { return token; },
+    // Whether it was taken.
+    addTo: (kind, one) => inTurn(() => send(kind, [one]).then(({ added, refused }) => { fail(refused[0]); return added.length > 0; })),
+    standing,
+  };
+}
+
+function remembered() {
+  try { return sessionStorage.getItem(KEY); } catch { return null; }
+}
+
+// How many are there, and what is left out.
+export function said(done, of, refused) {
+  const progress = done < of ? `${done} of ${of} sent` : refused.length ? `${of - refused.length} of ${of} taken` : "";
+  const more = refused.length > NAMED ? [`And ${refused.length - NAMED} more.`] : [];
+  return [progress && `${progress}.`, ...refused.slice(0, NAMED), ...more].filter(Boolean).join(" ");
+}

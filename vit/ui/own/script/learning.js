@@ -1,0 +1,105 @@
+// Learning: start, three curves as they grow, what came of it.
+import { ask } from "../../script/ask.js";
+import { percent } from "../../script/format.js";
+
+const EVERY = 400; // milliseconds between two looks at how it goes
+
+// learned: called with {way: model's key} and the best one's key.
+export function learningIn(element, server, collecting, learned) {
+  const $ = (name) => element.querySelector(name), panels = new Map();
+  let running = null; // {id, owner}
+
+  async function stand() {
+    const { ready, says, error } = await collecting.standing();
+    if (running) return;
+    $(".o-start").disabled = !ready;
+    tell(error ?? says, Boolean(error));
+  }
+
+  function tell(text, wrong = false) {
+    $(".o-standing").textContent = text;
+    $(".o-standing").classList.toggle("t-wrong", wrong);
+  }
+
+  async function start(ways = ["head", "all", "scratch"]) {
+    if (running) return;
+    running = {};
+    buttons();
+    const begun = await ask(server, "start", { set: collecting.token ?? "", parent: $(".o-parent").value, ways });
+    running = begun.error ? null : begun;
+    buttons();
+    if (begun.error) {
+      tell(begun.error, true);
+      return;
+    }
+    tell("Learning …");
+    $(".o-compared").hidden = true;
+    await follow(begun);
+  }
+
+  async function follow(begun) {
+    for (;;) {
+      const now = await ask(server, "progress", { id: begun.id });
+      if (now.error) {
+        tell(now.error, true);
+        break;
+      }
+      now.ways.forEach(draw);
+      if (!now.live) {
+        end(now);
+        break;
+      }
+      tell(now.says || sentence(now.ways));
+      await new Promise((done) => setTimeout(done, EVERY));
+    }
+    running = null;
+    buttons();
+  }
+
+  const sentence = (ways) => {
+    const under = ways.find(({ result, message }) => !result && !message);
+    return under ? `Learning: ${under.title.toLowerCase()} …` : "Testing …";
+  };
+
+  function end({ ways, compared, says }) {
+    tell(says || "Learned. Its models can be chosen in Classify and Attention, too.", Boolean(says));
+    $(".o-compared").hidden = !compared;
+    $(".o-compared").innerHTML = compared; // the server's own, escaped there
+    const there = ways.filter(({ model }) => model);
+    if (!there.length) return;
+    const best = there.reduce((top, way) => way.result.accuracy > top.result.accuracy ? way : top);
+    learned(Object.fromEntries(there.map(({ name, model }) => [name, model])), best.model);
+  }
+
+  function draw(way) {
+    const { name, chart, result, message } = way;
+    if (!panels.has(name)) {
+      const panel = Object.assign(document.createElement("div"), { className: "o-way", innerHTML: `<div></div><p class="o-result"></p>` });
+      panels.set(name, panel);
+      $(".o-ways").append(panel);
+    }
+    const panel = panels.get(name);
+    panel.firstChild.innerHTML = chart;
+    panel.lastChild.innerHTML = "<b></b> <span></span>";
+    panel.querySelector(".o-result b").textContent = result ? `${result.right} of ${result.n} right` : "";
+    panel.querySelector(".o-result span").textContent = result ? worth(result) : message;
+  }
+
+  function buttons() {
+    $(".o-start").disabled = running !== null;
+    $(".o-stop").hidden = !running?.id;
+    if (!running) stand();
+  }
+
+  $(".o-start").onclick = () => start();
+  $(".o-stop").onclick = () => ask(server, "stop", running);
+  ask(server, "parents", {}).then(({ parents = [] }) => {
+    $(".o-parent").replaceChildren(...parents.map(([value, textContent]) => Object.assign(document.createElement("option"), { value, textContent })));
+  });
+  ask(server, "blank", {}).then(({ ways = [] }) => ways.forEach((way) => panels.has(way.name) || draw(way)));
+  return { stand, start };
+}
+
+// What a count of right answers proves.
+export const worth = ({ interval: [low, high], seconds }) =>
+  `in ${seconds.toFixed(0)} s. On all such pictures: ${percent(low, 0)} to ${percent(high, 0)} (95% interval).`;

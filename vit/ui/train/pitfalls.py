@@ -1,0 +1,81 @@
+"""Four pitfalls of Vision Transformers: what goes wrong, the switch that mends it, and clicks that try both."""
+
+from typing import NamedTuple
+
+import gradio as gr
+
+from vit.live import settings
+from vit.live.settings import DEFAULTS, FAST
+
+MINUTES = f"{min(1.0, settings.MAX_MINUTES):g}"
+
+
+class Run(NamedTuple):
+    """title: of its button. form: what it fills in, by the settings' names."""
+
+    title: str
+    form: dict[str, object]
+
+
+class Pitfall(NamedTuple):
+    """words: what goes wrong, and the switch. look: (title, address) of what can be looked at instead of trained."""
+
+    title: str
+    words: str
+    runs: tuple[Run, ...] = ()
+    look: tuple[str, str] | None = None
+
+
+def _run(title: str, model: str, **changes: object) -> Run:
+    usual = {"minutes": MINUTES, "learning_rate": DEFAULTS.lr, "warmup": DEFAULTS.warmup}
+    return Run(title, {"model": model, **settings.variant_shape(model), **usual, **changes})
+
+
+PITFALLS = (
+    Pitfall(
+        "Few pictures",
+        "A transformer has to learn what convolutions have built in, so a large one starves on few pictures. Start "
+        "from pretrained weights (Attention tab, Other models), or have a teacher: <code>vit train --distill</code>.",
+        (_run("Small from nothing", "vit_small"), _run("Live patch, far smaller", "vit_live_patch")),
+    ),
+    Pitfall(
+        "Another resolution",
+        "Positions are learned for one grid of patches. Interpolate them for another, and look what that costs.",
+        look=("Look at 48 pixels", "?tab=attention&model=shapes@48px&picture=shapes-17&open=resolution"),
+    ),
+    Pitfall(
+        "Instability",
+        f"At a high rate, here {FAST:g}, the first steps can break a transformer for good. Have the rate rise slowly, "
+        "clip the gradients, and use AdamW or Muon.",
+        (
+            _run("No warm-up", "vit_live_patch", learning_rate=FAST, warmup=0.0),
+            _run("Warm-up over a fifth", "vit_live_patch", learning_rate=FAST, warmup=0.2),
+        ),
+    ),
+    Pitfall(
+        "Patches cut blindly",
+        "One linear map of each patch learns edges late. Some convolutions before it, a conv stem, learn faster.",
+        (_run("Patch stem", "vit_live_patch"), _run("Conv stem", "vit_live")),
+    ),
+)
+
+FILLED = tuple(PITFALLS[0].runs[0].form)  # what of the form each of them fills in
+
+
+def build() -> list[tuple[gr.Button, Run]]:
+    """Lays them out, folded, and returns the buttons with what each fills in."""
+    buttons = []
+    with gr.Accordion("Four pitfalls", open=False, elem_id="pitfalls"):
+        gr.HTML(
+            f'<p class="v-note">A click fills in the form: train one, then the other, {MINUTES} min each, and compare '
+            "them in the table of your runs.</p>",
+            apply_default_css=False,
+        )
+        for pitfall in PITFALLS:
+            gr.HTML(f"<h4>{pitfall.title}</h4><p>{pitfall.words}</p>", apply_default_css=False)
+            with gr.Row(elem_classes="v-buttons"):
+                buttons += [(gr.Button(run.title, size="sm"), run) for run in pitfall.runs]
+                if pitfall.look:
+                    title, address = pitfall.look
+                    gr.Button(title, link=address, link_target="_self", size="sm")
+    return buttons
