@@ -5,7 +5,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from vit.data.dataset import turns
+from vit.data.turns import turns
 from vit.live import answers, models
 from vit.live.answers import Answers
 from vit.live.datasets import SOURCES
