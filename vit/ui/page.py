@@ -148,7 +148,7 @@ class Page(NamedTuple):
         run, model = [training.run_id, training.owned], self.classifying.model
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
         followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
-        self.owning.view.learned(self.take_own, chosen, [*self.model_views, self.owning.download], **QUIET)
+        self.owning.view.learned(self.take_own, chosen, [*self.model_views, *self.owning.learned], **QUIET)
 
         demo.load(None, js=DECIMAL_KEYBOARD)
         demo.load(open_tab, None, self.tabs, **QUIET)
@@ -183,7 +183,7 @@ class Page(NamedTuple):
     def take_own(self, number: int, picture: Picture | None, run_names: RunNames, event: gr.EventData) -> dict:
         """Makes the best of the models that learned a visitor's own pictures the chosen one."""
         key, called = own.names(event)
-        return {**self.show(key, number, picture, {**run_names, **called}), self.owning.download: own.archive(key)}
+        return {**self.show(key, number, picture, {**run_names, **called}), **self.owning.hand_out(key)}
 
     @checked
     def open_zip(self, archive: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
