@@ -45,6 +45,8 @@ def test_gray_pictures_are_trained_on_tested_named_and_looked_into(photos, tmp_p
     assert "1 file was left out: dark/notes.txt is a text" in said
     model = ViT.from_pretrained(out)
     assert (model.config["in_chans"], model.config["img_size"], len(model.mean)) == (1, 32, 1)
+    header = (out / "README.md").read_text().split("---")[1]
+    assert "name: ViT on photos" in header and str(tmp_path) not in header
     assert main(["evaluate", str(out), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["n"], report["accuracy"]) == (8, 1.0)

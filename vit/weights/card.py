@@ -21,21 +21,18 @@ def card(model: Classifier) -> str:
     split = "test" if trained.get("test_accuracy") is not None else "validation"
     accuracy = trained.get(f"{split}_accuracy")
     repository = hub_name(dataset)
+    called = dataset if dataset in DATASETS else label(dataset)  # no path of somebody's own
     results = accuracy is not None and EvalResult(
         task_type="image-classification",
-        dataset_type=repository or dataset,
-        dataset_name=dataset,
+        dataset_type=repository or called,
+        dataset_name=called,
         dataset_split=split,
         metric_type="accuracy",
         metric_value=round(accuracy, 4),
     )
     parent = trained.get("parent", "")
     foreign = "pretrained" in trained or "parent" in trained
-    title = (
-        trained["model"]
-        if "pretrained" in trained
-        else f"{kind} on {dataset if dataset in DATASETS else label(dataset)}"
-    )
+    title = trained["model"] if "pretrained" in trained else f"{kind} on {called}"
     data = ModelCardData(
         model_name=title,
         license=None if foreign else "mit",
