@@ -34,7 +34,7 @@ from vit.ui.lesson import payload as lesson_payload
 from vit.ui.lesson import tab as lesson
 from vit.ui.own import tab as own
 from vit.ui.pictures import Picker, Picture
-from vit.ui.train import outcome
+from vit.ui.train import outcome, watching
 from vit.ui.train import tab as train
 
 HERE = Path(__file__).parent
@@ -66,9 +66,11 @@ def build() -> gr.Blocks:
     """The whole page; names in the log what of the checkpoints can't be read."""
     models.shipped()
     with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(EVERY, KEPT)) as demo:
+        gr.Navbar(visible=False)  # to the page for watchers there are links
         page = lay_out()
         page.wire(demo)
         gr.api(about, api_name="about", concurrency_limit=None)
+    watching.build(demo)
     return demo.queue(default_concurrency_limit=4, max_size=100)
 
 
@@ -146,7 +148,7 @@ class Page(NamedTuple):
         run, model = [training.run_id, training.owned], self.classifying.model
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
         followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
-        self.owning.view.learned(self.take_own, chosen, [*self.model_views, self.owning.download], **QUIET)
+        self.owning.view.learned(self.take_own, chosen, [*self.model_views, *self.owning.learned], **QUIET)
 
         demo.load(None, js=DECIMAL_KEYBOARD)
         demo.load(open_tab, None, self.tabs, **QUIET)
@@ -181,7 +183,7 @@ class Page(NamedTuple):
     def take_own(self, number: int, picture: Picture | None, run_names: RunNames, event: gr.EventData) -> dict:
         """Makes the best of the models that learned a visitor's own pictures the chosen one."""
         key, called = own.names(event)
-        return {**self.show(key, number, picture, {**run_names, **called}), self.owning.download: own.archive(key)}
+        return {**self.show(key, number, picture, {**run_names, **called}), **self.owning.hand_out(key)}
 
     @checked
     def open_zip(self, archive: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
@@ -216,7 +218,7 @@ class Page(NamedTuple):
         """Everything that depends on model and picture; without a picture, the gallery's first."""
         source = pictures.gallery_source(key)
         if picture is None or picture[0] not in ("upload", source):
-            picture = (source, pictures.chosen(source, number)[0])
+            picture = (source, pictures.offered(key, source, number)[0])
         choices = models.choices(run_names)
         model = gr.Dropdown(choices, value=key)
         return {
@@ -337,7 +339,7 @@ def lay_out() -> Page:
         status, notice = pictures.html("status"), pictures.html("notice")
         intro.build()
         words = glossary.build()
-    with gr.Tabs() as tabs:
+    with gr.Tabs(overflow_behavior="wrap") as tabs:  # a link to a tab finds none in a menu
         with gr.Tab("Train", id="train"):
             training = train.build()
         with gr.Tab("Your pictures", id="own"):
