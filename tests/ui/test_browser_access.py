@@ -5,6 +5,7 @@ from playwright.sync_api import expect
 
 from tests.conftest import ROOT
 from tests.ui.conftest import open_tab
+from vit.live import runs
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 GRADIOS = ["footer", ".toast-wrap", "#picture-input button", "#many-input button"]  # not ours to mend
@@ -19,6 +20,8 @@ SMALLEST = """() => { let least = 99; const walk = document.createTreeWalker(doc
 NEEDED = """(field, text) => { const style = getComputedStyle(field);
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = style.font; return pen.measureText(text).width + parseFloat(style.paddingRight); }"""
+LABELS = ".t-row, .t-then, .t-says small, .t-who, .v-key, .v-y, .v-figures dt, .v-bars li, .v-caption, .x-grid span"
+SIZES = "all => all.map((one) => parseFloat(getComputedStyle(one).fontSize) * (one.currentCSSZoom ?? 1))"
 READY = {"Train": "#forming canvas.map", "Classify": ".v-gallery", "Attention": "#attention .x-layers figure"}
 
 
@@ -34,6 +37,40 @@ def test_axe_finds_nothing_of_ours_that_matters(open_page, ended, tab, theme, pa
     expect(page.locator(f"{READY[tab]} >> visible=true").first).to_be_visible()
     page.evaluate(AXE.read_text(encoding="utf-8"))
     assert page.evaluate(FOUND, GRADIOS) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_while_a_run_goes_on_and_where_it_is_watched(open_page, ended, theme, monkeypatch):
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: npm ci")
+    ended.status = "running"
+    monkeypatch.setitem(runs.RUNS, ended.id, ended)
+    monkeypatch.setattr(runs, "start", lambda settings, visitor: ended)
+    page = open_page(f"?__theme={theme}")
+    page.wait_for_selector("#forming canvas.map")
+    page.get_by_role("button", name="Start training", exact=True).click()
+    expect(page.locator("#controls")).to_be_visible()
+    expect(page.locator("#progress h2")).to_have_text("Training vit-live-patch on Shapes")
+    page.locator("#controls .s-class summary").click()
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    assert page.evaluate(FOUND, GRADIOS) == []
+    page.goto(page.locator("#controls .s-link").get_attribute("href") + f"&__theme={theme}")
+    expect(page.locator("#forming canvas.map").first).to_be_visible()
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    assert page.evaluate(FOUND, GRADIOS) == []
+    ended.status = "stopped"
+
+
+@pytest.mark.slow
+def test_text_at_twice_its_size_and_more_needs_no_scrolling_sideways(open_page, ended):
+    page = open_page(f"?run={ended.id}")
+    for tab, ready in READY.items():
+        open_tab(page, tab)
+        expect(page.locator(f"{ready} >> visible=true").first).to_be_visible()
+        for width, height in ((720, 450), (320, 256)):  # 1440 x 900 at 200%, 1280 x 1024 at 400%
+            page.set_viewport_size({"width": width, "height": height})
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{tab} at {width}"
 
 
 def test_arrows_walk_the_tabs_and_back_walks_them_again(open_page):
@@ -66,6 +103,7 @@ def test_the_thumbnails_are_one_stop_with_arrows_inside(open_page):
     expect(thumbnails.nth(7)).to_be_focused()
 
 
+@pytest.mark.slow
 def test_the_model_list_is_whole_in_every_width_and_closes_when_one_tabs_on(open_page, ended):
     page = open_page(f"?run={ended.id}")
     expect(page.locator("#status")).to_contain_text("Another's run: vit-live-patch · Shapes · 30.0% test")
@@ -92,6 +130,8 @@ def test_on_a_projector_no_text_is_small(open_page, tab):
     open_tab(page, tab)
     expect(page.locator(f"{READY[tab]} >> visible=true").first).to_be_visible()
     assert page.evaluate(SMALLEST) >= 14
+    sizes = page.locator(f":is({LABELS}) >> visible=true").evaluate_all(SIZES)
+    assert len(sizes) > 5 and min(sizes) >= 18
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -12,10 +12,11 @@ from matplotlib import colormaps
 
 from vit.figures import color_table
 from vit.live import runs
+from vit.live.datasets import SOURCES
 from vit.live.history import History
 from vit.training.config import TrainConfig
 from vit.ui.charts import Axis, Series, chart
-from vit.ui.train import curves, outcome
+from vit.ui.train import comparing, curves
 
 NAN, INF = float("nan"), float("inf")
 SHORT = TrainConfig(minutes=1 / 6)
@@ -109,21 +110,23 @@ def test_before_a_run_there_are_axes_and_levels_and_no_lines():
     assert "chance 10%" in drawn and "shipped model 80%" in drawn and "2:00 min" in drawn
 
 
-def test_runs_are_compared_in_the_same_chart_and_a_table(monkeypatch):
+def test_runs_are_compared_in_the_same_chart_whose_lines_can_be_told_apart_and_a_table(monkeypatch):
     def run(accuracy: float):
         config = SimpleNamespace(lr=1e-3, batch_size=32, weight_decay=0.05)
         settings = SimpleNamespace(config=config, dataset="shapes", title="<b>mine")
         return SimpleNamespace(history=history([1.0, NAN]), settings=settings, accuracy=accuracy, evaluation=None)
 
     monkeypatch.setattr(runs, "RUNS", {"a": run(0.5), "b": run(0.75)})
-    alone = outcome.comparison(["a", "gone"])
-    assert outcome.comparison(["gone"]) == "" and "polyline" not in alone and 'href="?run=a"' in alone
-    assert "1 more of this browser&#x27;s are not kept" in alone or "1 more of this browser's are not kept" in alone
-    html = outcome.comparison(["a", "gone", "b"])
-    assert [len(line) for line in points(html)] == [2, 2] and "Run 2</a>" in html and "75.0%" in html
-    assert html.count("<tr>") == 3 and "&lt;b&gt;mine" in html
-    colors = re.findall(r'polyline class="" style="--line:(#\w+);"', html)
-    assert len(set(colors)) == 2 and all(f"background:{color}" in html for color in colors)
+    monkeypatch.setattr(SOURCES["shapes"], "splits", None)
+    assert comparing.comparison(["gone"]) is None
+    alone = comparing.comparison(["a", "gone"])
+    assert alone["gone"] == 1 and not alone["curves"] and alone["runs"][0]["id"] == "a"
+    both = comparing.comparison(["a", "gone", "b"])
+    assert [len(line) for line in points(both["curves"])] == [2, 2]
+    assert [run["name"] for run in both["runs"]] == ["Run 1", "Run 2"] and "75.0%" in both["runs"][1]["cells"]
+    assert all(len(run["cells"]) + 1 == len(comparing.COLUMNS) for run in both["runs"])
+    drawn = re.findall(r'polyline class="t-run-(\d)" style="--line:(#\w+);"', both["curves"])
+    assert [(str(i), run["color"]) for i, run in enumerate(both["runs"])] == drawn and len(set(drawn)) == 2
 
 
 @pytest.mark.parametrize("name", ["inferno", "gray"])

@@ -14,6 +14,7 @@ COMMANDS = {  # what each does; the module of its name has its flags
     "train": "train a model from scratch and save it with its validation accuracy",
     "evaluate": "accuracy on the test images: overall, per class, confusion matrix",
     "report": "measure a checkpoint on its test set and write its card; go on where it was stopped",
+    "pictures": "choose a dozen test pictures that show a checkpoint well, by rule, for the page",
     "export": "write a checkpoint as ONNX, for programs without torch",
     "deploy": "upload this clone as a Space of your own",
     "convert": "save a ViT of timm, transformers or torchvision as one of ours",

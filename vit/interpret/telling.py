@@ -47,6 +47,11 @@ def telling_heads(analysis: Analysis, count: int = TOUR) -> list[TellingHead]:
     ]
 
 
+def head_scores(analysis: Analysis) -> Tensor:
+    """How much each head tells, (L, heads), in [0, 1], by what `telling_heads` says."""
+    return _scores(analysis, _given(analysis))
+
+
 def _given(analysis: Analysis) -> Tensor:
     """(L, heads, P): what is read gives each patch."""
     return analysis.read[0][..., analysis.record.num_prefix_tokens :].float()

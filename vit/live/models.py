@@ -176,6 +176,12 @@ def moments(key: str) -> Album:
     return stored.album(CHECKPOINTS / key) if _shipped(key) else Album()
 
 
+def worth_seeing(key: str | None, wanted: str) -> dict[int, str]:
+    """Test pictures of a dataset that were chosen for a checkpoint: index -> why; none where none were."""
+    curated = stored.curated(CHECKPOINTS / key) if key and _shipped(key) else None
+    return {one.index: one.why for one in curated.pictures} if curated and curated.dataset == wanted else {}
+
+
 def name(model: Classifier) -> str:
     return model.trained.get("model", "vit").replace("_", "-")
 

@@ -4,10 +4,13 @@ import contextlib
 import logging
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field
 
 from vit.model import Classifier
 from vit.training.moments import MOMENTS, Album
-from vit.weights.checkpoint import CONFIG, WEIGHTS, CheckpointError
+from vit.weights.checkpoint import CONFIG, PICTURES, WEIGHTS, CheckpointError
 
 CHANNELS = 3  # of the pictures that the page shows
 
@@ -39,6 +42,25 @@ def album(folder: Path) -> Album:
     return _album(folder, _versions(folder, (CONFIG, WEIGHTS, MOMENTS)))
 
 
+def curated(folder: Path) -> "Curated | None":
+    """The pictures that were chosen for a model; None, and named in the log, where they can't be read or are none."""
+    return _curated(folder, _versions(folder, (PICTURES,)))
+
+
+class Worth(BaseModel):
+    """A test picture by its index, and why it is worth looking at."""
+
+    index: Annotated[int, Field(ge=0)]
+    why: str
+
+
+class Curated(BaseModel):
+    """What `vit pictures` writes, as far as the page reads it."""
+
+    dataset: str
+    pictures: list[Worth]
+
+
 @lru_cache(maxsize=1000)
 def log_once(sentence: str) -> None:
     """A line in the log, however often what it speaks of is met."""
@@ -53,6 +75,16 @@ def _album(folder: Path, versions: tuple) -> Album:
     except (OSError, ValueError) as error:
         log_once(f"Left out, as they can't be read: {file}: {error}")
         return Album()
+
+
+@lru_cache(maxsize=16)
+def _curated(folder: Path, versions: tuple) -> Curated | None:
+    file = folder / PICTURES
+    try:
+        return Curated.model_validate_json(file.read_text(encoding="utf-8")) if file.exists() else None
+    except (OSError, ValueError) as error:
+        log_once(f"Left out, as it can't be read: {file}: {error}")
+        return None
 
 
 def _versions(folder: Path, files: tuple[str, ...] = (CONFIG, WEIGHTS)) -> tuple:

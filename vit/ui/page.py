@@ -34,7 +34,7 @@ from vit.ui.lesson import payload as lesson_payload
 from vit.ui.lesson import tab as lesson
 from vit.ui.own import tab as own
 from vit.ui.pictures import Picker, Picture
-from vit.ui.train import outcome
+from vit.ui.train import outcome, watching
 from vit.ui.train import tab as train
 
 HERE = Path(__file__).parent
@@ -66,9 +66,11 @@ def build() -> gr.Blocks:
     """The whole page; names in the log what of the checkpoints can't be read."""
     models.shipped()
     with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(EVERY, KEPT)) as demo:
+        gr.Navbar(visible=False)  # to the page for watchers there are links
         page = lay_out()
         page.wire(demo)
         gr.api(about, api_name="about", concurrency_limit=None)
+    watching.build(demo)
     return demo.queue(default_concurrency_limit=4, max_size=100)
 
 
@@ -216,7 +218,7 @@ class Page(NamedTuple):
         """Everything that depends on model and picture; without a picture, the gallery's first."""
         source = pictures.gallery_source(key)
         if picture is None or picture[0] not in ("upload", source):
-            picture = (source, pictures.chosen(source, number)[0])
+            picture = (source, pictures.offered(key, source, number)[0])
         choices = models.choices(run_names)
         model = gr.Dropdown(choices, value=key)
         return {
@@ -337,7 +339,7 @@ def lay_out() -> Page:
         status, notice = pictures.html("status"), pictures.html("notice")
         intro.build()
         words = glossary.build()
-    with gr.Tabs() as tabs:
+    with gr.Tabs(overflow_behavior="wrap") as tabs:  # a link to a tab finds none in a menu
         with gr.Tab("Train", id="train"):
             training = train.build()
         with gr.Tab("Your pictures", id="own"):

@@ -54,14 +54,31 @@ def chosen(source: str, page: int) -> list[int]:
     return torch.stack(by_class, dim=1).flatten().tolist()  # a row has one of each class
 
 
+def worth_seeing(key: str | None, source: str) -> dict[int, str]:
+    """The test pictures that were chosen for a model: index -> why."""
+    count = len(SOURCES[source].load().test)
+    return {i: why for i, why in models.worth_seeing(key, source).items() if i < count}
+
+
+def offered(key: str | None, source: str, page: int) -> list[int]:
+    """Indices on a page of the gallery; the first one begins with what was chosen for the model."""
+    mixed = chosen(source, page)
+    first = [] if page else list(worth_seeing(key, source))
+    return [*first, *(i for i in mixed if i not in first)][: len(mixed)]
+
+
 def gallery(key: str | None, page: int, picked: Picture) -> dict:
     """What the gallery shows: the pictures, their classes, where they come from, and which of them is picked."""
     source = gallery_source(key)
     test = SOURCES[source].load().test
-    places = chosen(source, page)
+    whys = worth_seeing(key, source)
     pictures = [
-        {"src": data_uri(test.images[i]), "label": test.classes[test.labels[i]], "name": f"{source}-{i}"}
-        for i in places
+        {
+            "src": data_uri(test.images[i]),
+            "label": test.classes[test.labels[i]] + (f": {whys[i]}" if i in whys else ""),
+            "name": f"{source}-{i}",
+        }
+        for i in offered(key, source, page)
     ]
     return {"pictures": pictures, "note": note(key, source), "picked": name_of(picked)}
 

@@ -21,7 +21,7 @@ from vit.weights.description import Description
 from vit.weights.fetch import CONFIG, WEIGHTS, CheckpointError, Files, Progress
 from vit.weights.timm_config import timm_config
 
-CARD, STATE = "README.md", "state.safetensors"
+CARD, STATE, PICTURES = "README.md", "state.safetensors", "pictures.json"
 SHOWN = 5  # tensors that a refusal names
 
 

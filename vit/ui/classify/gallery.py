@@ -41,7 +41,7 @@ def opening(key: str | None, picked: Picture, choices: list[tuple[str, str]]) ->
         "orders": ORDERS,
         "count": len(test),
         "picked": pictures.name_of(picked),
-        "page": _page(source, _mixed(source, 0), 0, None),
+        "page": _page(source, _mixed(source, 0, _first(key, source)), 0, None),
         "models": choices,
         "earlier": [[label, moments] for label, key in choices if (moments := models.moments_of(key))],
     }
@@ -71,7 +71,8 @@ def browse(question: dict) -> dict:
         indices = _asked(said, order)
     else:
         seed = whole("seed", question.get("seed"), 0, 10**6)
-        indices = _mixed(source, seed) if order == "mixed" else torch.arange(len(test))
+        first = () if seed else _first(key, source)
+        indices = _mixed(source, seed, first) if order == "mixed" else torch.arange(len(test))
     if chosen >= 0:
         indices = indices[test.labels[indices] == chosen]
     return _page(source, indices, number, said)
@@ -90,13 +91,20 @@ def _asked(said: Answers, order: str) -> Tensor:
     return said.indices[wrong if order == "mistakes" else said.surest(wrong)]
 
 
+def _first(key: str | None, source: str) -> tuple[int, ...]:
+    """What was chosen for the model stands before the first mixture."""
+    return tuple(pictures.worth_seeing(key, source))
+
+
 @lru_cache(maxsize=20)
-def _mixed(source: str, seed: int) -> Tensor:
-    """All indices, mixed, so that the classes take turns while each has pictures left."""
+def _mixed(source: str, seed: int, first: tuple[int, ...] = ()) -> Tensor:
+    """All indices, mixed, so that the classes take turns while each has pictures left, but for the first."""
     test = SOURCES[source].load().test
     mixed = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))
     labels = test.labels[mixed]
-    return mixed[(turns(labels) * len(test.classes) + labels).argsort(stable=True)]
+    mixed = mixed[(turns(labels) * len(test.classes) + labels).argsort(stable=True)]
+    begins = torch.tensor(first, dtype=mixed.dtype)
+    return torch.cat([begins, mixed[~torch.isin(mixed, begins)]])
 
 
 def _page(source: str, indices: Tensor, number: int, said: Answers | None) -> dict:

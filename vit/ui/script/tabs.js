@@ -1,5 +1,5 @@
-// The address holds the tab: Back and Forward walk the tabs, a reload opens the one that was open. Arrow keys move, too.
-import { setAddress } from "./address.js";
+// The address holds tab and run: Back and Forward walk them, a reload opens the one that was open. Arrow keys move, too.
+import { leftRun, setAddress } from "./address.js";
 import { listen } from "./links.js";
 import { closeOnTab } from "./lists.js";
 
@@ -15,6 +15,7 @@ export function mount() {
     if (tab && !walking) setAddress("tab", nameOf(tab), true);
   });
   addEventListener("popstate", () => {
+    if (leftRun()) return location.reload();
     const name = new URLSearchParams(location.search).get("tab") ?? "train";
     walking = true;
     tabs().find((tab) => nameOf(tab) === name)?.click();

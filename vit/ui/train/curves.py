@@ -64,7 +64,7 @@ def _why_above(history: History, config: TrainConfig) -> str:
     changes = _changes(config)
     if not changes or not training or validation <= training:
         return ""
-    return f"Validation lies above training: what it learns from is harder, with {' and '.join(changes[-2:])}."
+    return f"Validation lies above training, which is harder: {changes[-1]}."
 
 
 def _harder(config: TrainConfig) -> str:
@@ -101,16 +101,19 @@ def _loss_text(loss: float) -> str:
 
 
 def overlaid(compared: Sequence[tuple[str, str, LiveRun]]) -> str:
-    """Validation accuracy of several runs; compared: a name, a color and the run."""
+    """Validation accuracy of several runs; compared: a name, a color and the run.
+
+    Whatever is drawn of the first has the class t-run-0, and so on: the page shows those that are ticked.
+    """
     end = max(run.history.seconds[-1] for _, _, run in compared)
     lines = []
-    for name, color, run in compared:
+    for i, (name, color, run) in enumerate(compared):
         history, measured = run.history, len(run.history.validation_seconds)
         x, y = (
             thin(values, measured, OVERLAID_POINTS)
             for values in (history.validation_seconds, history.validation_accuracy)
         )
-        lines.append(Series(name, x, y, color=color))
+        lines.append(Series(name, x, y, f"t-run-{i}", color))
     return chart("Validation accuracy", lines, _minutes(end), _axis(1, 2, "{:.0%}".format))
 
 

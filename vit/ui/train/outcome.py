@@ -6,16 +6,13 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from vit.data.registry import label
 from vit.evaluation import Evaluation
 from vit.live import runs, settings, storage
 from vit.live.run import UNWATCHED_MINUTES, LiveRun
 from vit.ui import pictures, push
-from vit.ui.charts import clock
 from vit.ui.checks import checked, whole
 from vit.ui.errors import BadInput
-from vit.ui.theme import class_colors
-from vit.ui.train import curves
+from vit.ui.train import comparing, sharing
 from vit.ui.train import view as train_view
 from vit.ui.train.api import steered
 
@@ -28,6 +25,7 @@ class Outcome(NamedTuple):
     """The components that show fills."""
 
     column: gr.Column
+    share: gr.HTML
     confusion: gr.HTML
     command: gr.Textbox
     download: gr.DownloadButton
@@ -35,11 +33,12 @@ class Outcome(NamedTuple):
 
     def show(self, run: LiveRun, owned: list[str]) -> dict:
         """What there is of the run by now; owned: ids of this browser's runs, for the comparison."""
-        compared = {self.table: comparison(owned)}
+        compared = {self.table: comparing.comparison(owned)}
         if run.live or not run.usable:
             return {self.column: gr.Column(visible=False), **compared}
         return {
             self.column: gr.Column(visible=True),
+            self.share: run.id,
             self.confusion: _confusion(run.evaluation, run.settings.classes) if run.evaluation else "",
             self.command: run.settings.command,
             self.download: _download(run),
@@ -50,6 +49,7 @@ class Outcome(NamedTuple):
 def build(run_id: gr.State, owned: gr.BrowserState) -> Outcome:
     """Lays out the outcome and names its endpoints."""
     with gr.Column(visible=False, elem_id="after") as column:
+        shared = sharing.build()
         confusion = pictures.html("confusion")
         command = gr.Textbox(label="The same from the command line", buttons=["copy"], interactive=False, max_lines=4)
         download = gr.DownloadButton("Download weights, config and card", size="md")
@@ -57,7 +57,7 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Outcome:
         with gr.Row(elem_classes="v-buttons t-delete"):
             delete = gr.Button("Delete this run", variant="stop", size="md", min_width=160)
             gr.HTML(f'<p class="v-note">{KEPT}</p>', apply_default_css=False)
-    table = pictures.html("runs")
+    table = comparing.build()
 
     delete.click(delete_own, [run_id, owned], owned, **QUIET).success(None, js=LEAVE)
 
@@ -79,7 +79,7 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Outcome:
             "by its name. layer: from 1.",
         )
     gr.api(delete_run, api_name="delete", concurrency_limit=None)
-    return Outcome(column, confusion, command, download, table)
+    return Outcome(column, shared, confusion, command, download, table)
 
 
 @checked
@@ -154,54 +154,6 @@ def _confusion(evaluation: Evaluation, classes: tuple[str, ...]) -> str:
         "pictures it had never seen. Rows: what it is; columns: what the model says; percent of the row</span></p>"
         f'<div class="t-scroll"><table class="t-confusion"><tr><td></td>{top}</tr>{rows}</table></div>'
     )
-
-
-def comparison(owned: list[str]) -> str:
-    """This browser's runs: a table of what they were given and came to, each with its link, and their curves overlaid.
-
-    owned: may name runs that are not kept here any more, or never were.
-    """
-    found = [(run_id, run) for run_id in owned if (run := _found(run_id))]
-    kept = [(run_id, run) for run_id, run in found if run.history.validation_accuracy]
-    if not kept:
-        return ""
-    colors = class_colors(len(kept))
-    compared = [(f"Run {i + 1}", color, run) for i, (color, (_, run)) in enumerate(zip(colors, kept, strict=True))]
-    names = ("Run", "Data", "Model", "Rate", "Batch", "Decay", "Time, min", "Validation", "Test")
-    header = "".join(f'<th scope="col">{name}</th>' for name in names)
-    rows = "".join(_compared(run_id, *row) for (run_id, _), row in zip(kept, compared, strict=True))
-    gone = len(owned) - len(found)
-    left_out = f'<p class="v-note">{gone} more of this browser\'s are not kept on this server.</p>' if gone else ""
-    curves_ = curves.overlaid(compared) if len(kept) > 1 else ""
-    return (
-        f'<h2 class="v-label">Your runs</h2>{curves_}<div class="t-scroll"><table class="t-runs">'
-        f"<tr>{header}</tr>{rows}</table></div>{left_out}"
-    )
-
-
-def _found(run_id: str) -> LiveRun | None:
-    try:
-        return runs.find(run_id)
-    except ValueError:
-        return None
-
-
-def _compared(run_id: str, name: str, color: str, run: LiveRun) -> str:
-    """A row of the comparison, which leads to the run."""
-    config, history = run.settings.config, run.history
-    cells = [
-        label(run.settings.dataset),
-        run.settings.title,
-        " → ".join(f"{lr:g}" for lr in [config.lr, *(lr for _, lr in history.changes)]),
-        f"{config.batch_size}",
-        f"{config.weight_decay:g}",
-        clock(history.seconds[-1]),
-        f"{run.accuracy:.1%}",
-        f"{run.evaluation.accuracy:.1%}" if run.evaluation else "–",
-    ]
-    row = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-    link = f'<a href="?run={escape(run_id)}">{name}</a>'
-    return f'<tr><th scope="row"><i style="background:{color}"></i>{link}</th>{row}</tr>'
 
 
 def limits() -> dict:

@@ -12,6 +12,7 @@ from vit.live.run import LiveRun
 from vit.ui import pictures
 from vit.ui.checks import checked
 from vit.ui.errors import BadInput, alert
+from vit.ui.train import sharing
 from vit.ui.train.api import find_run, steered
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
@@ -36,6 +37,7 @@ class Steering(NamedTuple):
     lr: gr.Number
     lr_note: gr.HTML
     settings: gr.HTML
+    share: gr.HTML
 
     def show(self, run: LiveRun, own: bool, first: bool) -> dict:
         """first: whether the page has just turned to this run; only then the learning rate is filled in, for it may
@@ -47,6 +49,7 @@ class Steering(NamedTuple):
             self.pause: gr.Button("Resume" if run.pausing else "Pause", interactive=steerable),
             self.stop: gr.Button("Stopping …" if run.stopping else "Stop", interactive=steerable),
             self.settings: settings_of(run),
+            self.share: run.id,
             **lr,
         }
 
@@ -69,13 +72,14 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Steering:
         lr_note = pictures.html("rate-note")
         what = pictures.html("what")
         link = gr.Button(COPY, size="md")
+        shared = sharing.build()
     pause.click(toggle_pause, [run_id, owned], None, **QUIET)
     stop.click(stop_run, [run_id, owned], None, **QUIET)
     gr.on([change.click, lr.submit], change_lr, [run_id, owned, lr], lr_note, **QUIET)
     for button, factor in ((slower, 1 / 3), (faster, 3)):
         button.click(scaled(factor), lr, lr, **QUIET).then(change_lr, [run_id, owned, lr], lr_note, **QUIET)
     link.click(None, None, link, js=COPY_LINK).then(None, None, link, js=COPY_AGAIN)
-    return Steering(column, pause, stop, lr, lr_note, what)
+    return Steering(column, pause, stop, lr, lr_note, what, shared)
 
 
 def scaled(factor: float) -> Callable[[float | None], float]:

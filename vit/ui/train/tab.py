@@ -18,8 +18,8 @@ from vit.ui import pictures, scripts
 from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput
 from vit.ui.train import api as train_api
+from vit.ui.train import comparing, outcome, pitfalls, recorded, steering
 from vit.ui.train import form as train_form
-from vit.ui.train import outcome, pitfalls, recorded, steering
 from vit.ui.train import view as train_view
 from vit.ui.train.api import visitor
 from vit.ui.train.form import Form
@@ -87,7 +87,7 @@ class Tab(NamedTuple):
             self.form["model"]: train_form.sized_models(),
             self.form["embed_dim"]: {**settings.variant_shape(chosen.model), **chosen.shape}["embed_dim"],
             self.form["classes"]: train_form.fill_classes(dataset),
-            **({} if run_id else {**self._ready(chosen), self.outcome.table: outcome.comparison(list(owned))}),
+            **({} if run_id else {**self._ready(chosen), self.outcome.table: comparing.comparison(list(owned))}),
         }
 
     def begin(self, entered: dict, request: gr.Request) -> dict:
@@ -207,14 +207,7 @@ def build() -> Tab:
                 js_on_load=scripts.mount(HERE / "script" / "next.js", {}), apply_default_css=False, elem_id="progress"
             )
             with gr.Row(elem_classes="t-run"):
-                forming = pictures.html(
-                    "forming",
-                    HERE / "forming",
-                    {"colors": base64.b64encode(color_table(DIVERGING)).decode()},
-                    server_functions=[train_view.fetch, train_view.animate],
-                    elem_classes="t-view",
-                )
-                charts = pictures.html("charts")
+                forming, charts = forming_view(), pictures.html("charts")
             ended = outcome.build(run_id, owned)
     tab = Tab(run_id, owned, form, form_column, start, controls, watching, progress, forming, charts, ended)
     _wire_form(tab, size_note, learning_note, tried)
@@ -224,6 +217,17 @@ def build() -> Tab:
     start.click(None, js=SCROLL_TO_PROGRESS)
     train_api.build()
     return tab
+
+
+def forming_view() -> gr.HTML:
+    """Attention as it forms: what `train_view.forming` tells is its value."""
+    return pictures.html(
+        "forming",
+        HERE / "forming",
+        {"colors": base64.b64encode(color_table(DIVERGING)).decode()},
+        server_functions=[train_view.fetch, train_view.animate],
+        elem_classes="t-view",
+    )
 
 
 def _wire_form(

@@ -40,7 +40,7 @@ def forming(run: LiveRun) -> dict:
         return {"run": run.id, "moments": []}
     seen = [{"id": moment.id, **moment.figures} for moment in moments]
     says = LIVE if run.live else OVER
-    return {**_frame(run.settings), "run": run.id, "moments": seen, "live": run.live, "says": says}
+    return {**frame(run.settings), "run": run.id, "moments": seen, "live": run.live, "says": says}
 
 
 def fetch(wanted: list) -> list[dict]:
@@ -97,7 +97,7 @@ def untrained(settings: RunSpec) -> dict | None:
     start = _start(settings.dataset, settings.model, settings.classes, tuple(settings.shape.items()))
     moments = [{"id": 0, "step": 0, "seconds": 0.0, "epoch": 0.0, "lr": 0.0}]
     own = {"run": "", "says": BEFORE, "moments": moments, "live": False, "inline": packed([Moment(0, start, {})])}
-    return {**_frame(settings), **own}
+    return {**frame(settings), **own}
 
 
 @lru_cache(maxsize=16)
@@ -119,7 +119,8 @@ def fixed_pictures(dataset: str, classes: tuple[str, ...], validation_size: int 
         raise BadInput(f"No pictures can be shown of a run that held out {validation_size}; choose another.") from error
 
 
-def _frame(settings: RunSpec) -> dict:
+def frame(settings: RunSpec) -> dict:
+    """What the moments of such a run are drawn with; its pictures must be loaded."""
     counted = size(settings)
     return {
         **pictures_of(settings.dataset, settings.classes),

@@ -49,7 +49,7 @@ export function mount({ element, props, server, watch, constants }) {
 
 async function load(forming) {
   const { $, props: { value } } = forming, before = forming.view;
-  if (value?.run) setAddress("run", value.run);
+  if (value?.run) setAddress("run", value.run, before !== null); // a run that was started here is a step of its own
   if (!value || !value.moments.length) return;
   const nameOf = (view) => [view.run || view.recorded, view.pictures].join();
   const same = before && nameOf(before) === nameOf(value), last = value.moments.length - 1;
