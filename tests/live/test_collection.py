@@ -3,6 +3,7 @@
 import io
 import time
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -87,6 +88,25 @@ def test_what_comes_after_the_limits_is_left_out_in_one_sentence(files, monkeypa
     assert "3.png and all after it are left out: 3 pictures" in added.refused[0]
     monkeypatch.setattr(collection, "MAX_KEPT", 4)
     assert "full of others' pictures" in collection.create().add("cup", files(2)).refused[0]
+
+
+def test_a_full_disk_and_too_many_sets_are_said_and_nothing_half_written_stays(files, monkeypatch):
+    own = collection.create()
+
+    def full(path, content):
+        open(path, "wb").close()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "write_bytes", full)
+        added = own.add("cup", files(2))
+    assert added.full and added.refused == [
+        "0.png can't be saved on the server (No space left on device); try again later."
+    ]
+    assert not own.classes and not list(own.folder.iterdir())
+    monkeypatch.setattr(collection, "MAX_SETS", 1)
+    with pytest.raises(ValueError, match="full of others' pictures"):
+        collection.create()
 
 
 @pytest.mark.parametrize("name", ["чашка", "茶杯", "كوب", "का कप", "a cup with a handle", "☕️"])

@@ -20,6 +20,7 @@ from vit.training.moments import Album
 from vit.ui.errors import BadInput
 from vit.ui.train import outcome, steering
 from vit.ui.train import view as train_view
+from vit.weights import hub
 from vit.weights.checkpoint import from_pretrained
 
 pytestmark = pytest.mark.usefixtures("registry")
@@ -146,7 +147,7 @@ def test_after_a_failed_last_save_the_weights_in_memory_are_what_is_offered(monk
         assert trained["steps"] == run.progress.step > saved
         assert trained["test_accuracy"] == run.evaluation.accuracy
     pushed = {}
-    monkeypatch.setattr(outcome.hub, "push", lambda folder, *_: pushed.update(from_pretrained(folder).trained) or "a")
+    monkeypatch.setattr(hub, "push", lambda folder, *_: pushed.update(from_pretrained(folder).trained) or "a")
     outcome.push_run(run.id, "name", "hf_", False)
     assert pushed["steps"] == run.progress.step
     monkeypatch.setattr("vit.live.run.save_pretrained", full)

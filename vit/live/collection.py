@@ -29,7 +29,8 @@ NAME = "your pictures"  # what a dataset of them is called
 SIDE = 224  # pixels
 LEAST, ROUGH = 5, 10  # pictures a class: with fewer there is no training, up to there its result is rough
 HELD_OUT = 5  # of so many pictures of a class one is held out
-MAX_CLASSES, MAX_PICTURES, MAX_KEPT = 20, 400, 5_000  # of a set; pictures of a set; of all sets: 0.8 GB
+MAX_CLASSES, MAX_PICTURES = 20, 400  # of a set
+MAX_SETS, MAX_KEPT = 500, 5_000  # at once, and pictures of all of them: 0.8 GB
 LONGEST = 40  # characters of a class's name
 KEPT, EVERY = 3600, 600  # seconds a picture is kept, and between two looks at which are that old
 
@@ -119,7 +120,11 @@ class Collection:
                 raise Full(f"{called} is left out: the server is full of others' pictures; try again in an hour.")
             self.latest = time.time()
             kept = Kept(token_urlsafe(12), self.folder / token_urlsafe(12), digest, self.latest)
-            kept.file.write_bytes(content)
+            try:
+                kept.file.write_bytes(content)
+            except OSError as error:
+                kept.file.unlink(missing_ok=True)
+                raise Full(f"{called} can't be saved on the server ({error.strerror}); try again later.") from error
             self.classes.setdefault(name, []).append(kept)
         return kept
 
@@ -198,10 +203,13 @@ class Collection:
 
 @contextlib.contextmanager
 def as_file(content: bytes) -> Iterator[Path]:
-    """What was sent, as a file among the pictures, for as long as it is looked at."""
+    """What was sent, as a file among the pictures, for as long as it is looked at. Raises ValueError on a full disk."""
     with tempfile.TemporaryDirectory(dir=_root()) as folder:
         path = Path(folder) / "sent"
-        path.write_bytes(content)
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise ValueError(f"The server can't keep it for a moment ({error.strerror}); try again later.") from error
         yield path
 
 
@@ -216,9 +224,11 @@ def _dealt(indices: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def create() -> Collection:
-    """An empty one."""
-    collection = Collection()
+    """An empty one. Raises ValueError where there are too many."""
     with _lock:
+        if len(_sets) >= MAX_SETS:
+            raise ValueError("The server is full of others' pictures; try again in an hour.")
+        collection = Collection()
         _sets[collection.token] = collection
     return collection
 
