@@ -123,6 +123,7 @@ def test_seven_steps_by_mouse_whose_numbers_are_those_of_the_trace(page, analysi
 
     turn(page, 5, "Blocks")
     rows = lesson.locator(".l-layers tbody tr")
+    expect(rows).to_have_count(3)
     for at, row in enumerate(rows.all()):
         lengths = added(model, record, at)
         expected = [part[TOKEN].item() for part in (lengths.stream, lengths.attention, lengths.mlp)]
@@ -137,6 +138,7 @@ def test_seven_steps_by_mouse_whose_numbers_are_those_of_the_trace(page, analysi
     expect_axe_finds_nothing(page)
 
     turn(page, 6, "The answer")
+    expect(lesson.locator(".l-table tbody tr")).to_have_count(5)
     logits = lesson.locator(".l-table tbody tr").first.locator("td").all_inner_texts()
     assert logits[0] == name and number(logits[1]) == pytest.approx(record.logits[0, best].item(), abs=0.006)
     expect(lesson.locator(".l-sum")).to_contain_text(f"the logit is {logits[1]}")

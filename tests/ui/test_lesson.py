@@ -80,6 +80,7 @@ def test_words_are_short_and_true_of_the_model_and_code_stands_where_it_is_said_
 def test_what_the_page_is_sent_are_the_numbers_of_the_trace(kind, seen):
     found, sent = seen(of_kind(kind))
     model, record, token = found.model, found.record, {"token": sent["token"]}
+    assert sent["reach"] == (7 if kind == "conv stem" else 0)
     assert len(sent["prefix"]) == model.num_prefix_tokens and sent["classes"][sent["best"]] in model.classes
     embedded = unpack(asked.embedding(token))
     places = model.pos_embed[0, model.num_prefix_tokens :].detach()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vit.interpret.analysis import Analysis
+from vit.interpret.lesson import reach
 from vit.live import models
 from vit.model import ViT
 from vit.ui import pictures, theme
@@ -35,6 +36,7 @@ def opening(analysis: Analysis, key: str, picture: Picture) -> dict:
         "std": list(model.std),
         "grid": list(model.grid_size),
         "patch": model.config["patch_size"],
+        "reach": reach(model),
         "width": model.config["embed_dim"],
         "blocks": len(record.layers),
         "heads": model.num_heads,

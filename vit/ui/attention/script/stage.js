@@ -6,10 +6,7 @@ import { change } from "./redraw.js";
 
 export function listenToStage(tab) {
   const { $, state } = tab, stage = $(".x-stage");
-  stage.addEventListener("pointerdown", (event) => {
-    change(tab, { query: patchAt(tab.view, $("canvas.overlay"), event) });
-    hover(tab, event);
-  });
+  stage.addEventListener("pointerdown", (event) => hover(tab, event));
   stage.addEventListener("pointermove", (event) => hover(tab, event));
   stage.addEventListener("pointerleave", () => { $(".x-hover").hidden = true; });
   stage.addEventListener("keydown", (event) => {
@@ -24,7 +21,7 @@ export function listenToStage(tab) {
 
 function hover(tab, event) {
   const { $, state, view } = tab, patch = patchAt(view, $("canvas.overlay"), event), output = $(".x-hover");
+  if (event.buttons & 1 && patch !== state.query) change(tab, { query: patch }); // once: what follows may move the stage
   output.hidden = false;
   output.textContent = `${percent(chosenMap(tab)[patch])} · ${nameOf(view, patch)}`;
-  if (event.buttons & 1 && patch !== state.query) change(tab, { query: patch });
 }

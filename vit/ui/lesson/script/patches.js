@@ -29,6 +29,7 @@ export function build(lesson, figure, more) {
       const patch = chosen(), pixels = pixelsOf(view, patch);
       picture.plain();
       picture.mark(patch);
+      picture.reach(patch, view.reach);
       figure.querySelector(".l-here").textContent = `The patch in ${nameOf(view, patch)} of ${view.h} × ${w}.`;
       drawChannels($(".l-channels"), pixels, view.patch, ["red", "green", "blue"]);
       const found = await lesson.fetch("embedding");

@@ -24,7 +24,7 @@ export function stage(lesson, host, { label, pick, says }) {
   element.tabIndex = 0;
   element.setAttribute("role", "application");
   element.setAttribute("aria-label", `${label}. Arrow keys move from patch to patch.`);
-  element.innerHTML = `<canvas></canvas><i class="l-grid"></i><i class="l-mark" hidden></i><i class="l-other" hidden></i><output class="l-hover" hidden></output>`;
+  element.innerHTML = `<canvas></canvas><i class="l-grid"></i><i class="l-reach" hidden></i><i class="l-mark" hidden></i><i class="l-other" hidden></i><output class="l-hover" hidden></output>`;
   element.style.setProperty("--rows", view.h);
   element.style.setProperty("--columns", view.w);
   host.append(element);
@@ -82,6 +82,16 @@ export function stage(lesson, host, { label, pick, says }) {
     // A packed color and its strength for each patch.
     shade(color, strength) { paint(canvas, view.size.width, view.size.height, blend(view, color, strength)); },
     mark(patch) { here = patch; place($(".l-mark"), patch); },
+    // A frame around the pixels that a patch's token is made of: its own, and so many beyond on each side.
+    reach(patch, beyond) {
+      const { size: { width, height }, h, w } = view, frame = $(".l-reach");
+      const side = (at, count, whole) => [Math.max(0, at * whole / count - beyond), Math.min(whole, (at + 1) * whole / count + beyond)];
+      const [left, right] = side(patch % w, w, width), [top, bottom] = side(Math.floor(patch / w), h, height);
+      frame.hidden = !beyond;
+      Object.assign(frame.style, {
+        left: `${100 * left / width}%`, top: `${100 * top / height}%`, width: `${100 * (right - left) / width}%`, height: `${100 * (bottom - top) / height}%`,
+      });
+    },
     other(patch) { place($(".l-other"), patch); },
   };
 }
