@@ -39,7 +39,7 @@ def photos(tmp_path) -> Path:
 
 def test_gray_pictures_are_trained_on_tested_named_and_looked_into(photos, tmp_path, capsys):
     out, picture = tmp_path / "out", str(photos / "light" / "3.png")
-    length = ["--epochs", "20", "--batch-size", "8", "--precision", "fp32"]
+    length = ["--epochs", "20", "--precision", "fp32"]
     assert main(["train", "--dataset", str(photos), *SMALL, *length, "--out", str(out), "--json"]) == 0
     said = capsys.readouterr().err
     assert "1 file was left out: dark/notes.txt is a text" in said

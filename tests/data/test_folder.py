@@ -1,6 +1,7 @@
 """Pictures of one's own in folders and zips: what is read, how it is split, and what is refused in a sentence."""
 
 import os
+import statistics
 import zipfile
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from vit import data
+from vit import ViT, data
 from vit.data import folder, own, packed
 from vit.data.registry import entry
+from vit.training import TrainConfig, train
 
 COLORS = {"dark": (20, 30, 40), "light": (220, 210, 200), "red": (200, 20, 10)}
 
@@ -156,6 +158,11 @@ def no_training(root):
     photos(root / "test", 3, {"c": (9, 9, 9)})
 
 
+def no_validation(root):
+    photos(root / "train", 3)
+    photos(root / "val", 3, {"dark": (9, 9, 9), "red": (99, 9, 9)})
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -169,6 +176,7 @@ def no_training(root):
         (case_only, "Classes 'Cat' and 'cat' of .* differ in case only"),
         (long_name, "a name of 120 letters, 'bbbbbbbbbbbbbbbbbbbb'...; 100 are the most"),
         (too_many, "has 1,001 classes, and 1,000 are the most"),
+        (no_validation, "Class 'light' of .* has no usable picture to validate with"),
         (no_training, "Class 'c' of .* has no picture to train on"),
     ],
 )
@@ -241,3 +249,23 @@ def test_the_splits_are_views_of_the_file_and_take_no_memory_of_their_own(tmp_pa
 def test_an_unknown_name_is_answered_with_what_there_is():
     with pytest.raises(ValueError, match=r"one of cifar10, shapes, or a folder .* got 'mnist'"):
         data.load("mnist")
+
+
+@pytest.mark.benchmark
+def test_pictures_mapped_from_the_file_train_as_fast_as_the_same_in_memory(tmp_path, judge):
+    for label in range(2):
+        (tmp_path / f"{label}").mkdir()
+        for i in range(600):
+            noise = torch.randint(256, (96, 96, 3), generator=torch.Generator().manual_seed(2 * i + label))
+            Image.fromarray(noise.byte().numpy()).save(tmp_path / f"{label}" / f"{i}.png", compress_level=1)
+    mapped = data.load(str(tmp_path), img_size=96).train
+    sets = {"mapped": mapped, "memory": mapped.take(torch.arange(len(mapped)))}
+    rates: dict[str, list[float]] = {name: [] for name in sets}
+    config = TrainConfig(epochs=1, batch_size=64, precision="fp32", optimizer="adamw")
+    for _ in range(5):
+        for name, dataset in sets.items():
+            model = ViT(img_size=96, patch_size=16, embed_dim=64, depth=2, num_heads=2, num_classes=2)
+            *_, last = train(model, dataset, config)
+            rates[name].append(last.images_per_second)
+    median = {name: statistics.median(found) for name, found in rates.items()}
+    judge(median["mapped"] >= 0.9 * median["memory"], f"images/s: {median}")

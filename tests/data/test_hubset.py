@@ -140,10 +140,13 @@ def test_other_features_are_refused_by_name(features, words, hub, tmp_path):
     write(file, {"image": [b""]}, {"label": [0]}, features or {})
     if features is None:
         parquet.write_table(parquet.read_table(file).replace_schema_metadata(None), file)
+    write(file.with_name("validation-00000-of-00001.parquet"), {"image": [b""]}, {"label": [0]}, features or {})
     hub.folders["a/b"] = tmp_path / "repo"
     hub.datasets.add("a/b")
     with pytest.raises(ValueError, match=words):
         data.load("hub:a/b")
+    fetched = {path for command, path, _ in hub.asked if command == "GET" and path.endswith(".parquet")}
+    assert len(fetched) == 1, "the others were not downloaded"
 
 
 def test_what_can_not_be_had_is_refused_with_the_remedy(hub, tmp_path):

@@ -34,9 +34,9 @@ def start(visitor: Visitor | None = None, **changes) -> LiveRun:
     return runs.start(settings.read({**TINY, **changes}), visitor)
 
 
-def until(condition) -> None:
+def until(condition, seconds: float = 30) -> None:
     """Waits for what a run's thread does; steps tell nobody, so it looks again now and then."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + seconds
     with changed:
         while not condition():
             assert time.monotonic() < deadline

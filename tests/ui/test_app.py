@@ -15,7 +15,7 @@ from tests.conftest import ROOT, SETTINGS, await_end
 from vit.data.registry import DATASETS
 from vit.live import speed
 from vit.precision import Precision
-from vit.ui import page
+from vit.ui import page, top
 
 ENDPOINTS = {"/about", "/classify", "/attention", "/start", "/status", "/stop"}
 ENDPOINTS |= {"/attention_statistics", "/relevance", "/without_heads", "/head_importance"}
@@ -47,10 +47,10 @@ def test_without_network_the_app_says_so_and_has_shapes(client):
 
 def test_the_line_on_top_says_the_precision_once_it_is_known(monkeypatch):
     monkeypatch.setattr(speed, "precisions", [])
-    assert "by trial" not in page.status_line(None, {})
+    assert "by trial" not in top.status_line(None, {})
     speed.precisions.append(Precision("bf16", "by trial: 1,240 against 690 images/s"))
     line = ', <span title="bf16 by trial: 1,240 against 690 images/s">bf16 by trial</span></span>'
-    assert page.status_line(None, {}).endswith(line)
+    assert top.status_line(None, {}).endswith(line)
     assert page.about()["device"].endswith(", bf16 by trial: 1,240 against 690 images/s")
 
 
@@ -206,10 +206,10 @@ def test_bad_pictures_models_layers_and_runs_are_named(client, picture, tmp_path
 
 def test_a_link_waits_for_its_picture_while_the_data_is_on_its_way(monkeypatch, shapes):
     from vit.live import datasets
-    from vit.ui import page
+    from vit.ui import links
 
     source = datasets.Source("shapes")
     monkeypatch.setitem(datasets.SOURCES, "shapes", source)
     assert source.splits is None
-    assert page.linked({"model": "shapes", "picture": "shapes-17"}) == ("shapes", ("shapes", 17))
+    assert links.linked({"model": "shapes", "picture": "shapes-17"}) == ("shapes", ("shapes", 17))
     assert source.splits is not None

@@ -11,10 +11,11 @@ from PIL import Image
 
 from vit.data.drawings import drawings
 from vit.evaluation import Evaluation
-from vit.live import collection, models, runs, teaching
+from vit.live import collection, models, runs, taught, teaching
 from vit.ui import logs, page
-from vit.ui.own import breaking, learning
+from vit.ui.own import breaking, learning, tab
 from vit.ui.own import pictures as sent
+from vit.weights import hub
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +148,10 @@ def test_starting_asks_for_ways_that_there_are(here, sets):
         question = {"set": token, "parent": "shapes", "ways": ways}
         assert words in learning.start(question, None)["error"]
     assert not runs.OTHERS and models.shipped()
+
+
+def test_a_taught_model_is_pushed_from_its_folder_and_a_missing_one_is_named(here, small_vit, monkeypatch):
+    monkeypatch.setattr(hub, "push", lambda folder, *asked: f"https://hub/{folder.name}/{asked}")
+    key = taught.save(small_vit)
+    assert f"https://hub/{key}/" in tab.push_taught(key, "mine", "hf_", True)
+    assert "learn the pictures again" in tab.push_taught(f"taught-{'a' * 16}", "mine", "hf_", True)

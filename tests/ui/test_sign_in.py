@@ -8,6 +8,7 @@ import pytest
 
 from tests.answering import Handler, listening
 from tests.conftest import serving
+from vit.ui import push
 from vit.ui.train import outcome
 
 TOKEN = "hf_oauth_of_a_visitor"
@@ -53,7 +54,7 @@ def test_a_space_with_oauth_asks_to_sign_in_and_for_no_token(provider, tmp_path)
 @pytest.mark.parametrize("signs_in", [True, False])
 def test_the_token_is_the_signed_in_visitors_and_the_pasted_one_only_elsewhere(signs_in, monkeypatch):
     pushed = []
-    monkeypatch.setattr(outcome, "SIGNS_IN", signs_in)
+    monkeypatch.setattr(push, "SIGNS_IN", signs_in)
     monkeypatch.setenv("SYSTEM", "spaces")  # elsewhere a button to sign in asks for an account of this machine
     monkeypatch.setenv("SPACE_ID", "someone/vit")
     for name in ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL"):
@@ -62,13 +63,13 @@ def test_the_token_is_the_signed_in_visitors_and_the_pasted_one_only_elsewhere(s
     with gr.Blocks() as demo:
         run_id = gr.State("a" * 16)
         outcome.build(run_id, gr.BrowserState({}))
-    (push,) = (handler for handler in demo.fns.values() if handler.fn and handler.fn.__name__ == "push_it")
-    fields = {getattr(part, "label", None) or "run": part for part in push.inputs}
+    (pushing,) = (handler for handler in demo.fns.values() if handler.fn and handler.fn.__name__ == "push_it")
+    fields = {getattr(part, "label", None) or "run": part for part in pushing.inputs}
     values = {"Repository": "first", "Access token": "hf_pasted", "Private": True, "run": "a" * 16}
     entered = {fields[name]: value for name, value in values.items()}
-    push.fn(entered, gr.OAuthToken(TOKEN, scope="contribute-repos", expires_at=2_000_000_000))
+    pushing.fn(entered, gr.OAuthToken(TOKEN, scope="contribute-repos", expires_at=2_000_000_000))
     assert pushed == [("a" * 16, "first", TOKEN if signs_in else "hf_pasted", True)]
     pushed.clear()
-    (said, *_) = push.fn(entered, None).values()
+    (said, *_) = pushing.fn(entered, None).values()
     assert ("Sign in with the button above" in said) == signs_in
     assert pushed == ([] if signs_in else [("a" * 16, "first", "hf_pasted", True)])

@@ -48,16 +48,12 @@ class HubSet:
         first = next(iter(self.files.values()))[0]
         self.image, self.label, names = _features(first, self.repo)
         self.classes = tuple(names)
-        check_names(self.repo, self.classes)
-        if len(self.classes) < 2:
-            raise ValueError(f"{self.repo} has one class, {names[0]!r}: with one there is nothing to tell apart.")
         for split, files in self.files.items():
             labels = [
                 label for file in files for label in parquet.read_table(file, columns=[self.label])[0].to_pylist()
             ]
             known = [i for i, label in enumerate(labels) if label is not None and 0 <= label < len(self.classes)]
             self.items += [Item(split, labels[i], f"{split} {i}") for i in known]  # those of a contest have none
-        self._at = {item.name: number for number, item in enumerate(self.items)}
 
     @property
     def name(self) -> str:
@@ -126,6 +122,8 @@ def download(name: str, progress: Callable[..., object]) -> HubSet:
         for file in files:
             progress(done / max(1, total), desc=f"Downloading {total / 1e6:,.1f} MB of {repo}")
             path = hf_hub_download(repo, file.name, repo_type="dataset", revision=revision)
+            if not paths:
+                _features(Path(path), repo)  # before the others are downloaded
             paths[SPLITS[file.split]].append(Path(path))
             done += file.size
     return HubSet(repo, wanted or config, revision, dict(paths))
@@ -199,7 +197,11 @@ def _features(file: Path, repo: str) -> tuple[str, str, list[str]]:
     if not labels:
         raise ValueError(f"{repo} has no class labels: expected a ClassLabel, got {there}; take a labeled dataset.")
     label = "label" if "label" in labels else max(labels, key=lambda name: len(features[name]["names"]))
-    return images[0], label, [str(name) for name in features[label]["names"]]
+    names = [str(name) for name in features[label]["names"]]
+    if len(names) < 2:
+        raise ValueError(f"{repo} has one class, {names[0]!r}: with one there is nothing to tell apart.")
+    check_names(repo, names)
+    return images[0], label, names
 
 
 class _refused:

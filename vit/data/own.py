@@ -12,6 +12,7 @@ from vit.data.hubset import HubSet, download
 from vit.data.packed import pack, tested
 from vit.data.registry import HUB, Entry, Progress, hub_name, label
 
+MOST_A_STEP = 128  # pictures; of few a quarter of them
 SIZE = 32  # pixels of pictures where nobody chose
 
 _downloaded: dict[str, HubSet] = {}  # by name
@@ -34,6 +35,7 @@ def entry(name: str, img_size: int | None = None, progress: Progress | None = No
         source = _source(name, progress)
         learned = sum(item.split in ("train", "") for item in source.items)
         given = any(item.split == "test" for item in source.items)
+        images = learned if given else learned - tested(learned, len(source.classes))
         about = Entry(
             name=source.name,
             label=label(name),
@@ -45,8 +47,9 @@ def entry(name: str, img_size: int | None = None, progress: Progress | None = No
             loader=partial(_load, key),
             description=f"Pictures of {len(source.classes)} classes in {source.name}.",
             hub_name=hub_name(name),
-            train_images=learned if given else learned - tested(learned, len(source.classes)),
+            train_images=images,
             dealt=True,
+            recipe={"batch_size": min(MOST_A_STEP, max(1, images // 4))},
         )
         _opened[key] = _opened[about.name, key[1]] = about
     return _opened[key]

@@ -116,10 +116,8 @@ def _order(source: Source) -> list[Item]:
 
 def _decode(source: Source, order: list[Item], size: int, folder: Path, index: Index, progress: Progress) -> None:
     numbers = {item: number for number, item in enumerate(source.items)}
-    megabytes = len(order) * 3 * size**2 / 1e6
-    about = (
-        f"{len(order):,} pictures at {size} px into {megabytes:,.{0 if megabytes > 10 else 1}f} MB in {folder.parent}"
-    )
+    megabytes = f"{len(order) * 3 * size**2 / 1e6:,.1f} MB"
+    about = f"{len(order):,} pictures at {size} px into {megabytes} in {folder.parent}"
     progress(index.looked / max(1, len(order)), desc=f"Decoding {about}")
     with (
         tempfile.TemporaryDirectory(prefix="vit-pictures-") as temporary,
@@ -131,17 +129,18 @@ def _decode(source: Source, order: list[Item], size: int, folder: Path, index: I
         file.seek(0, os.SEEK_END)
 
         def read(item: Item) -> tuple[Tensor, str] | str:
+            path = None
             try:
                 path = reading.fetch(numbers[item])
                 picture = read_picture(path, size)
-                digest = hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest() if source.unique else ""
+                return picture, hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest() if source.unique else ""
             except UnreadablePicture as error:
                 return error.reason
             except (ValueError, OSError) as error:
                 return str(error)
-            if path.parent == Path(temporary):
-                path.unlink()
-            return picture, digest
+            finally:
+                if path is not None and path.parent == Path(temporary):
+                    path.unlink()
 
         for start in range(index.looked, len(order), SAVED_EVERY):
             part = order[start : start + SAVED_EVERY]
@@ -179,6 +178,12 @@ def _check(source: Source, order: list[Item], index: Index) -> None:
     given = {item.split for item in order}
     learned = "train" if "train" in given else ""
     needed = 1 + ("test" not in given) + ("validation" not in given)
+    held_out = {order[row].label for row in index.rows if order[row].split == "validation"}
+    if "validation" in given and (missing := set(range(len(source.classes))) - held_out):
+        raise ValueError(
+            f"Class {source.classes[min(missing)]!r} of {source.name} has no usable picture to validate with; add one, "
+            "or remove those of the other classes, too: then some are held out of those to learn from."
+        )
     counts = Counter(order[row].label for row in index.rows if order[row].split == learned)
     few = [label for label in range(len(source.classes)) if counts[label] < needed]
     if not few:

@@ -15,7 +15,7 @@ from vit.weights.pretrained import with_new_head
 from vit.weights.resize import set_image_size
 
 SEEN = 3_000  # pictures that the whole model sees at least, in at most MOST_EPOCHS passes over few of them
-MOST_EPOCHS, FEWEST_EPOCHS = 30, 5
+MOST_EPOCHS, FEWEST_EPOCHS = 20, 5
 HEAD_EPOCHS = 100
 AS_THEY_ARE = {"crop": 0, "flip": False, "patch_dropout": 0.0}  # a head alone sees each picture once
 PIXELS = (*AS_THEY_ARE, "mixup", "cutmix", "erase", "degrade", "color")  # settings that change pictures

@@ -1,34 +1,26 @@
 """The page: the line on top, the tabs, and what ties them together: one model and one picture for all of them."""
 
-import asyncio
-import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
-from html import escape
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
-import torch
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from vit import data
-from vit.data.registry import fallback, preferred
-from vit.device import gpu_name
 from vit.interpret.analysis import Analysis
-from vit.live import datasets, models, speed, worker
+from vit.live import datasets, models
 from vit.live.collection import EVERY, KEPT
 from vit.live.health import health
 from vit.live.models import RunNames
-from vit.precision import Precision
-from vit.ui import chooser, glossary, intro, logs, pictures, scripts, theme
+from vit.ui import chooser, glossary, intro, links, logs, pictures, scripts, theme, top
 from vit.ui.analysis import payload, predict, recall
 from vit.ui.attention import tab as attention
 from vit.ui.checks import check, checked, whole
 from vit.ui.classify import answer, gallery
 from vit.ui.classify import tab as classify
-from vit.ui.errors import BadInput, warn
+from vit.ui.errors import BadInput
 from vit.ui.lesson import experiments
 from vit.ui.lesson import payload as lesson_payload
 from vit.ui.lesson import tab as lesson
@@ -39,7 +31,6 @@ from vit.ui.train import tab as train
 
 HERE = Path(__file__).parent
 HEALTH = "/gradio_api/health"  # below Gradio's own prefix: what it passes on to Python where Node renders the pages
-TABS = ("train", "own", "classify", "attention", "lesson")  # as links name them
 SESSIONS = 100  # that Gradio keeps, the latest in use: 0.3 to 0.5 MB each, as it keeps all that it ever sent to one
 
 DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
@@ -51,7 +42,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     return demo.launch(
         theme=theme.theme(),
-        css_paths=[HERE / "style.css", *(HERE / name / f"{name}.css" for name in TABS)],
+        css_paths=[HERE / "style.css", *(HERE / name / f"{name}.css" for name in links.TABS)],
         run_history=False,
         ssr_mode=False,  # a Space asks for it; Gradio's reset then comes after our styles, and buttons lose borders
         max_file_size=classify.LARGEST,
@@ -148,12 +139,12 @@ class Page(NamedTuple):
         run, model = [training.run_id, training.owned], self.classifying.model
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
         followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
-        self.owning.view.learned(self.take_own, chosen, [*self.model_views, self.owning.download], **QUIET)
+        self.owning.view.learned(self.take_own, chosen, [*self.model_views, *self.owning.learned], **QUIET)
 
         demo.load(None, js=DECIMAL_KEYBOARD)
-        demo.load(open_tab, None, self.tabs, **QUIET)
+        demo.load(links.open_tab, None, self.tabs, **QUIET)
         opened = demo.load(self.open, training.owned, [*self.model_views, *training.opened], **QUIET)
-        data = opened.success(watch_data, training.form["dataset"], self.notice, **QUIET)
+        data = opened.success(top.watch_data, training.form["dataset"], self.notice, **QUIET)
         data.success(training.settle, {*training.form.values(), training.run_id}, training.settled, **QUIET)
 
     def wire_experiments(self) -> None:
@@ -183,7 +174,7 @@ class Page(NamedTuple):
     def take_own(self, number: int, picture: Picture | None, run_names: RunNames, event: gr.EventData) -> dict:
         """Makes the best of the models that learned a visitor's own pictures the chosen one."""
         key, called = own.names(event)
-        return {**self.show(key, number, picture, {**run_names, **called}), self.owning.download: own.archive(key)}
+        return {**self.show(key, number, picture, {**run_names, **called}), **self.owning.hand_out(key)}
 
     @checked
     def open_zip(self, archive: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
@@ -204,7 +195,7 @@ class Page(NamedTuple):
         run_names: RunNames = {}
         for owned_id in filter(models.ended, owned):
             run_names = models.name_run(run_names, owned_id, own=True)
-        key, picture = linked(request.query_params)
+        key, picture = links.linked(request.query_params)
         if models.ended(run_id) and "model" not in request.query_params:
             key = run_id
         if key and models.ended(key):
@@ -222,7 +213,7 @@ class Page(NamedTuple):
         choices = models.choices(run_names)
         model = gr.Dropdown(choices, value=key)
         return {
-            self.status: status_line(key, run_names),
+            self.status: top.status_line(key, run_names),
             self.words: glossary.facts(key),
             self.number: number,
             self.run_names: run_names,
@@ -339,7 +330,7 @@ def lay_out() -> Page:
         status, notice = pictures.html("status"), pictures.html("notice")
         intro.build()
         words = glossary.build()
-    with gr.Tabs() as tabs:
+    with gr.Tabs(overflow_behavior="wrap") as tabs:  # a link to a tab finds none in a menu
         with gr.Tab("Train", id="train"):
             training = train.build()
         with gr.Tab("Your pictures", id="own"):
@@ -356,71 +347,11 @@ def lay_out() -> Page:
     )
 
 
-def open_tab(request: gr.Request) -> gr.Tabs:
-    """The tab that a link names."""
-    tab = request.query_params.get("tab")
-    return gr.Tabs(selected=tab) if tab in TABS else gr.skip()
-
-
-def linked(query) -> tuple[str | None, Picture | None]:
-    """Model and picture of a link such as ?model=shapes&picture=shapes-17; the default where there is none."""
-    key = query.get("model")
-    if key and not models.available(key):
-        warn(f"The link's model {key!r} is not here any more; this is the default one.")
-        key = None
-    if picture := pictures.named(query.get("picture")):
-        with contextlib.suppress(data.DatasetUnavailable):
-            datasets.SOURCES[picture[0]].load()  # waits while it is on its way: another picture would be the wrong one
-        if not pictures.exists(picture):
-            warn("The link's picture is not here; this is another.")
-            picture = None
-    return key or models.default(), picture
-
-
-async def watch_data(chosen: str | None) -> AsyncIterator[str]:
-    """What there is to say about the preferred dataset, until it is loaded or known to be out of reach.
-
-    chosen: the data that the page opened with, and stays on.
-    """
-    said = None
-    while True:
-        settled, notice = datasets.settled(), datasets.notice()
-        if settled and not notice and chosen != preferred().name:
-            notice = f"{preferred().label} is here now: choose it under Data."
-        if notice != said:
-            said = notice
-            yield escape(notice)
-        if settled:
-            return
-        await asyncio.sleep(0.5)
-
-
-def status_line(key: str | None, run_names: RunNames) -> str:
-    """Where one is: model, data, device."""
-    where = (
-        models.title(key, run_names) + models.measured(models.find(key))
-        if key
-        else f"no model yet · {fallback().label}"
-    )
-    tried = "".join(f', <span title="{escape(str(found))}">{found.name} by trial</span>' for found in _tried())
-    return f"<span>{escape(where)} · {escape(_device())}{tried}</span>"
-
-
-def _device() -> str:
-    chosen, cores = worker.device(), torch.get_num_threads()
-    return gpu_name(chosen) if chosen.type != "cpu" else f"{cores} CPU core{'s' * (cores > 1)}"
-
-
-def _tried() -> list[Precision]:
-    """What the live preset trains in here; nothing until that is known."""
-    return speed.precisions[-1:]
-
-
 def about() -> dict:
     """What there is here: models for classify and attention, datasets and how they stand, device, longest run."""
     return {
         "models": models.shipped(),
         "data": {name: source.state for name, source in datasets.SOURCES.items()},
-        "device": ", ".join([_device(), *map(str, _tried())]),
+        "device": ", ".join([top.device(), *map(str, top.tried())]),
         **outcome.limits(),
     }

@@ -12,7 +12,7 @@ from vit.ui.errors import BadInput
 
 MODEL = (
     "model: a checkpoint's name such as 'shapes', the id of a finished run, with '@' and a step for an earlier moment "
-    "that was kept, or '' for the default."
+    "that was kept, or '' for the default; with '@48px' for pictures of that size."
 )
 WHOLE = {"concurrency_id": "testset", "concurrency_limit": 1}  # minutes of work on the first call for a model
 

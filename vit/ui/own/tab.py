@@ -1,6 +1,7 @@
 """The tab: collect pictures of one's own, learn them in three ways, break what came of it."""
 
 import base64
+import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,8 +10,8 @@ import gradio as gr
 from vit.figures import color_table
 from vit.live import collection, taught
 from vit.live.teaching import WAYS
-from vit.ui import pictures
-from vit.ui.checks import check
+from vit.ui import pictures, push
+from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput
 from vit.ui.own import api, breaking, learning
 from vit.ui.own import pictures as sent
@@ -26,10 +27,28 @@ MINUTES = (collection.KEPT + collection.EVERY) // 60
 
 
 class Tab(NamedTuple):
-    """view triggers `learned` once there are models."""
+    """view triggers `learned` once there are models. key: of the one that is handed out below it."""
 
     view: gr.HTML
+    handing_out: gr.Column
     download: gr.DownloadButton
+    key: gr.State
+
+    @property
+    def learned(self) -> list:
+        """What `hand_out` fills."""
+        return [self.handing_out, self.download, self.key]
+
+    def hand_out(self, key: str) -> dict:
+        """The model to download and to push; without a zip where the disk is full."""
+        zipped = None
+        with contextlib.suppress(OSError, ValueError):
+            zipped = str(taught.archive(key))
+        return {
+            self.handing_out: gr.Column(visible=True),
+            self.download: gr.DownloadButton(value=zipped, interactive=zipped is not None),
+            self.key: key,
+        }
 
 
 def build() -> Tab:
@@ -45,11 +64,18 @@ def build() -> Tab:
         "events": {"learned": "learned"},
     }
     view = pictures.html("own", HERE / "own", told, server_functions=list(ASKED))
-    download = gr.DownloadButton(
-        "Download the model: weights, config and card", size="md", visible=False, elem_id="own-download"
-    )
+    key = gr.State("")
+    with gr.Column(visible=False, elem_id="own-out") as handing_out:
+        download = gr.DownloadButton("Download weights, config and card", size="md", elem_id="own-download")
+        push.build(key, push_taught)
     api.build()
-    return Tab(view, download)
+    return Tab(view, handing_out, download, key)
+
+
+@checked
+def push_taught(key: str, name: str, token: str, private: bool) -> str:
+    """What came of it."""
+    return push.push_folder(lambda: contextlib.nullcontext(taught.folder(key)), name, token, private)
 
 
 def names(event: gr.EventData) -> tuple[str, dict[str, str]]:
@@ -61,11 +87,3 @@ def names(event: gr.EventData) -> tuple[str, dict[str, str]]:
     if best not in called or not all(map(taught.available, called)):
         raise BadInput("These models are not here any more; learn the pictures again.")
     return best, called
-
-
-def archive(key: str) -> gr.DownloadButton:
-    """The button, with the model's zip; hidden where the disk is full."""
-    try:
-        return gr.DownloadButton(value=str(taught.archive(key)), visible=True)
-    except (OSError, ValueError):
-        return gr.DownloadButton(visible=False)

@@ -9,14 +9,12 @@ import gradio as gr
 from vit.evaluation import Evaluation
 from vit.live import runs, settings, storage
 from vit.live.run import UNWATCHED_MINUTES, LiveRun
-from vit.live.space import SIGNS_IN
-from vit.ui import pictures
+from vit.ui import pictures, push
 from vit.ui.checks import checked, whole
-from vit.ui.errors import BadInput, alert
+from vit.ui.errors import BadInput
 from vit.ui.train import comparing, sharing
 from vit.ui.train import view as train_view
 from vit.ui.train.api import steered
-from vit.weights import hub
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 KEPT = f"The server keeps the latest {storage.KEEP_ON_DISK} runs of all visitors, and deletes older ones."
@@ -55,19 +53,7 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Outcome:
         confusion = pictures.html("confusion")
         command = gr.Textbox(label="The same from the command line", buttons=["copy"], interactive=False, max_lines=4)
         download = gr.DownloadButton("Download weights, config and card", size="md")
-        with gr.Accordion("Push to your Hugging Face account", open=False):
-            if SIGNS_IN:
-                gr.LoginButton(size="md", variant="secondary")
-            name = gr.Textbox(label="Repository", placeholder="my-first-vit", info="Made in your account if it's new.")
-            pasted = gr.Textbox(
-                label="Access token",
-                type="password",
-                info="One that may write, from huggingface.co/settings/tokens. Used once; neither logged nor kept.",
-                visible=not SIGNS_IN,
-            )
-            private = gr.Checkbox(False, label="Private")
-            push = gr.Button("Push", size="md")
-            pushed = pictures.html("pushed")
+        push.build(run_id, push_run)
         with gr.Row(elem_classes="v-buttons t-delete"):
             delete = gr.Button("Delete this run", variant="stop", size="md", min_width=160)
             gr.HTML(f'<p class="v-note">{KEPT}</p>', apply_default_css=False)
@@ -75,13 +61,6 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Outcome:
 
     delete.click(delete_own, [run_id, owned], owned, **QUIET).success(None, js=LEAVE)
 
-    def push_it(entered: dict, signed_in: gr.OAuthToken | None) -> dict:
-        if SIGNS_IN and signed_in is None:
-            return {pushed: alert("Sign in with the button above first.")}
-        token = signed_in.token if SIGNS_IN and signed_in else entered[pasted]
-        return {pushed: push_run(entered[run_id], entered[name], token, entered[private]), pasted: ""}
-
-    push.click(push_it, {run_id, name, pasted, private}, {pushed, pasted}, trigger_mode="once", **QUIET)
     with gr.Column(visible=False):
         asked = gr.Textbox(label="run_id")
         gr.Button().click(
@@ -150,14 +129,7 @@ def _zip(run: LiveRun) -> str:
 @checked
 def push_run(run_id: str, name: str, token: str, private: bool) -> str:
     """What came of it."""
-    try:
-        with runs.find(run_id).checkpoint() as folder:
-            address = hub.push(folder, name, token, private)
-    except ValueError as error:
-        return alert(error)
-    except OSError as error:
-        return alert(f"The weights can't be written on the server ({error.strerror}); try again later.")
-    return f'<p class="v-right">Pushed: <a href="{escape(address)}" target="_blank">{escape(address)}</a></p>'
+    return push.push_folder(lambda: runs.find(run_id).checkpoint(), name, token, private)
 
 
 def _file_name(run: LiveRun) -> str:

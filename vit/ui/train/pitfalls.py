@@ -72,7 +72,9 @@ def build() -> list[tuple[gr.Button, Run]]:
             apply_default_css=False,
         )
         for pitfall in PITFALLS:
-            gr.HTML(f"<h4>{pitfall.title}</h4><p>{pitfall.words}</p>", apply_default_css=False)
+            gr.HTML(
+                f'<p class="v-label">{pitfall.title}</p><p class="v-note">{pitfall.words}</p>', apply_default_css=False
+            )
             with gr.Row(elem_classes="v-buttons"):
                 buttons += [(gr.Button(run.title, size="sm"), run) for run in pitfall.runs]
                 if pitfall.look:

@@ -27,9 +27,9 @@ export function strip(host, { label, columns = 32, pick = null }) {
   const says = (index) => { caption.textContent = `${label()}. Number ${index + 1} is ${signed(values[index])}.`; };
   cells.addEventListener("pointermove", (event) => says(at(event)));
   cells.addEventListener("pointerleave", () => write());
+  cells.setAttribute("role", pick ? "application" : "img");
   if (pick) {
     cells.tabIndex = 0;
-    cells.setAttribute("role", "application");
     cells.addEventListener("pointerdown", (event) => pick(at(event)));
     cells.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];

@@ -4,6 +4,7 @@ import { burst, card, parts } from "./cards.js";
 import { base64, grab, packed } from "./sending.js";
 
 const KEY = "vit-own-pictures"; // in the session's storage: the token of the set
+const HOLD = "Hold a class's button, or its number on the keyboard, for 2 seconds: 20 pictures. Turn and move the thing: where all look alike, the held-out ones prove little.";
 const NAMED = 3; // refusals that are said in full
 
 // changed: called after there is more or less.
@@ -187,7 +188,7 @@ export function collectingIn(element, server, constants, camera, changed) {
   function cameraChanged() {
     $(".o-camera video").hidden = !camera.on;
     $(".o-camera-on").textContent = camera.on ? "Turn the camera off" : "Turn the camera on";
-    $(".o-camera-says").textContent = camera.on ? "Hold a class's button, or its number on the keyboard, for 2 seconds: 20 pictures." : "";
+    $(".o-camera-says").textContent = camera.on ? HOLD : "";
   }
 
   const seen = () => element.offsetParent !== null;

@@ -7,11 +7,11 @@ const EVERY = 400; // milliseconds between two looks at how it goes
 // learned: called with {way: model's key} and the best one's key.
 export function learningIn(element, server, collecting, learned) {
   const $ = (name) => element.querySelector(name), panels = new Map();
-  let running = null; // {id, owner}
+  let running = null, asked = 0; // {id, owner}; how often was asked how the pictures stand
 
   async function stand() {
-    const { ready, says, error } = await collecting.standing();
-    if (running) return;
+    const mine = ++asked, { ready, says, error } = await collecting.standing();
+    if (running || mine !== asked) return;
     $(".o-start").disabled = !ready;
     tell(error ?? says, Boolean(error));
   }
@@ -33,6 +33,7 @@ export function learningIn(element, server, collecting, learned) {
       return;
     }
     tell("Learning …");
+    for (const [name, panel] of panels) panel.classList.toggle("o-older", !ways.includes(name));
     $(".o-compared").hidden = true;
     await follow(begun);
   }
