@@ -66,6 +66,7 @@ def test_axe_finds_nothing_while_a_run_goes_on_and_where_it_is_watched(open_page
 def test_text_at_twice_its_size_and_more_needs_no_scrolling_sideways(open_page, ended):
     page = open_page(f"?run={ended.id}")
     for tab, ready in READY.items():
+        page.set_viewport_size({"width": 1440, "height": 900})
         open_tab(page, tab)
         expect(page.locator(f"{ready} >> visible=true").first).to_be_visible()
         for width, height in ((720, 450), (320, 256)):  # 1440 x 900 at 200%, 1280 x 1024 at 400%

@@ -57,7 +57,7 @@ def test_runs_that_are_ticked_are_overlaid_and_stand_side_by_side_at_the_same_mo
     expect(captions.filter(has_text="Run 2")).to_contain_text("Step 0 · before training")
     middle = drawn(page)
     page.locator("#runs .r-layer").fill("1")
-    assert len({*end, *middle, *drawn(page)}) == 6 and not asked
+    assert len({str(end), str(middle), str(drawn(page))}) == 3 and not asked
     page.get_by_label("Compare Run 1").uncheck()
     expect(page.locator("#runs .r-beside")).to_be_hidden()
     assert lines.count() == 1
