@@ -15,7 +15,7 @@ from vit.interpret.analysis import Analysis
 from vit.interpret.attention import rollout
 from vit.interpret.statistics import TABLE
 from vit.model import ViT
-from vit.ui import analysis
+from vit.ui import analysis, asking
 from vit.ui.attention import probes
 from vit.ui.errors import BadInput
 
@@ -137,7 +137,7 @@ def test_a_forgotten_picture_is_refused_with_a_remedy(monkeypatch):
 def asked(small_vit, monkeypatch):
     """Asks a probe about noise through a small model."""
     seen = looked(small_vit)
-    monkeypatch.setattr(probes, "analyze", lambda key, picture: seen)
+    monkeypatch.setattr(asking, "analyze", lambda key, picture: seen)
     token = analysis.remember("m", ("shapes", 3))
     return lambda probe, **question: probe({"token": token, **question}), seen
 

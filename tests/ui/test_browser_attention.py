@@ -126,7 +126,7 @@ def test_the_pixels_drawn_are_the_models_own_weights(open_view, shapes):
     matches(patches[1 + 4 * 8 + 2], top)
     page.get_by_role("radio", name="Attended by").click()
     matches(patches[1:, 4 * 8 + 2], top)
-    page.get_by_role("button", name="Class token", exact=True).click()
+    page.locator("#attention .x-reset").click()
     matches(maps[0, 1, 2, 1:, 0], top)
     page.mouse.move(box["x"] + box["width"] / 16, box["y"] + box["height"] / 16)
     expect(page.locator("#attention .x-hover")).to_have_text(re.compile(r"^[\d.]+% · row 1, column 1$"))
@@ -169,7 +169,7 @@ def test_a_drag_moves_the_query_and_the_sentence_follows_it(open_view):
     assert view(page)["query"] == "row 7, column 6"
     page.get_by_role("radio", name="Attended by").click()
     assert "What attends to the patch in row 7, column 6 lies" in view(page)["sentence"]
-    page.get_by_role("button", name="Class token", exact=True).click()
+    page.locator("#attention .x-reset").click()
     page.get_by_role("radio", name="Attends to").click()
     assert view(page)["sentence"] == of_class_token
 

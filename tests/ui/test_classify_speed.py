@@ -10,8 +10,9 @@ from playwright.sync_api import expect
 from tests.ui.conftest import open_tab
 from vit.data.changes import LIMITS
 from vit.live.datasets import SOURCES
+from vit.ui import poke
 from vit.ui.analysis import predict
-from vit.ui.classify import answer, poke
+from vit.ui.classify import answer
 
 pytestmark = pytest.mark.benchmark
 

@@ -30,9 +30,10 @@ def test_the_readmes_lines_for_gradio_client_run(app_url, folder, capsys, shapes
     (code,) = (block for block in blocks("python") if "gradio_client" in block)
     exec(code.replace("http://127.0.0.1:7860", app_url), {})
     lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("Loaded as API")]
-    label, one, two, torn, accuracy, p_value = lines
+    label, one, two, torn, accuracy, weights, p_value = lines
     assert label in shapes.test.classes and one == f"cat.jpg {label}" and two == f"a/one.jpg {label}"
     assert torn.startswith("torn.png is a PDF document") and float(accuracy) > 0.9 and float(p_value) == 1
+    assert sum(json.loads(weights)) == pytest.approx(1, abs=1e-3)
 
 
 def test_the_readmes_lines_for_curl_run(app_url, folder, shapes):

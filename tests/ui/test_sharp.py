@@ -12,15 +12,15 @@ from tests.conftest import KINDS, of_kind
 from vit.interpret.analysis import Analysis
 from vit.interpret.features import cosines, patch_features
 from vit.ui import analysis as page_analysis
+from vit.ui import asking
 from vit.ui.attention import features, rows
-from vit.ui.attention import probes as asked
 
 
 @pytest.fixture(params=KINDS)
 def analysis(request, monkeypatch):
     found = Analysis(of_kind(request.param), torch.randint(0, 255, (3, 32, 32), dtype=torch.uint8))
-    monkeypatch.setattr(asked, "recall", lambda token: (token, None))
-    monkeypatch.setattr(asked, "analyze", lambda *_: found)
+    monkeypatch.setattr(asking, "recall", lambda token: (token, None))
+    monkeypatch.setattr(asking, "analyze", lambda *_: found)
     return found
 
 
