@@ -65,6 +65,7 @@ def test_runs_that_are_ticked_are_overlaid_and_stand_side_by_side_at_the_same_mo
     expect(page.locator("#runs .r-runs canvas")).to_have_count(2)
 
 
+@pytest.mark.slow
 def test_back_and_forward_walk_runs(open_page, two, monkeypatch):
     monkeypatch.setattr(runs, "start", lambda settings, visitor: two[0])
     page = open_page("")
@@ -80,6 +81,7 @@ def test_back_and_forward_walk_runs(open_page, two, monkeypatch):
     expect(heading).to_have_text("Done: vit-live-patch on Shapes")
 
 
+@pytest.mark.slow
 def test_a_class_watches_a_run_by_a_link_and_can_change_nothing(open_page, two):
     page = open_page(f"?run={two[0].id}")
     page.locator("#after .s-class summary").click()
