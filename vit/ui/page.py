@@ -33,6 +33,7 @@ HERE = Path(__file__).parent
 HEALTH = "/gradio_api/health"  # below Gradio's own prefix: what it passes on to Python where Node renders the pages
 SESSIONS = 100  # that Gradio keeps, the latest in use: 0.3 to 0.5 MB each, as it keeps all that it ever sent to one
 
+NO_BAR = "<style>.nav-holder { display: none }</style>"  # Gradio's bar of pages, as soon as it is: gr.Navbar leaves it
 DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
@@ -43,6 +44,7 @@ def launch(demo: gr.Blocks, **options) -> tuple:
     return demo.launch(
         theme=theme.theme(),
         css_paths=[HERE / "style.css", *(HERE / name / f"{name}.css" for name in links.TABS)],
+        head=NO_BAR,
         run_history=False,
         ssr_mode=False,  # a Space asks for it; Gradio's reset then comes after our styles, and buttons lose borders
         max_file_size=classify.LARGEST,
@@ -57,7 +59,6 @@ def build() -> gr.Blocks:
     """The whole page; names in the log what of the checkpoints can't be read."""
     models.shipped()
     with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(EVERY, KEPT)) as demo:
-        gr.Navbar(visible=False)  # to the page for watchers there are links
         page = lay_out()
         page.wire(demo)
         gr.api(about, api_name="about", concurrency_limit=None)

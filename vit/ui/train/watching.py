@@ -18,7 +18,6 @@ EVERY = 1.0  # seconds between two looks: thirty phones share the cores with the
 def build(demo: gr.Blocks) -> None:
     """Adds the page to those of the app, at PATH?run=ID."""
     with demo.route("Watch a run", PATH, show_in_navbar=False):
-        gr.Navbar(visible=False)
         pictures.html("title", value="<h1>Vision Transformer, live</h1>")
         with gr.Column(elem_classes="t-watched"):
             progress = pictures.html("progress")
