@@ -89,10 +89,10 @@ def entry(name: str, img_size: int | None = None, progress: Progress | None = No
     img_size: to which pictures of one's own are scaled. progress: told of a download. Raises ValueError where there is
     none, and DatasetUnavailable where the Hub can't be reached.
     """
-    from vit.data import own  # when called: pictures need Pillow
-
     if name in DATASETS:
         return DATASETS[name]
+    from vit.data import own  # only now: pictures need Pillow
+
     if own.is_own(name):
         return own.entry(name, img_size, progress)
     raise ValueError(

@@ -80,9 +80,8 @@ def push_taught(key: str, name: str, token: str, private: bool) -> str:
 
 def names(event: gr.EventData) -> tuple[str, dict[str, str]]:
     """The best of the models that were learned, and what the page calls each. Raises BadInput."""
-    best, keys = (
-        check(name, event._data.get(name), kind) for name, kind in (("best", str), ("models", dict[str, str]))
-    )
+    learned = check("event", event._data, dict)
+    best, keys = check("best", learned.get("best"), str), check("models", learned.get("models"), dict[str, str])
     called = {key: f"Your pictures, {WAYS[way].lower()}" for way, key in keys.items() if way in WAYS}
     if best not in called or not all(map(taught.available, called)):
         raise BadInput("These models are not here any more; learn the pictures again.")
