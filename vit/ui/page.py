@@ -31,7 +31,7 @@ from vit.ui.train import tab as train
 
 HERE = Path(__file__).parent
 HEALTH = "/gradio_api/health"  # below Gradio's own prefix: what it passes on to Python where Node renders the pages
-SESSIONS = 100  # that Gradio keeps, the latest in use: 0.3 to 0.5 MB each, as it keeps all that it ever sent to one
+SESSIONS = 60  # that Gradio keeps, the latest in use: about 1 MB each, as it keeps all that it ever sent to one
 
 NO_BAR = "<style>.nav-holder { display: none }</style>"  # Gradio's bar of pages, as soon as it is: gr.Navbar leaves it
 DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
