@@ -94,3 +94,9 @@ def test_importing_the_package_loads_neither_gradio_nor_matplotlib_and_prints_no
     code = "import sys, vit; assert not {'gradio', 'matplotlib', 'torchvision', 'pyarrow'} & set(sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_the_page_starts_without_what_takes_seconds_to_import_and_is_needed_later():
+    code = "import sys, vit.ui.page; assert not {'matplotlib', 'torchvision'} & set(sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

@@ -1,12 +1,13 @@
-"""What can be done to a picture to see whether a model still knows it: each by a number, 0 leaves it as it is."""
+"""What can be done to a picture to see whether a model still knows it: each by a number, 0 leaves it as it is.
+
+torchvision is imported with the first change: it takes seconds, for which the page's start would have to wait.
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.io import decode_image, encode_jpeg
-from torchvision.transforms import InterpolationMode, functional
 
 KERNEL = 9  # pixels of the blur
 
@@ -19,11 +20,15 @@ def noisy(pixels: Tensor, deviation: float, generator: torch.Generator) -> Tenso
 
 def blurred(pixels: Tensor, sigma: float) -> Tensor:
     """Pixels (..., H, W) uint8 under a Gaussian of so many pixels in standard deviation."""
+    from torchvision.transforms import functional
+
     return functional.gaussian_blur(pixels, KERNEL, sigma)
 
 
 def saved(picture: Tensor, quality: int) -> Tensor:
     """A picture (3, H, W) uint8 as JPEG and back, color at half of each side (4:2:0)."""
+    from torchvision.io import decode_image, encode_jpeg
+
     return decode_image(encode_jpeg(picture, quality))
 
 
@@ -63,6 +68,8 @@ def change(pixels: Tensor, numbers: Mapping[str, float], fill: tuple[int, ...]) 
         if name not in LIMITS or not LIMITS[name].low <= number <= LIMITS[name].high:
             known = ", ".join(f"{limit.name} {limit.low:g} to {limit.high:g}" for limit in LIMITS.values())
             raise ValueError(f"Expected one of {known}; got {name} {number}.")
+    from torchvision.transforms import InterpolationMode, functional
+
     by = {**dict.fromkeys(LIMITS, 0), **numbers}
     if by["rotation"] or by["right"] or by["down"]:
         shift = [round(by["right"]), round(by["down"])]
