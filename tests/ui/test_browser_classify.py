@@ -140,6 +140,7 @@ def test_a_dropped_a_pasted_and_a_photographed_picture_are_answered(page, mine):
     expect(page.locator(".c-thumb")).to_have_count(2)
     page.get_by_label("Capture from camera").click()
     page.get_by_text("Click to Access Webcam").click()
+    page.wait_for_function("document.querySelector('#picture-input video')?.videoWidth > 0")  # no picture comes sooner
     page.get_by_label("capture photo").click()
     expect(page.locator(".c-thumb")).to_have_count(3)
 

@@ -50,7 +50,14 @@ def start() -> None:
 
 
 class Blocks(gr.Blocks):
-    """Gradio's page, where an error that nobody foresaw is a line in the log, and the visitor gets its number."""
+    """Gradio's page, where an error that nobody foresaw is a line in the log, and the visitor gets its number.
+
+    It has no bar of pages, which gr.Navbar(visible=False) leaves: the browser draws one where it is told of several.
+    """
+
+    def get_config_file(self) -> Any:
+        config = super().get_config_file()
+        return {**config, "pages": config["pages"][:1]}
 
     async def process_api(self, block_fn: Any, *args: Any, **kwargs: Any) -> Any:
         """As gr.Blocks. Raises BadInput in place of what is no gr.Error."""

@@ -33,7 +33,6 @@ HERE = Path(__file__).parent
 HEALTH = "/gradio_api/health"  # below Gradio's own prefix: what it passes on to Python where Node renders the pages
 SESSIONS = 60  # that Gradio keeps, the latest in use: about 1 MB each, as it keeps all that it ever sent to one
 
-NO_BAR = "<style>.nav-holder { display: none }</style>"  # Gradio's bar of pages, as soon as it is: gr.Navbar leaves it
 DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
@@ -44,7 +43,6 @@ def launch(demo: gr.Blocks, **options) -> tuple:
     return demo.launch(
         theme=theme.theme(),
         css_paths=[HERE / "style.css", *(HERE / name / f"{name}.css" for name in links.TABS)],
-        head=NO_BAR,
         run_history=False,
         ssr_mode=False,  # a Space asks for it; Gradio's reset then comes after our styles, and buttons lose borders
         max_file_size=classify.LARGEST,
