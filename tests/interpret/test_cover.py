@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vit import ViT
-from vit.interpret.cover import FILLS, _brightest, cover, deletion_insertion, filled
+from vit.interpret.cover import FILLS, _brightest, cover, deletion_insertion, filled, occlusion
 
 
 @pytest.fixture
@@ -59,6 +59,21 @@ def test_the_brightest_patches_alone_are_covered(small_vit, pictures):
     found = cover(small_vit, images, chosen, labels, generator(), share=3 / 64)
     cost = probability(small_vit, images, labels) - probability(small_vit, by_hand, labels)
     torch.testing.assert_close(found.brightest[:, 0], cost, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("places", [(8, 8), (4, 2), (3, 5)])
+def test_each_place_is_covered_by_itself_and_wholly_whatever_the_grid(places, small_vit, pictures):
+    images, labels, _ = pictures
+    rows, columns = ([(-(-8 * i // n), -(-8 * (i + 1) // n)) for i in range(n)] for n in places)
+    before = probability(small_vit, images, labels)
+    costs = []
+    for top, bottom in rows:
+        for left, right in columns:
+            by_hand = images.clone()
+            by_hand[:, :, 4 * top : 4 * bottom, 4 * left : 4 * right] = 0
+            costs.append(before - probability(small_vit, by_hand, labels))
+    found = occlusion(small_vit, images, labels, places)
+    torch.testing.assert_close(found, torch.stack(costs, dim=1), rtol=1e-4, atol=1e-6)
 
 
 def test_random_patches_lie_in_the_same_places_for_each_picture_and_map_and_repeat_with_the_seed(small_vit, pictures):

@@ -65,6 +65,20 @@ def points(model: ViT, image: Tensor, grid: Tensor, chosen: int) -> dict:
     return {"class": chosen, "brightest": brightest.item(), "random": random.mean().item(), "draws": random[0].tolist()}
 
 
+def occlusion(model: ViT, images: Tensor, classes: Tensor, places: tuple[int, int]) -> Tensor:
+    """What covering each place by itself costs, (B, rows*columns), in the data's mean color; as in `Covered`.
+
+    After Zeiler & Fergus 2014 (arXiv:1311.2901). places: (rows, columns) into which the grid of patches is parted;
+    where they do not divide it some are a patch larger.
+    """
+    count, shape = math.prod(places), model.grid_size
+    hidden = F.interpolate(torch.eye(count, device=images.device).view(-1, 1, *places), shape).flatten(1) > 0
+    covered = filled(model, images, "mean")
+    after = _probability(model, images, covered, hidden.expand(len(images), -1, -1), classes)
+    before = _probability(model, images, covered, hidden[None, :1].expand(len(images), -1, -1) & False, classes)
+    return before - after
+
+
 def deletion_insertion(
     model: ViT, images: Tensor, maps: Tensor, classes: Tensor, fill: str = "mean", steps: int = 8
 ) -> tuple[Tensor, Tensor]:

@@ -37,11 +37,9 @@ def occlusion(question: dict) -> dict:
     prediction = _prediction(question)
     if not isinstance(prediction, Analysis):
         raise BadInput(models.NO_ATTENTION)
-    patches, best = prediction.model.grid_size[0] * prediction.model.grid_size[1], prediction.probabilities.argmax()
-    each = torch.eye(patches)[None]
-    one, none = 1 / patches, torch.Generator().manual_seed(0)
-    cost = covering.cover(prediction.model, prediction.images, each, best[None], none, share=one, draws=1).brightest
-    return {"points": (100 * cost[0]).tolist(), "class": prediction.model.classes[best]}
+    model, best = prediction.model, prediction.probabilities.argmax()
+    cost = covering.occlusion(model, prediction.images, best[None], model.grid_size)
+    return {"points": (100 * cost[0]).tolist(), "class": model.classes[best]}
 
 
 def grid(model: Classifier) -> tuple[int, int]:

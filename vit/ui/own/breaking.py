@@ -1,7 +1,6 @@
 """What the page's script asks while a visitor tries to break a taught model: a picture's answer, and the cover test."""
 
 import torch
-import torch.nn.functional as F
 
 from vit.data.pictures import UnreadablePicture, read_picture
 from vit.interpret import cover as covering
@@ -32,10 +31,8 @@ def cover(question: dict) -> dict:
     model, best = analysis.model, analysis.probabilities.argmax()
     name = model.classes[best]
     h, w = model.grid_size
-    rows, columns = min(BLOCKS, h), min(BLOCKS, w)
-    blocks = F.interpolate(torch.eye(rows * columns).view(-1, 1, rows, columns), (h, w)).flatten(1)
-    share, none = blocks[0].sum().item() / (h * w), torch.Generator().manual_seed(0)
-    cost = 100 * covering.cover(model, analysis.images, blocks[None], best[None], none, share=share, draws=1).brightest
+    places = min(BLOCKS, h), min(BLOCKS, w)
+    cost = 100 * covering.occlusion(model, analysis.images, best[None], places)
     fifth = covering.points(model, analysis.images, _map(analysis)[None, None], int(best))
     before = analysis.probabilities[best].item()
     after = {which: f"{before - fifth[which] / 100:.0%}" for which in ("brightest", "random")}
@@ -43,7 +40,7 @@ def cover(question: dict) -> dict:
         f"With the fifth covered that it looks at most, “{name}” goes from {before:.0%} to {after['brightest']}; with "
         f"a random fifth, to {after['random']}. Bright is now what it needs: is that the thing, or what is behind it?"
     )
-    return {"grid": [rows, columns], "map": cost[0].clamp_min(0).tolist(), "says": says}
+    return {"grid": list(places), "map": cost[0].clamp_min(0).tolist(), "says": says}
 
 
 def _map(analysis: Analysis) -> torch.Tensor:
