@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import torch
 
@@ -104,14 +105,24 @@ def default_parent() -> str | None:
 
 def parents() -> list[str]:
     """Keys of the models that can be one, of those that everybody sees."""
-    found = []
-    for key in [*models.shipped(), *models.fetched()]:
-        try:
-            check_parent(key)
-        except ValueError:
-            continue
-        found.append(key)
-    return found
+    return list(parent_titles())
+
+
+def parent_titles() -> dict[str, str]:
+    """Of each of the parents: key -> what the page calls it."""
+    titles = {key: _title(key) for key in models.shipped()} | {key: _fetched_title(key) for key in models.fetched()}
+    return {key: title for key, title in titles.items() if title is not None}
+
+
+def _title(key: str) -> str | None:
+    try:
+        check_parent(key)
+    except ValueError:
+        return None
+    return models.title(key, {})
+
+
+_fetched_title = cache(_title)  # those of the Hub stay as they are, and loading all for each visitor takes seconds
 
 
 def check_parent(key: str | None) -> ViT:

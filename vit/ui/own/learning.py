@@ -4,7 +4,7 @@ from html import escape
 
 import gradio as gr
 
-from vit.live import models, runs, teaching
+from vit.live import runs, teaching
 from vit.live.history import History
 from vit.live.teaching import SECONDS, WAYS, Teaching, Way
 from vit.live.visitors import Visitor, address_of
@@ -26,7 +26,7 @@ ABOUT = {
 @answering
 def parents(question: dict) -> dict:
     """The models that learning can begin from, the proposed one first."""
-    return {"parents": [[key, models.title(key, {})] for key in teaching.parents()]}
+    return {"parents": [list(named) for named in teaching.parent_titles().items()]}
 
 
 @answering
