@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 from zipfile import ZipInfo
 
-from vit.data.zips import LARGEST, UNPACKING, UnreadableArchive, is_archive, listed, open_archive, write
+from vit.data.zips import UnreadableArchive, extract, is_archive, listed, open_archive
 
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 MOST_CLASSES, MOST_LETTERS, MOST_FILES = 1_000, 100, 2_000_000
@@ -57,14 +57,23 @@ class Source(Protocol):
 
 
 @dataclass
-class Folder:
-    """Raises ValueError where there are no classes to tell apart, naming what came and what was expected."""
+class _Files:
+    """Where they lie, and what is found there."""
 
     path: Path
     classes: tuple[str, ...] = ()
     items: list[Item] = field(default_factory=list)
     fingerprint: str = ""
     unique = True
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+
+@dataclass
+class Folder(_Files):
+    """Raises ValueError where there are no classes to tell apart, naming what came and what was expected."""
 
     def __post_init__(self):
         found = []
@@ -84,10 +93,6 @@ class Folder:
             about.update(f"{item.name}\0{state.st_size}\0{state.st_mtime_ns}\0".encode(errors="surrogateescape"))
         self.fingerprint = about.hexdigest()
 
-    @property
-    def name(self) -> str:
-        return str(self.path)
-
     @contextmanager
     def reading(self, folder: Path) -> Iterator[Reading]:
         yield self
@@ -97,14 +102,8 @@ class Folder:
 
 
 @dataclass
-class Archive:
+class Archive(_Files):
     """The same in a ZIP. Raises ValueError, and UnreadableArchive, which is one."""
-
-    path: Path
-    classes: tuple[str, ...] = ()
-    items: list[Item] = field(default_factory=list)
-    fingerprint: str = ""
-    unique = True
 
     def __post_init__(self):
         about, self._infos = hashlib.sha256(), {}
@@ -118,10 +117,6 @@ class Archive:
         self.classes, self.items = _sorted_out(self.name, found)
         self.fingerprint = about.hexdigest()
 
-    @property
-    def name(self) -> str:
-        return str(self.path)
-
     @contextmanager
     def reading(self, folder: Path) -> Iterator[Reading]:
         with open_archive(self.path) as opened:
@@ -133,16 +128,9 @@ class _Unpacking:
         self.opened, self.infos, self.folder = opened, infos, folder
 
     def fetch(self, number: int) -> Path:
-        info, reason = self.infos[number]
-        if reason:
+        (info, reason), target = self.infos[number], self.folder / f"{number}"
+        if reason := reason or extract(self.opened, info, target)[1]:
             raise ValueError(reason)
-        target = self.folder / f"{number}"
-        try:
-            size = write(self.opened, info, target, LARGEST)
-        except UNPACKING as error:
-            raise ValueError(f"can't be unpacked ({error}): expected an intact file; pack it again") from error
-        if size > LARGEST:
-            raise ValueError(f"has more than {LARGEST // 1_000_000} MB: expected less; scale it down first")
         return target
 
 

@@ -45,16 +45,9 @@ def unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Path | None, str]
             if written > TOTAL:
                 yield name, None, f"is not unpacked: the archive holds more than {TOTAL // 1_000_000:,} MB; split it"
                 continue
-            try:
-                size = write(opened, info, target, LARGEST)
-            except UNPACKING as error:
-                yield name, None, f"can't be unpacked ({_said(error)}): expected an intact file; pack it again"
-                continue
+            size, reason = extract(opened, info, target)
             written += size
-            if size > LARGEST:
-                yield name, None, f"has more than {LARGEST // 1_000_000} MB: expected less; scale it down first"
-            else:
-                yield name, target, ""
+            yield name, None if reason else target, reason
 
 
 def listed(opened: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo, str]]:
@@ -108,6 +101,16 @@ def _refusal(info: zipfile.ZipInfo) -> str:
     if info.flag_bits & 1:
         return "is encrypted: expected a picture; pack it without a password"
     return ""
+
+
+def extract(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> tuple[int, str]:
+    """Unpacks a picture's file; returns its bytes, and why they can't be used, "" where they can."""
+    try:
+        size = write(opened, info, target, LARGEST)
+    except UNPACKING as error:
+        return 0, f"can't be unpacked ({_said(error)}): expected an intact file; pack it again"
+    too_much = f"has more than {LARGEST // 1_000_000} MB: expected less; scale it down first"
+    return size, too_much if size > LARGEST else ""
 
 
 def write(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, most: int) -> int:
