@@ -3,9 +3,12 @@
 Each bears a mark in its folder of the Hub's cache, so that it is known after a restart, too.
 """
 
+import math
 import shutil
 from os import getenv
 from pathlib import Path
+
+from vit.live.storage import surplus
 
 MAX_GIGABYTES = float(getenv("VIT_MAX_FETCHED", "4"))  # that all of them may take; the oldest go first
 MARK = ".fetched-by-a-visitor"
@@ -21,11 +24,10 @@ def mark(repository: str) -> None:
 
 def delete_oldest(kept: set[str]) -> None:
     """As many as take more than MAX_GIGABYTES together, but none of those whose names are kept."""
-    stay, taken = {_folder(repository) for repository in kept}, 0
-    marks = sorted(_cache().glob(f"models--*/{MARK}"), key=lambda file: file.stat().st_mtime, reverse=True)
-    for folder in (file.parent for file in marks):
-        taken += sum(file.lstat().st_size for file in folder.rglob("*"))
-        if taken > MAX_GIGABYTES * 1e9 and folder not in stay:
+    stay = {_folder(repository) for repository in kept}
+    marked = (mark.parent for mark in _cache().glob(f"models--*/{MARK}"))
+    for folder in surplus(marked, MARK, math.inf, MAX_GIGABYTES * 1e9):
+        if folder not in stay:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -145,19 +145,27 @@ def _size(folder: Path) -> int:
     total = 0
     for file in folder.rglob("*"):
         with contextlib.suppress(OSError):  # it went this moment
-            total += file.stat().st_size
+            total += file.lstat().st_size
     return total
 
 
+def surplus(folders: Iterable[Path], dated: str, most: float, size: float) -> list[Path]:
+    """Those beyond the latest `most` folders, or beyond `size` bytes of them; the latest stays whatever it takes.
+
+    dated: the file whose change counts, the folder's own where there is none.
+    """
+
+    def changed_at(path: Path) -> float:
+        return (path / dated if (path / dated).exists() else path).stat().st_mtime
+
+    beyond, taken = [], 0
+    for place, path in enumerate(sorted(folders, key=changed_at, reverse=True)):
+        taken += _size(path)
+        if place and (place >= most or taken > size):
+            beyond.append(path)
+    return beyond
+
+
 def _delete_oldest() -> None:
-    """The latest run stays whatever it takes."""
-
-    def saved_at(path: Path) -> float:
-        return (path / RECORD if (path / RECORD).exists() else path).stat().st_mtime
-
-    kept, taken = 0, 0
-    for path in sorted(_folders(), key=saved_at, reverse=True):
-        kept, taken = kept + 1, taken + _size(path)
-        if kept == 1 or (kept <= KEEP_ON_DISK and taken <= MAX_DISK * 1e9):
-            continue
+    for path in surplus(_folders(), RECORD, KEEP_ON_DISK, MAX_DISK * 1e9):
         delete(path.name)

@@ -33,7 +33,8 @@ def save(model: ViT) -> str:
     except OSError:
         delete(key)
         raise
-    _delete_oldest()
+    for path in storage.surplus((storage.FOLDER / "taught").glob("taught-*"), CONFIG, KEEP, MAX_BYTES):
+        delete(path.name)
     return key
 
 
@@ -63,18 +64,3 @@ def delete(key: str) -> None:
 
 def _folder(key: str) -> Path:
     return storage.FOLDER / "taught" / key
-
-
-def _delete_oldest() -> None:
-    """The latest model stays whatever it takes."""
-    taken = 0
-    found = sorted((storage.FOLDER / "taught").glob("taught-*"), key=_saved_at, reverse=True)
-    for place, path in enumerate(found):
-        taken += sum(file.stat().st_size for file in path.glob("*") if file.is_file())
-        if place and (place >= KEEP or taken > MAX_BYTES):
-            delete(path.name)
-
-
-def _saved_at(path: Path) -> float:
-    file = path / CONFIG
-    return (file if file.exists() else path).stat().st_mtime
