@@ -2,7 +2,7 @@
 import { coverMap } from "./cover.js";
 import { drawBar, drawComparison, drawStage } from "./draw.js";
 import { saveFile } from "./files.js";
-import { copyLink } from "./link.js";
+import { copyView } from "./link.js";
 import { keepOnlyHead, switchAllOn, switchHead, switchLayerOff } from "./prediction.js";
 import { chosenMap } from "./maps.js";
 import { change, drawAll } from "./redraw.js";
@@ -38,7 +38,7 @@ export function listen(tab) {
   }
   $(".x-tour").addEventListener("click", () => tour(tab));
   $(".x-cover").addEventListener("click", () => coverMap(tab, $(".x-covered"), chosenMap(tab)));
-  $(".x-link").addEventListener("click", () => copyLink(tab));
+  $(".x-link").addEventListener("click", () => copyView(tab));
   for (const button of $$("[data-format]")) button.addEventListener("click", () => saveFile(tab, button.dataset.format));
 }
 

@@ -1,17 +1,17 @@
+import { copyLink, linkTo } from "../../script/copy.js";
+
 // The link to exactly this view.
 function linkOf({ $, $$, answers, state, view }) {
   if (!view.picture) return null;
-  const link = new URL(location.href.split(/[?#]/)[0]), { layer, head, source, query, direction, off } = state;
-  const said = {
+  const { layer, head, source, query, direction, off } = state;
+  return linkTo({
     tab: "attention", model: view.model, picture: view.picture, layer: layer + 1, head: head + 1, mode: source,
     query: query < 0 ? "" : `${Math.floor(query / view.w) + 1},${query % view.w + 1}`,
     direction: direction === "by" ? "by" : "", off: [...off].map((name) => name.split(".").map((i) => +i + 1).join(".")).join(","),
     colors: $(".colormap").value === "inferno" ? "" : $(".colormap").value, scale: $(".own").checked ? "own" : "",
     open: $$("details[data-opens][open]").map((details) => details.dataset.opens).join(","),
     why: answers.relevance && $(".x-relevance").open ? state.why.map((c) => view.classes[c]).join(",") : "",
-  };
-  for (const [name, value] of Object.entries(said)) if (value !== "") link.searchParams.set(name, value);
-  return link.href;
+  });
 }
 
 // Takes the view from the address, if it speaks of the picture and model that are shown.
@@ -43,16 +43,8 @@ export function followLink({ $, $$, state, tables, view }) {
   }
 }
 
-export async function copyLink(tab) {
+export function copyView(tab) {
   const note = tab.$(".x-file-note"), link = linkOf(tab);
   if (!link) { note.textContent = "An uploaded picture stays with you: there is no link to it. The figure can be saved."; return; }
-  try {
-    await navigator.clipboard.writeText(link);
-    note.textContent = "Copied. It opens this model, picture and view.";
-  } catch {
-    const field = Object.assign(document.createElement("input"), { readOnly: true, value: link });
-    field.setAttribute("aria-label", "Link to this view");
-    note.replaceChildren(field);
-    field.select();
-  }
+  copyLink(note, link, "Link to this view", "Copied. It opens this model, picture and view.");
 }

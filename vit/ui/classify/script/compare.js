@@ -1,5 +1,6 @@
 // Two models on one picture, their maps under one pair of sliders; and on the whole test set.
 import { ask } from "../../script/ask.js";
+import { copyLink, linkTo } from "../../script/copy.js";
 import { fill } from "../../script/gallery.js";
 import { drawLooks, unpackLooks } from "./looks.js";
 import { earlier, labelOf, offered } from "./offered.js";
@@ -114,17 +115,10 @@ export function compareIn(element, server, table, pick) {
     $(".c-against").replaceChildren();
   }
 
-  async function copy() {
+  function copy() {
     if (!own.picture) { $(".c-copied").textContent = "Your own picture stays with you: choose a test picture for a link."; return; }
-    const link = new URL(location.href.split(/[?#]/)[0]);
-    const said = { tab: "classify", model: own.model, against: $(".c-other").value, picture: own.picture };
-    for (const [name, value] of Object.entries(said)) link.searchParams.set(name, value);
-    try {
-      await navigator.clipboard.writeText(link.href);
-      $(".c-copied").textContent = "Copied.";
-    } catch {
-      $(".c-copied").textContent = link.href;
-    }
+    const link = linkTo({ tab: "classify", model: own.model, against: $(".c-other").value, picture: own.picture });
+    copyLink($(".c-copied"), link, "Link to this comparison", "Copied.");
   }
 
   function fail(error) {

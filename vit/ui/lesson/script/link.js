@@ -1,13 +1,13 @@
+import { copyLink, linkTo } from "../../script/copy.js";
+
 // The link to a step with its state. Layer, head and query are named as the Attention tab names them, which reads them, too.
 export function linkOf({ view, state }) {
   if (!view.picture) return null;
-  const link = new URL(location.href.split(/[?#]/)[0]), patch = state.asker - view.prefix.length;
-  const said = {
+  const patch = state.asker - view.prefix.length;
+  return linkTo({
     tab: "lesson", model: view.model, picture: view.picture, step: state.step + 1, layer: state.layer + 1, head: state.head + 1,
     query: patch < 0 ? "" : `${Math.floor(patch / view.w) + 1},${patch % view.w + 1}`,
-  };
-  for (const [name, value] of Object.entries(said)) if (value !== "") link.searchParams.set(name, value);
-  return link.href;
+  });
 }
 
 // Takes the step from the address, and what is chosen, if it speaks of the picture and model that are shown.
@@ -24,17 +24,9 @@ export function followLink({ view, state }) {
   if (row >= 0 && row < view.h && column >= 0 && column < view.w) state.asker = view.prefix.length + row * view.w + column;
 }
 
-export async function copyLink(lesson) {
+export function copyStep(lesson) {
   const note = lesson.$(".l-note"), link = linkOf(lesson);
   note.hidden = false;
   if (!link) { note.textContent = "An uploaded picture stays with you: there is no link to it."; return; }
-  try {
-    await navigator.clipboard.writeText(link);
-    note.textContent = "Copied. It opens this model, picture and step.";
-  } catch {
-    const field = Object.assign(document.createElement("input"), { readOnly: true, value: link });
-    field.setAttribute("aria-label", "Link to this step");
-    note.replaceChildren(field);
-    field.select();
-  }
+  copyLink(note, link, "Link to this step", "Copied. It opens this model, picture and step.");
 }

@@ -6,7 +6,7 @@ import { follow } from "../../script/links.js";
 import * as answer from "./answer.js";
 import * as asking from "./asking.js";
 import * as blocks from "./blocks.js";
-import { followLink, copyLink } from "./link.js";
+import { copyStep, followLink } from "./link.js";
 import * as heads from "./heads.js";
 import * as learning from "./learning.js";
 import { unpack } from "./numbers.js";
@@ -37,7 +37,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
   watch("value", () => { stale = true; if (element.offsetParent) load(); });
   $(".l-previous").addEventListener("click", () => turn(-1));
   $(".l-next").addEventListener("click", () => turn(1));
-  $(".l-link").addEventListener("click", () => copyLink(lesson));
+  $(".l-link").addEventListener("click", () => copyStep(lesson));
   $(".l-present").addEventListener("click", () => present($(".l-present").getAttribute("aria-pressed") !== "true"));
   document.addEventListener("fullscreenchange", () => { if (!document.fullscreenElement) present(false); });
   document.addEventListener("keydown", onKey);

@@ -2,6 +2,7 @@
 import { ask } from "../../script/ask.js";
 import { paint } from "../../script/canvas.js";
 import { step, withAlpha } from "../../script/color.js";
+import { copyLink, linkTo } from "../../script/copy.js";
 import { percent } from "../../script/format.js";
 import { base64, grab, packed } from "./sending.js";
 
@@ -169,16 +170,8 @@ export function breakingIn(element, server, table, constants, camera, collecting
     if (!answer.error) cover(answer.grid, answer.map);
   };
   $(".o-again").onclick = () => again();
-  $(".o-link").onclick = async () => {
-    const link = new URL(location.pathname, location.origin);
-    link.searchParams.set("tab", "classify");
-    link.searchParams.set("model", $(".o-model").value);
-    try {
-      await navigator.clipboard.writeText(link.href);
-      $(".o-copied").textContent = "Copied.";
-    } catch {
-      prompt("The model's link", link.href);
-    }
+  $(".o-link").onclick = () => {
+    copyLink($(".o-copied"), linkTo({ tab: "classify", model: $(".o-model").value }), "The model's link", "Copied.");
   };
 
   function cameraChanged() {
