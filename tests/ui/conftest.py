@@ -19,6 +19,7 @@ from vit.training import Progress
 from vit.training.config import TrainConfig
 from vit.training.moments import Snapshot
 from vit.training.spec import RunSpec
+from vit.ui import analysis
 from vit.ui import page as vit_page
 
 CHROMIUM = Path(os.getenv("CHROMIUM", "/usr/bin/chromium"))
@@ -61,6 +62,14 @@ def picture(tmp_path_factory, shapes):
     path = tmp_path_factory.mktemp("pictures") / "heart.png"
     Image.fromarray(shapes.test.images[index].permute(1, 2, 0).numpy()).resize((300, 200)).save(path)
     return handle_file(path)
+
+
+@pytest.fixture
+def nothing_kept() -> Iterator[None]:
+    """No analysis of another test is kept, and none of this one afterwards."""
+    analysis._predictions.clear()
+    yield
+    analysis._predictions.clear()
 
 
 @pytest.fixture

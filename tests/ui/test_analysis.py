@@ -18,18 +18,13 @@ from vit.ui.errors import BadInput
 
 CHECKPOINTS = ("shapes", "cifar10")
 
+pytestmark = pytest.mark.usefixtures("nothing_kept")
+
 
 @pytest.fixture
 def picture(shapes, tmp_path) -> str:
     Image.fromarray(shapes.test.images[17].permute(1, 2, 0).numpy()).save(tmp_path / "picture.png")
     return str(tmp_path / "picture.png")
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    analysis._predictions.clear()
-    yield
-    analysis._predictions.clear()
 
 
 @pytest.fixture

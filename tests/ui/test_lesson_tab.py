@@ -22,12 +22,7 @@ from vit.ui.lesson.steps import MOST_WORDS, steps
 
 PICTURE = ("shapes", 17)
 
-
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    analysis._predictions.clear()
-    yield
-    analysis._predictions.clear()
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 
 
 @pytest.fixture

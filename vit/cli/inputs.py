@@ -1,6 +1,7 @@
 """What commands work on: a dataset, loaded with a progress bar, and the part of it that a model knows."""
 
 import sys
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -8,6 +9,13 @@ from vit import data
 from vit.data.dataset import fitted
 from vit.data.registry import entry, preferred
 from vit.model import Classifier
+
+
+def checkpoint_folder(name: str, what: str) -> Path:
+    """The folder of a checkpoint, into which something is written. Raises ValueError where it is none."""
+    if not (folder := Path(name)).is_dir():
+        raise ValueError(f"{what} is written into the checkpoint's folder, and {folder} is none; download it first.")
+    return folder
 
 
 def load(name: str, validation_size: int | None = None, img_size: int | None = None) -> data.Splits:

@@ -2,12 +2,11 @@
 
 import argparse
 import json
-from pathlib import Path
 
 from tqdm import tqdm
 
 from vit.cli.flags import JSON, print_report
-from vit.cli.inputs import splits_of
+from vit.cli.inputs import checkpoint_folder, splits_of
 from vit.data.registry import DATASETS
 from vit.interpret.analysis import Analysis
 from vit.interpret.curated import RULE, Seen, curate
@@ -23,11 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    folder = Path(arguments.folder)
-    if not folder.is_dir():
-        raise ValueError(
-            f"The choice is written into the checkpoint's folder, and {folder} is none; download it first."
-        )
+    folder = checkpoint_folder(arguments.folder, "The choice")
     model = ViT.from_pretrained(folder)
     test = splits_of(model, None).test
     if test.classes != DATASETS[test.name].classes:

@@ -2,13 +2,12 @@
 
 import argparse
 from contextlib import suppress
-from pathlib import Path
 
 from tqdm import tqdm
 
 from vit import data
 from vit.cli.flags import CHECKPOINT, DEVICE, JSON, percent, print_report
-from vit.cli.inputs import load, splits_of
+from vit.cli.inputs import checkpoint_folder, load, splits_of
 from vit.data.dataset import fitted
 from vit.device import choose_device
 from vit.model import Classifier
@@ -32,11 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     from vit.report.card import write_card  # when called: figures need matplotlib
     from vit.report.measure import Inputs, measure, parts_of
 
-    folder = Path(arguments.folder)
-    if not folder.is_dir():
-        raise ValueError(
-            f"The report is written into the checkpoint's folder, and {folder} is none; download it first."
-        )
+    folder = checkpoint_folder(arguments.folder, "The report")
     model = Classifier.from_pretrained(folder).to(choose_device(arguments.device))
     splits = splits_of(model, arguments.dataset)
     if not 2 <= arguments.pictures <= len(splits.test):

@@ -33,6 +33,7 @@ MAX_CLASSES, MAX_PICTURES = 20, 400  # of a set
 MAX_SETS, MAX_KEPT = 500, 5_000  # at once, and pictures of all of them: 0.8 GB
 LONGEST = 40  # characters of a class's name
 KEPT, EVERY = 3600, 600  # seconds a picture is kept, and between two looks at which are that old
+MINUTES = (KEPT + EVERY) // 60  # after which it is surely deleted
 
 _sets: dict[str, "Collection"] = {}
 _lock = threading.RLock()  # of all sets; nobody decodes while holding it

@@ -96,6 +96,17 @@ def recall(token: str) -> tuple[str, Picture]:
     return _tokens[token]
 
 
+def told(prediction: Prediction, key: str, picture: Picture) -> dict:
+    """What every tab is told of a model and a picture, and the token by which it asks for more."""
+    return {
+        "token": remember(key, picture),
+        "model": key,
+        "title": models.name(prediction.model),
+        "picture": pictures.name_of(picture),
+        "image": pictures.data_uri(prediction.pixels),
+    }
+
+
 def payload(analysis: Analysis, key: str, picture: Picture) -> dict:
     """All that the page needs to draw any layer, head and query, and to say what is in it."""
     model, depth = analysis.model, analysis.depth
@@ -105,11 +116,7 @@ def payload(analysis: Analysis, key: str, picture: Picture) -> dict:
     best = analysis.probabilities.topk(min(5, len(model.classes)))
     maps = pack(drawn, (h, w), prefix, MAX_BYTES)
     return {
-        "token": remember(key, picture),
-        "model": key,
-        "title": models.name(model),
-        "picture": pictures.name_of(picture),
-        "image": pictures.data_uri(analysis.pixels),
+        **told(analysis, key, picture),
         "shape": [depth, heads, h, w],
         "layers": describe.layer_names(depth, has_readout),
         "askers": describe.asker_names(depth, has_readout),

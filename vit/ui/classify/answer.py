@@ -8,9 +8,8 @@ from vit.data import pictures as files
 from vit.data.decode import SMALLEST_FRAME, Frame
 from vit.data.registry import label
 from vit.interpret.analysis import Analysis, Prediction
-from vit.live import models
 from vit.ui import pictures, theme
-from vit.ui.analysis import quantize, remember
+from vit.ui.analysis import quantize, told
 from vit.ui.checks import check, shortened
 from vit.ui.errors import BadInput
 from vit.ui.pictures import Picture
@@ -26,13 +25,9 @@ def payload(prediction: Prediction, key: str, picture: Picture) -> dict:
     model, n = prediction.model, len(prediction.model.classes)
     colors, best = theme.class_colors(n), prediction.probabilities.topk(n if n <= MOST else LIKELIEST)
     return {
-        "token": remember(key, picture),
-        "model": key,
-        "title": models.name(model),
-        "picture": pictures.name_of(picture),
+        **told(prediction, key, picture),
         "called": called(picture),
         "original": original(picture),
-        "image": pictures.data_uri(prediction.pixels),
         "size": model.config["img_size"],
         "grid": list(grid(model)),
         "looks": looks(prediction) if isinstance(prediction, Analysis) else None,

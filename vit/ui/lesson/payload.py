@@ -9,10 +9,9 @@ from torch import Tensor
 
 from vit.interpret.analysis import Analysis
 from vit.interpret.lesson import reach
-from vit.live import models
 from vit.model import ViT
-from vit.ui import pictures, theme
-from vit.ui.analysis import remember
+from vit.ui import theme
+from vit.ui.analysis import told
 from vit.ui.lesson.steps import reader, steps
 from vit.ui.pictures import Picture
 
@@ -25,13 +24,9 @@ def opening(analysis: Analysis, key: str, picture: Picture) -> dict:
     """All that the lesson says before anything is asked of it: for JSON, some kilobytes."""
     model, record = analysis.model, analysis.record
     classes, best = model.classes, analysis.probabilities.argmax().item() if len(model.classes) else None
-    told = [{**step._asdict(), "code": [line._asdict() for line in step.code]} for step in steps(model)]
+    spelled = [{**step._asdict(), "code": [line._asdict() for line in step.code]} for step in steps(model)]
     return {
-        "token": remember(key, picture),
-        "model": key,
-        "title": models.name(model),
-        "picture": pictures.name_of(picture),
-        "image": pictures.data_uri(analysis.pixels),
+        **told(analysis, key, picture),
         "mean": list(model.mean),
         "std": list(model.std),
         "grid": list(model.grid_size),
@@ -49,7 +44,7 @@ def opening(analysis: Analysis, key: str, picture: Picture) -> dict:
         "best": best,
         "share": analysis.probabilities[best].item() if best is not None else None,
         "start": analysis.objects.flatten().argmax().item(),
-        "steps": told,
+        "steps": spelled,
     }
 
 

@@ -72,7 +72,7 @@ def build() -> None:
             gr.JSON(label="set"),
             api_name="teach_add",
             api_description="Add pictures, or zips of them, to a class of a set to teach a model with. token: '' for a "
-            f"new set. They are deleted at most {(collection.KEPT + collection.EVERY) // 60} minutes later. Returns "
+            f"new set. They are deleted at most {collection.MINUTES} minutes later. Returns "
             "the set's token, the classes' counts, what was refused, and whether it can be learned.",
         )
     for endpoint in (teach, teach_status, teach_stop, teach_delete):

@@ -23,7 +23,6 @@ ASKED = (
     *(learning.parents, learning.start, learning.stop, learning.progress, learning.blank),
     *(breaking.look, breaking.cover),
 )
-MINUTES = (collection.KEPT + collection.EVERY) // 60
 
 
 class Tab(NamedTuple):
@@ -60,7 +59,7 @@ def build() -> Tab:
         "longest": collection.LONGEST,
         "largest": sent.LARGEST,
         "side": collection.SIDE,
-        "minutes": MINUTES,
+        "minutes": collection.MINUTES,
         "events": {"learned": "learned"},
     }
     view = pictures.html("own", HERE / "own", told, server_functions=list(ASKED))
