@@ -530,9 +530,10 @@ class ViT(Classifier):
 
         head_mask: (heads,), of a read-out.
         """
-        return self._predict(self.read_out(x, head_mask)[0])
+        return self.logits_of(self.read_out(x, head_mask)[0])
 
-    def _predict(self, x: Tensor) -> Tensor:
+    def logits_of(self, x: Tensor) -> Tensor:
+        """Logits from what the heads read, (B, tokens, D): if distilled, the mean of both heads'."""
         return self._heads(x)[0] if self.head_dist is None else self._heads(x).mean(0)
 
     def _heads(self, x: Tensor) -> Tensor:
@@ -563,7 +564,7 @@ class ViT(Classifier):
                 x, attn = x
                 maps.append(attn)
         read, attn = self.read_out(x, masks[-1])
-        logits = self._heads(read) if each_head else self._predict(read)
+        logits = self._heads(read) if each_head else self.logits_of(read)
         return (logits, maps if attn is None else [*maps, attn]) if return_attention else logits
 
 

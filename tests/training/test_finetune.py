@@ -12,7 +12,7 @@ from vit.data import Dataset, Splits
 from vit.evaluation import evaluate
 from vit.training import TrainConfig, train
 from vit.training.finetune import recipe, seen_by, student
-from vit.training.head import features, of_heads
+from vit.training.head import features
 from vit.training.optim import MUON_RATE, optimizers
 from vit.training.setting import WrongSetting
 from vit.training.spec import RunSpec
@@ -86,7 +86,7 @@ def test_it_learns_whole_or_by_its_head_alone_of_which_the_body_stays_as_it_is(k
     if part == "head":
         assert result.accuracy > 0.6
         assert torch.allclose(
-            of_heads(model, next(features(model, seen.test))), model(model.normalize(seen.test.images)), atol=1e-4
+            model.logits_of(next(features(model, seen.test))), model(model.normalize(seen.test.images)), atol=1e-4
         )
 
 

@@ -166,6 +166,15 @@ def random_flip(images: Tensor, flips: Tensor) -> Tensor:
     return torch.where(flips[:, None, None, None], images.flip(3), images)
 
 
+def shuffled(size: int, batch_size: int, seed: int, epoch: int) -> tuple[Tensor, torch.Generator]:
+    """The epoch's order of a set, (size,), and the generator that drew it. Raises ValueError for too large a batch."""
+    if not 1 <= batch_size <= size:
+        raise ValueError(f"batch_size {batch_size}: expected 1 to {size}, the size of the set; change it")
+    mixed = np.random.SeedSequence((seed, epoch)).generate_state(1).item()  # so (0, 1) and (1, 0) share nothing
+    generator = torch.Generator().manual_seed(mixed)
+    return torch.randperm(size, generator=generator), generator
+
+
 def batches(
     dataset: Dataset, batch_size: int, *, seed: int, epoch: int, crop: int = 4, flip: bool = True, start: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -174,11 +183,7 @@ def batches(
     All of the epoch's draws are made up front on the CPU from (seed, epoch): they are the same on every device, and
     a run resumed at batch `start` sees the batches it would have seen. An incomplete last batch is dropped.
     """
-    if not 1 <= batch_size <= len(dataset):
-        raise ValueError(f"batch_size {batch_size}: expected 1 to {len(dataset)}, the size of the set; change it")
-    mixed = np.random.SeedSequence((seed, epoch)).generate_state(1).item()  # so (0, 1) and (1, 0) share nothing
-    generator = torch.Generator().manual_seed(mixed)
-    order = torch.randperm(len(dataset), generator=generator)
+    order, generator = shuffled(len(dataset), batch_size, seed, epoch)
     offsets = torch.randint(2 * crop + 1, (len(dataset), 2), generator=generator)
     flips = torch.rand(len(dataset), generator=generator) < 0.5
     order, offsets, flips = (draw.to(dataset.images.device) for draw in (order, offsets, flips))

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vit.data import Dataset
+from vit.data.dataset import Dataset, shuffled
 from vit.evaluation import BATCH
 from vit.model import Classifier, ViT
 from vit.precision import autocast
@@ -31,8 +30,7 @@ class HeadTraining:
         validation_set: Dataset | None,
         progress: Callable[..., object] | None,
     ):
-        if not isinstance(state.model, ViT):
-            raise ValueError("Only of a ViT the head can learn alone; a CNN learns as a whole (--train all).")
+        model = _vit(state.model)
         if processes() > 1:
             raise ValueError("The head alone learns in seconds, in one process; train it without torchrun.")
         self.state, self.config = state, config
@@ -41,7 +39,7 @@ class HeadTraining:
         found: list[tuple[Tensor, Tensor]] = []
         for dataset in sets:
             parts = []
-            for part in features(state.model, dataset, state.validated_in):
+            for part in features(model, dataset, state.validated_in):
                 parts.append(part)
                 done += len(part)
                 if progress:
@@ -54,12 +52,8 @@ class HeadTraining:
         """What is left, after that many steps, of the shuffled epoch that the next step belongs to."""
         read, labels = self.learned
         size = self.config.batch_size
-        if size > len(read):
-            raise ValueError(f"batch_size {size}: expected 1 to {len(read)}, the size of the set; change it")
-        epoch, start = divmod(step, len(read) // size)
-        mixed = np.random.SeedSequence((self.config.seed, epoch)).generate_state(1).item()
-        generator = torch.Generator().manual_seed(mixed)
-        order = torch.randperm(len(read), generator=generator).to(read.device)
+        epoch, start = divmod(step, max(1, len(read) // size))  # a batch too large is for `shuffled` to refuse
+        order = shuffled(len(read), size, self.config.seed, epoch)[0].to(read.device)
         for index in range(start, len(read) // size):
             here = order[index * size : (index + 1) * size]
             yield read[here], labels[here]
@@ -68,7 +62,7 @@ class HeadTraining:
         """One update of the head; loss and accuracy of the batch, (2,)."""
         state = self.state
         state.model.zero_grad(set_to_none=True)
-        logits = of_heads(state.model, read)
+        logits = _vit(state.model).logits_of(read)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
         loss.backward()
         for optimizer in state.optimizers:
@@ -85,7 +79,7 @@ class HeadTraining:
         """Loss and accuracy on the held-out pictures, or on so many of them."""
         assert self.held_out is not None, "the loop measures where something is held out"
         read, labels = (tensor[:most] for tensor in self.held_out)
-        logits = of_heads(self.state.best, read)
+        logits = _vit(self.state.best).logits_of(read)
         return F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()
 
 
@@ -107,7 +101,7 @@ def features(model: ViT, dataset: Dataset, precision: str = "fp32") -> Iterator[
         yield read.float()
 
 
-def of_heads(model: Classifier, read: Tensor) -> Tensor:
-    """Logits (B, classes) from what the heads read, (B, heads, D): their mean, as `ViT` predicts."""
-    heads = [head for head in (model.head, model.head_dist) if head is not None]
-    return torch.stack([head(read[:, i]) for i, head in enumerate(heads)]).mean(0)  # type: ignore[operator]
+def _vit(model: Classifier) -> ViT:
+    if not isinstance(model, ViT):
+        raise ValueError("Only of a ViT the head can learn alone; a CNN learns as a whole (--train all).")
+    return model
