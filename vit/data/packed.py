@@ -11,24 +11,20 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from vit.data.claim import claimed
 from vit.data.folder import Item, Source
 from vit.data.pictures import AT_ONCE, UnreadablePicture, read_picture
 from vit.data.turns import dealt
 
-try:
-    import fcntl
-except ImportError:  # Windows, where nobody is kept out
-    fcntl = None  # type: ignore[assignment]
-
+CLAIM = ".decoding"  # locked while a process decodes into the folder
 KEPT = 20_000_000_000  # bytes of pixels in the cache folder; what was used longest ago goes first
 SPARE = 500_000_000  # bytes that are left free on the disk
 SAVED_EVERY = 500  # pictures, after which a decoding that breaks off would go on
@@ -90,7 +86,7 @@ def pack(source: Source, size: int, progress: Progress) -> Packed:
     if not index.complete:
         _make_room(folder, needed, source.name)
         folder.mkdir(parents=True, exist_ok=True)
-        with _claimed(folder):
+        with claimed(folder / CLAIM, "Another process is decoding the same pictures; wait for it, and start again."):
             index = _read_index(folder)
             try:
                 _decode(source, order, size, folder, index, progress)
@@ -277,15 +273,3 @@ def _make_room(folder: Path, needed: int, name: str) -> None:
             f"{max(0, room) / 1e9:.1f} GB; choose a smaller --img-size or fewer pictures, or another disk, by the "
             "variable HF_ASSETS_CACHE."
         )
-
-
-@contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Keeps other processes from decoding into the folder; the system forgets the claim of one that was killed."""
-    with open(folder / ".decoding", "w", encoding="utf-8") as file:
-        try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError("Another process is decoding the same pictures; wait for it, and start again.") from None
-        yield

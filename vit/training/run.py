@@ -1,15 +1,14 @@
 """A training run with a folder of its own: saved on the way, recorded, and resumed as if never interrupted."""
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import torch
 
 from vit.data import Splits
+from vit.data.claim import claimed
 from vit.data.dataset import fitted
 from vit.device import is_first_process
 from vit.model import Classifier, ViT
@@ -23,12 +22,6 @@ from vit.training.spec import RunSpec
 from vit.training.state import TrainState
 from vit.training.trial import settle
 from vit.weights.checkpoint import CONFIG, STATE, CheckpointError, load_state, save_state
-
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:  # Windows, where nobody is kept out
-    fcntl = None
 
 CLAIM = ".training"  # locked while a process trains into the folder
 
@@ -85,7 +78,9 @@ class Run:
             yield from training
             return
         saved_at, good = time.monotonic(), True
-        with _claimed(self.folder):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        refusal = f"Another process trains into {self.folder}; choose another --out, or wait for it."
+        with claimed(self.folder / CLAIM, refusal):
             if self.spec.record:
                 self.recorder = Recorder(self.folder, self.spec, self.state, self.splits.validation)
             try:
@@ -151,22 +146,6 @@ class Run:
         if progress.done >= 1:
             (self.folder / STATE).unlink(missing_ok=True)
         draw_curve(self.folder)
-
-
-@contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Keeps other processes from training into the folder; the system forgets the claim of one that was killed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / CLAIM, "w", encoding="utf-8") as file:
-        try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"Another process trains into {folder}; choose another --out, or wait for it.") from None
-        try:
-            yield
-        finally:
-            (folder / CLAIM).unlink(missing_ok=True)
 
 
 def unfinished(folder: Path) -> tuple[RunSpec, dict, dict]:
