@@ -85,7 +85,7 @@ def p95(seconds: list[float]) -> float:
     return statistics.quantiles(seconds, n=20, method="inclusive")[-1]
 
 
-def test_thirty_visitors_get_their_own_answers_soon_and_the_run_keeps_half_its_speed(url, tmp_path, shapes):
+def test_thirty_visitors_get_their_own_answers_soon_and_the_run_keeps_half_its_speed(url, tmp_path, shapes, judge):
     host, visitors, pictures = Client(url, verbose=False), [Visitor(url) for _ in range(VISITORS)], []
     for i in range(VISITORS * PICTURES):
         pictures.append(tmp_path / f"{i}.png")
@@ -143,5 +143,7 @@ def test_thirty_visitors_get_their_own_answers_soon_and_the_run_keeps_half_its_s
     alone_now = Visitor(url)
     for which, name, said in random.Random(0).sample(answers, min(100, len(answers))):
         assert [said] == list(alone_now.ask(name, *questions(alone_now.upload(pictures[which]))[name])), name
-    assert set(questions({})) <= set(took) and max(map(p95, took.values())) <= SOON
-    assert loaded >= alone / 2
+    assert set(questions({})) <= set(took)
+    slowest = max(took, key=lambda name: p95(took[name]))
+    judge(p95(took[slowest]) <= SOON, f"{slowest}: one answer of twenty took longer than {p95(took[slowest]):.2f} s")
+    judge(loaded >= alone / 2, f"the run made {alone:.0f} images a second alone, {loaded:.0f} beside the visitors")
