@@ -68,6 +68,14 @@ def test_a_module_that_is_not_there_is_named_when_the_page_is_built():
         scripts.load(scripts.HERE / "script" / "nothing.js")
 
 
+def test_with_a_module_all_that_it_imports_is_asked_for_and_nothing_else():
+    asked = scripts.with_imports("train/script/forming.js")
+    assert asked[0] == "train/script/forming.js" and len(asked) == len(set(asked))
+    assert {"train/script/moments.js", "script/bytes.js"} <= set(asked)  # the one imports the other
+    assert all((scripts.HERE / name).exists() for name in asked)
+    assert not [name for name in asked if not name.startswith(("script/", "train/script/"))]
+
+
 def test_the_page_puts_nothing_on_window(page, app_url):
     with gr.Blocks() as plain:
         gr.HTML("plain", js_on_load="element.dataset.ran = 1")
@@ -135,7 +143,12 @@ def test_everything_works_below_a_path_of_a_proxy(browser, page, tmp_path):
         page.goto(outside)
         walk(page)
         ours = [address for address in asked if "/gradio_api/file=" in address]
-        assert len(ours) == len(list(scripts.HERE.rglob("*.js")))
+        wanted = {
+            each
+            for tab in ("train/script/forming", "attention/script/view")
+            for each in scripts.with_imports(tab + ".js")
+        }
+        assert all(any(address.endswith("/" + name) for address in ours) for name in wanted)
         assert all(address.startswith(outside) for address in ours)
         assert not [error for error in page.errors if "/favicon.ico" not in error]  # that is asked of the proxy itself
         page.goto("about:blank")  # ends the event streams, before the proxy does

@@ -3,6 +3,8 @@
 import functools
 import json
 import mimetypes
+import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,7 +16,7 @@ from vit.ui.errors import alert
 
 HERE = Path(__file__).parent
 
-# All modules are asked for at once, the wanted one first: from import to import they would come one after the other.
+# With a module all that it imports is asked for at once: from import to import they would come one after the other.
 # The address of the server's root is Gradio's own, as the page may be served below a path or through a proxy.
 LOAD = """Promise.all(%(modules)s.map((module) => {
   const root = new URL(window.gradio_config.root, location.href);
@@ -27,6 +29,7 @@ MOUNT = """%(load)s.then(
   () => { element.innerHTML = %(failed)s; },
 );"""
 
+IMPORTED = re.compile(r'^(?:import|export)\b[^"]* from "(\.[^"]+)";', re.MULTILINE)
 FAILED = "This part of the page could not be loaded. Reload the page."
 
 
@@ -49,12 +52,23 @@ def _served() -> tempfile.TemporaryDirectory:
 
 def load(module: Path) -> str:
     """JavaScript: the promise of the module that lies in this file. Raises ValueError if there is none."""
-    modules = {path.relative_to(HERE).as_posix() for path in HERE.rglob("*.js")}
     name = module.relative_to(HERE).as_posix()
-    if name not in modules:
-        raise ValueError(f"There is no script {module}; there are {', '.join(sorted(modules))}")
+    if not module.is_file():
+        modules = sorted(path.relative_to(HERE).as_posix() for path in HERE.rglob("*.js"))
+        raise ValueError(f"There is no script {module}; there are {', '.join(modules)}")
     folder = f"/gradio_api/file={quote(Path(_served().name).resolve().as_posix())}/"
-    return LOAD % {"modules": json.dumps([name, *sorted(modules - {name})]), "folder": json.dumps(folder)}
+    return LOAD % {"modules": json.dumps(with_imports(name)), "folder": json.dumps(folder)}
+
+
+@functools.cache
+def with_imports(name: str) -> list[str]:
+    """The module of this path below HERE, and after it all that it imports, directly or not."""
+    asked = [name]
+    for module in asked:  # which grows meanwhile
+        folder, text = os.path.dirname(module), (HERE / module).read_text(encoding="utf-8")
+        imported = (os.path.normpath(os.path.join(folder, path)) for path in IMPORTED.findall(text))
+        asked += sorted({Path(path).as_posix() for path in imported} - set(asked))
+    return asked
 
 
 def mount(module: Path, constants: dict) -> str:
