@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 from uvicorn.config import LOGGING_CONFIG
 
+from vit.ui import endpoints
 from vit.ui.errors import BadInput
 
 log = logging.getLogger("vit.page")
@@ -52,11 +53,14 @@ def start() -> None:
 class Blocks(gr.Blocks):
     """Gradio's page, where an error that nobody foresaw is a line in the log, and the visitor gets its number.
 
-    It has no bar of pages, which gr.Navbar(visible=False) leaves: the browser draws one where it is told of several.
+    Of endpoints' components no browser is told, nor of several pages: it would draw a bar of them, which
+    gr.Navbar(visible=False) leaves.
     """
 
     def get_config_file(self) -> Any:
         config = super().get_config_file()
+        for page in config["page"].values():
+            endpoints.leave_out(page, self.blocks)
         return {**config, "pages": config["pages"][:1]}
 
     async def process_api(self, block_fn: Any, *args: Any, **kwargs: Any) -> Any:

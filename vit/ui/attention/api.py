@@ -15,6 +15,7 @@ from vit.live import models
 from vit.model import ViT
 from vit.ui.analysis import ENDPOINT, analyze
 from vit.ui.checks import checked, one_of, shortened
+from vit.ui.endpoints import unseen
 from vit.ui.errors import BadInput
 
 MODEL = "model: a checkpoint's name, the id of a finished run, or '' for the default."
@@ -128,7 +129,7 @@ def without_heads(image: str | None, model: str | None, off: str) -> dict[str, f
 
 def build() -> None:
     """Names the endpoints; nothing of this is seen on the page."""
-    with gr.Column(visible=False):
+    with unseen():
         image, model = gr.File(label="image"), gr.Textbox(label="model")
         grid, drawn = gr.JSON(label="weights"), gr.Image(format="png", label="figure")
         figure = gr.Checkbox(False, label="figure")

@@ -18,6 +18,7 @@ from vit.live.datasets import SOURCES
 from vit.model import ViT
 from vit.ui import pictures
 from vit.ui.checks import checked
+from vit.ui.endpoints import unseen
 from vit.ui.errors import BadInput
 
 MAX_PICTURES = 1000
@@ -74,7 +75,7 @@ def build(model: gr.Dropdown) -> None:
             regions.click(show_regions, [model, pictures], table, **quiet),
         ]
         stop.click(None, cancels=running)
-    with gr.Column(visible=False):
+    with unseen():
         inputs = [gr.Textbox("", label="model"), gr.Number(200, label="pictures")]
         for study in (head_importance, head_regions):
             gr.Button().click(

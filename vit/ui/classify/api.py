@@ -8,6 +8,7 @@ from vit.ui.analysis import ENDPOINT, predict
 from vit.ui.checks import checked
 from vit.ui.classify import testset
 from vit.ui.classify.many import MOST, chosen, limited
+from vit.ui.endpoints import unseen
 from vit.ui.errors import BadInput
 
 MODEL = (
@@ -72,7 +73,7 @@ def _whole(key: str | None) -> answers.Answers:
 
 def build() -> None:
     """Names the endpoints, within a gr.Blocks."""
-    with gr.Column(visible=False):
+    with unseen():
         model, other = gr.Textbox(label="model"), gr.Textbox(label="other")
         label = gr.Label(num_top_classes=None, label="prediction")
         numbers, rows = gr.JSON(label="numbers"), gr.JSON(label="answers")

@@ -8,6 +8,7 @@ from vit.interpret.statistics import listed
 from vit.live import models
 from vit.ui.analysis import ENDPOINT, analyze
 from vit.ui.checks import checked, one_of, whole
+from vit.ui.endpoints import unseen
 from vit.ui.errors import BadInput
 from vit.ui.lesson import asked, numbers
 from vit.ui.lesson.steps import steps
@@ -60,7 +61,7 @@ def _listed(arrays: dict) -> dict:
 
 def build() -> None:
     """Names the endpoint; nothing of this is seen on the page."""
-    with gr.Column(visible=False):
+    with unseen():
         inputs = [gr.File(label="image"), gr.Textbox(label="model"), gr.Textbox("asking", label="step")]
         inputs += [gr.Number(1, label=name) for name in ("layer", "head", "token")]
         gr.Button().click(

@@ -7,6 +7,7 @@ import gradio as gr
 from vit.live import collection, runs, teaching
 from vit.live.teaching import WAYS
 from vit.ui.checks import checked
+from vit.ui.endpoints import unseen
 from vit.ui.errors import BadInput
 from vit.ui.own import learning
 
@@ -65,7 +66,7 @@ def teach_delete(token: str) -> dict:
 
 def build() -> None:
     """Names the endpoints, within a gr.Blocks."""
-    with gr.Column(visible=False):
+    with unseen():
         gr.Button().click(
             teach_add,
             [gr.File(label="images", file_count="multiple"), gr.Textbox(label="class_name"), gr.Textbox(label="token")],

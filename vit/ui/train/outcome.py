@@ -11,6 +11,7 @@ from vit.live import runs, settings, storage
 from vit.live.run import UNWATCHED_MINUTES, LiveRun
 from vit.ui import pictures, push
 from vit.ui.checks import checked, whole
+from vit.ui.endpoints import unseen
 from vit.ui.errors import BadInput
 from vit.ui.train import comparing, sharing
 from vit.ui.train import view as train_view
@@ -61,7 +62,7 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Outcome:
 
     delete.click(delete_own, [run_id, owned], owned, **QUIET).success(None, js=LEAVE)
 
-    with gr.Column(visible=False):
+    with unseen():
         asked = gr.Textbox(label="run_id")
         gr.Button().click(
             archive,
