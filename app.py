@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(2)
 
     from vit.device import share_memory
-    from vit.live import datasets, elsewhere, speed
+    from vit.live import datasets, elsewhere, models, speed
     from vit.ui import logs, page
 
     logs.start()
@@ -53,6 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     demo = page.build()
     page.launch(demo, share=arguments.share, auth=login, mcp_server=arguments.mcp, prevent_thread_lock=True, **address)
     datasets.load_in_background(then=speed.find_out)  # only now: it would keep the page from its first answer
+    models.shipped()  # what of the checkpoints can't be read stands in the log before a visitor asks
     demo.block_thread()
 
 

@@ -17,6 +17,7 @@ from vit.live.models import RunNames
 from vit.ui import chooser, glossary, intro, links, logs, pictures, scripts, theme, top
 from vit.ui.analysis import payload, predict, recall
 from vit.ui.attention import tab as attention
+from vit.ui.building import without_servers
 from vit.ui.checks import check, checked, whole
 from vit.ui.classify import answer, gallery
 from vit.ui.classify import tab as classify
@@ -53,9 +54,9 @@ def launch(demo: gr.Blocks, **options) -> tuple:
     )
 
 
+@without_servers()
 def build() -> gr.Blocks:
-    """The whole page; names in the log what of the checkpoints can't be read."""
-    models.shipped()
+    """The whole page."""
     with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(EVERY, KEPT)) as demo:
         page = lay_out()
         page.wire(demo)
