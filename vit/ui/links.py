@@ -2,8 +2,6 @@
 
 import contextlib
 
-import gradio as gr
-
 from vit import data
 from vit.live import datasets, models
 from vit.ui import pictures
@@ -11,12 +9,6 @@ from vit.ui.errors import warn
 from vit.ui.pictures import Picture
 
 TABS = ("train", "own", "classify", "attention", "lesson")
-
-
-def open_tab(request: gr.Request) -> gr.Tabs:
-    """The tab that a link names."""
-    tab = request.query_params.get("tab")
-    return gr.Tabs(selected=tab) if tab in TABS else gr.skip()
 
 
 def linked(query) -> tuple[str | None, Picture | None]:

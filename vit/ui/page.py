@@ -142,8 +142,9 @@ class Page(NamedTuple):
         self.owning.view.learned(self.take_own, chosen, [*self.model_views, *self.owning.learned], **QUIET)
 
         demo.load(None, js=DECIMAL_KEYBOARD)
-        demo.load(links.open_tab, None, self.tabs, **QUIET)
-        opened = demo.load(self.open, training.owned, [*self.model_views, *training.opened], **QUIET)
+        # First what is on screen: what the other tabs show is much more, and takes longer to send and to take in.
+        ready = demo.load(training.open, training.owned, training.opened, **QUIET)
+        opened = ready.success(self.open, training.owned, [training.run_id, *self.model_views], **QUIET)
         data = opened.success(top.watch_data, training.form["dataset"], self.notice, **QUIET)
         data.success(training.settle, {*training.form.values(), training.run_id}, training.settled, **QUIET)
 
@@ -190,8 +191,8 @@ class Page(NamedTuple):
 
     @checked
     def open(self, owned: dict[str, str], request: gr.Request) -> dict:
-        """What a visitor meets: a model, a picture, both drawn, and the Train tab ready or on the address's run."""
-        run_id = request.query_params.get("run") or train.own_run(owned)
+        """What a visitor meets beside the Train tab's form: a model, a picture, both drawn, and the address's run."""
+        run_id = train.run_to_open(owned, request)
         run_names: RunNames = {}
         for owned_id in filter(models.ended, owned):
             run_names = models.name_run(run_names, owned_id, own=True)
@@ -202,7 +203,7 @@ class Page(NamedTuple):
             run_names = models.name_run(run_names, key, own=False)
         elif key and key not in models.shipped():
             run_names = {**run_names, key: models.called(key)}
-        return {**self.show(key, 0, picture, run_names), **self.training.open(run_id, owned)}
+        return {**self.show(key, 0, picture, run_names), self.training.run_id: run_id}
 
     @checked
     def show(self, key: str | None, number: int, picture: Picture | None, run_names: RunNames) -> dict:

@@ -4,22 +4,28 @@ import { listen } from "./links.js";
 import { closeOnTab } from "./lists.js";
 
 const nameOf = (tab) => tab.dataset.tabId;
+const asked = () => new URLSearchParams(location.search).get("tab");
 const tabs = () => [...document.querySelectorAll("[role=tablist] [role=tab]")].filter((tab) => tab.offsetParent);
 
 export function mount() {
   closeOnTab();
   listen();
   let walking = false; // the address has led to the tab, and not the other way round
+  const walk = (name) => {
+    walking = true;
+    const tab = tabs().find((each) => nameOf(each) === name);
+    tab?.click();
+    walking = false;
+    return tab;
+  };
+  openLinked(walk);
   document.addEventListener("click", ({ target }) => {
     const tab = target.closest?.("[role=tab]");
     if (tab && !walking) setAddress("tab", nameOf(tab), true);
   });
   addEventListener("popstate", () => {
     if (leftRun()) return location.reload();
-    const name = new URLSearchParams(location.search).get("tab") ?? "train";
-    walking = true;
-    tabs().find((tab) => nameOf(tab) === name)?.click();
-    walking = false;
+    walk(asked() ?? "train");
   });
   document.addEventListener("keydown", (event) => {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key], all = tabs(), at = all.indexOf(event.target);
@@ -29,4 +35,16 @@ export function mount() {
     next.click();
     next.focus();
   });
+}
+
+// The tab that a link names, as soon as there are tabs: components are mounted one by one.
+function openLinked(walk) {
+  const name = asked();
+  if (!name || walk(name)) return;
+  const observer = new MutationObserver(() => {
+    if (!tabs().length) return;
+    observer.disconnect();
+    walk(name);
+  });
+  observer.observe(document.body, { childList: true, subtree: true });
 }

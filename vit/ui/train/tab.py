@@ -63,7 +63,6 @@ class Tab(NamedTuple):
     def opened(self) -> list:
         """What `open` fills."""
         return [
-            self.run_id,
             self.form["dataset"],
             self.form["model"],
             self.form["embed_dim"],
@@ -77,12 +76,13 @@ class Tab(NamedTuple):
         """What `settle` fills."""
         return [self.form["model"], self.form["embed_dim"], *self.figures]
 
-    def open(self, run_id: str, owned: Owned) -> dict:
+    @checked
+    def open(self, owned: Owned, request: gr.Request) -> dict:
         """The tab as a page meets it; with a run, whose views `watch` fills, or without."""
+        run_id = run_to_open(owned, request)
         dataset = datasets.usable()
         chosen = proposed(dataset)
         return {
-            self.run_id: run_id,
             self.form["dataset"]: dataset,
             self.form["model"]: train_form.sized_models(),
             self.form["embed_dim"]: {**settings.variant_shape(chosen.model), **chosen.shape}["embed_dim"],
@@ -256,9 +256,11 @@ def _wire_form(
     changed.then(notes, fields, notices, **quiet)
 
 
-def own_run(owned: Owned) -> str:
-    """This browser's latest run that is still going on, or ""."""
-    return next((run_id for run_id in reversed(owned) if run_id in runs.RUNS and runs.RUNS[run_id].live), "")
+def run_to_open(owned: Owned, request: gr.Request) -> str:
+    """The run that the address names, else this browser's latest that is still going on, or ""."""
+    return request.query_params.get("run") or next(
+        (run_id for run_id in reversed(owned) if run_id in runs.RUNS and runs.RUNS[run_id].live), ""
+    )
 
 
 def proposed(dataset: str) -> RunSpec:
