@@ -56,6 +56,10 @@ def visit(browser, own_url):
     assert not errors
 
 
+def top(page, name: str) -> float:
+    return page.locator(name).first.bounding_box()["y"]
+
+
 def bottom(page, name: str) -> float:
     box = page.locator(name).first.bounding_box()
     return box["y"] + box["height"]
@@ -115,6 +119,13 @@ def test_the_page_says_what_it_is_and_folds_that_away_once_it_was_used(here, vis
     phone = visit(viewport={"width": 390, "height": 844})
     expect(phone.locator("#intro summary")).to_be_visible()
     expect(phone.locator("#intro .i-steps")).to_be_hidden()
+    phone.wait_for_selector("#forming canvas.map")
+    tops = [
+        top(phone, name)
+        for name in ("#charts .v-plot", "#forming canvas.map", ".v-settings [role=radiogroup], .v-settings fieldset")
+    ]
+    assert tops == sorted(tops) and bottom(phone, "#charts .v-plot") < 844
+    expect(phone.locator("#start")).to_be_in_viewport(ratio=1)
 
 
 def test_attention_opens_on_the_most_telling_head_and_tours_those_that_differ(here, visit):
