@@ -1,6 +1,7 @@
 """A visitor's own pictures learned: three ways in one turn, models listed nowhere, nothing left of the pictures."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from tests.live.conftest import steps, stopped, until
 from tests.live.test_collection import collected
 from vit.data.drawings import CLASSES, drawings
 from vit.live import collection, models, runs, storage, taught, teaching
-from vit.live.teaching import WAYS
+from vit.live.uploads import KEPT
 from vit.live.visitors import Visitor
 
 
@@ -144,5 +145,17 @@ def test_a_full_disk_is_said_and_the_other_ways_go_on(small, monkeypatch):
     monkeypatch.setattr(taught, "save", full)
     done = learned(("head", "all"))
     assert all("can't be saved on the server (No space left" in way.message for way in done.ways)
+def test_what_waits_for_its_turn_lets_go_of_pictures_that_are_to_be_gone(small, monkeypatch):
+    run, own = start_run(), of_drawings()
+    until(lambda: steps(run) >= 1)
+    going = teaching.start(own.token, None, ["head"], Visitor())
+    until(lambda: going.status == "queued")
+    assert going.splits is not None and going.until == own.oldest + KEPT
+    monkeypatch.setattr(time, "time", lambda: own.oldest + KEPT)
+    until(lambda: not going.live)
+    assert going.splits is None and going.status == "stopped" and "collect them again" in going.message
+    stopped(run)
+
+
     assert all(way.evaluation for way in done.ways)
     assert not (storage.FOLDER / "taught").exists()

@@ -11,8 +11,9 @@ from PIL import Image
 
 from vit.data.drawings import drawings
 from vit.evaluation import Evaluation
-from vit.live import collection, models, runs, taught, teaching
-from vit.ui import logs, page
+from vit.live import collection, models, runs, taught, teaching, uploads
+from vit.ui import analysis, links, logs, page
+from vit.ui.errors import BadInput
 from vit.ui.own import breaking, learning, tab
 from vit.ui.own import pictures as sent
 from vit.weights import hub
@@ -50,7 +51,7 @@ def test_uploads_of_all_kinds_are_deleted_after_an_hour_by_a_look_every_ten_minu
     monkeypatch.setattr(logs, "Blocks", blocks)
     with pytest.raises(Enough) as built:
         page.build()
-    assert built.value.args[0] == (600, 3600) == (collection.EVERY, collection.KEPT)
+    assert built.value.args[0] == (600, 3600) == (uploads.EVERY, uploads.KEPT)
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from vit.live import collection, models, runs, taught, worker
 from vit.live.history import History
 from vit.live.run import Turn, changed
 from vit.live.settings import MAX_PARAMETERS
+from vit.live.uploads import KEPT
 from vit.live.visitors import Visitor
 from vit.model import ViT
 from vit.training import Progress, TrainConfig, TrainingDiverged, train
@@ -46,13 +47,21 @@ class Way:
 class Teaching(Turn):
     """One press of Start. token: of the pictures. parent: key of the model that two of the ways begin from.
 
-    splits: the pictures, until it ends.
+    splits: the pictures, until it ends; which is before `until`, by time.time(), when the first of them is to be gone.
     """
 
     token: str
     parent: str
     ways: list[Way]
     classes: tuple[str, ...]
+    until: float = float("inf")
+
+    def end_if_left(self) -> bool:
+        """As others' turns; and what must not be kept any longer ends."""
+        if not self.stopping and time.time() >= self.until:
+            self.message = "It ended because its pictures are deleted by now; collect them again."
+            self.stopping = True
+        return super().end_if_left()
     splits: Splits | None
 
 
@@ -65,7 +74,13 @@ def start(token: str, parent: str | None, names: Sequence[str], visitor: Visitor
     model = check_parent(key)
     splits = own.splits(model.config["img_size"], model.mean, model.std)
     teaching = Teaching(
-        token, key, [Way(name) for name in names], splits.train.classes, splits, address=visitor.address
+        token,
+        key,
+        [Way(name) for name in names],
+        splits.train.classes,
+        splits,
+        until=own.oldest + KEPT,
+        address=visitor.address,
     )
     with changed:
         if any(other.live and other.token == token for other in runs.OTHERS.values()):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from vit.live import collection, runs, teaching
-from vit.live.teaching import WAYS
+from vit.live import collection, runs, teaching, uploads
+from vit.training.finetune import WAYS
 from vit.ui.checks import checked
 from vit.ui.errors import BadInput
 from vit.ui.own import learning
@@ -72,7 +72,7 @@ def build() -> None:
             gr.JSON(label="set"),
             api_name="teach_add",
             api_description="Add pictures, or zips of them, to a class of a set to teach a model with. token: '' for a "
-            f"new set. They are deleted at most {collection.MINUTES} minutes later. Returns "
+            f"new set. They are deleted at most {uploads.MINUTES} minutes later. Returns "
             "the set's token, the classes' counts, what was refused, and whether it can be learned.",
         )
     for endpoint in (teach, teach_status, teach_stop, teach_delete):

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import gradio as gr
 
 from vit.figures import color_table
-from vit.live import collection, taught
-from vit.live.teaching import WAYS
+from vit.live import collection, taught, uploads
+from vit.training.finetune import WAYS
 from vit.ui import pictures, push
 from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput
@@ -59,8 +59,8 @@ def build() -> Tab:
         "longest": collection.LONGEST,
         "largest": sent.LARGEST,
         "side": collection.SIDE,
-        "minutes": collection.MINUTES,
-        "events": {"learned": "learned"},
+        "minutes": uploads.MINUTES,
+        "events": {"learned": "learned", "gone": "gone"},
     }
     view = pictures.html("own", HERE / "own", told, server_functions=list(ASKED))
     key = gr.State("")
