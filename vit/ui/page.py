@@ -146,7 +146,9 @@ class Page(NamedTuple):
         run, model = [training.run_id, training.owned], self.classifying.model
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
         followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
-        self.owning.view.learned(self.take_own, chosen, [*self.model_views, *self.owning.learned], **QUIET)
+        owned = [*self.model_views, *self.owning.learned]
+        self.owning.view.learned(self.take_own, chosen, owned, **QUIET)
+        self.owning.view.gone(self.leave_own, [self.classifying.model, *chosen], owned, preprocess=False, **QUIET)
 
         demo.load(None, js=DECIMAL_KEYBOARD)
         demo.load(links.open_tab, None, self.tabs, **QUIET)
@@ -179,9 +181,15 @@ class Page(NamedTuple):
 
     @checked
     def take_own(self, number: int, picture: Picture | None, run_names: RunNames, event: gr.EventData) -> dict:
-        """Makes the best of the models that learned a visitor's own pictures the chosen one."""
+        """Makes one of the models that learned a visitor's own pictures the chosen one."""
         key, called = own.names(event)
         return {**self.show(key, number, picture, {**run_names, **called}), **self.owning.hand_out(key)}
+
+    @checked
+    def leave_own(self, key: str | None, number: int, picture: Picture | None, run_names: RunNames) -> dict:
+        """Lets another model be the chosen one where that is deleted."""
+        there = key if key and models.available(key) else models.default()
+        return {**self.show(there, number, picture, run_names), **self.owning.withdraw()}
 
     @checked
     def open_zip(self, archive: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:

@@ -63,6 +63,13 @@ def teach_delete(token: str) -> dict:
     return {"deleted": True}
 
 
+@checked
+def teach_delete_model(model: str, owner_token: str) -> dict:
+    """Deletes a model that was taught, and its link; takes the token that teach returned."""
+    learning.discard(model, owner_token)
+    return {"model": model, "deleted": True}
+
+
 def build() -> None:
     """Names the endpoints, within a gr.Blocks."""
     with gr.Column(visible=False):
@@ -75,5 +82,5 @@ def build() -> None:
             f"new set. They are deleted at most {uploads.MINUTES} minutes later. Returns "
             "the set's token, the classes' counts, what was refused, and whether it can be learned.",
         )
-    for endpoint in (teach, teach_status, teach_stop, teach_delete):
+    for endpoint in (teach, teach_status, teach_stop, teach_delete, teach_delete_model):
         gr.api(endpoint, api_name=endpoint.__name__, concurrency_limit=None)
