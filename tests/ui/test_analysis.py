@@ -20,6 +20,7 @@ from vit.ui import analysis, page, pictures, poke
 from vit.ui.attention import api, probes
 from vit.ui.classify import answer
 from vit.ui.errors import BadInput
+from vit.ui.heads_off import without_heads
 
 CHECKPOINTS = ("shapes", "cifar10")
 
@@ -75,7 +76,7 @@ def test_page_endpoint_and_command_line_give_the_same_number(key, picture, comma
     for c, p in last.items():
         close([p, p], [lens[-1][seen.model.classes[c]], said["logit_lens"][-1][seen.model.classes[c]]])
         close(p, seen.probabilities[c].item())
-    off = probes.without_heads({**token, "off": [[0, 1], [depth - 1, 0]]})["probabilities"]
+    off = without_heads({**token, "off": [[0, 1], [depth - 1, 0]]})["probabilities"]
     close(off, list(api.without_heads(picture, key, f"1.2, {depth}.1").values()))
     name = seen.model.classes[3]
     why, answer = api.relevance(picture, key, name)[0], probes.relevance({**token, "classes": [3]})
@@ -211,4 +212,4 @@ def test_a_question_that_is_none_is_answered_in_words(question):
 def test_heads_that_are_no_numbers_are_answered_in_words():
     token = analysis.remember("shapes", ("shapes", 0))
     for off in (None, 5, [[1]], [["a", "b"]], [[float("inf"), 0]], [[99, 0]]):
-        assert probes.without_heads({"token": token, "off": off})["error"]
+        assert without_heads({"token": token, "off": off})["error"]

@@ -18,6 +18,7 @@ from vit.model import ViT
 from vit.ui import analysis, asking
 from vit.ui.attention import probes
 from vit.ui.errors import BadInput
+from vit.ui.heads_off import without_heads
 
 
 def looked(model: ViT, mask: bool = True) -> Analysis:
@@ -144,12 +145,12 @@ def asked(small_vit, monkeypatch):
 
 def test_a_head_off_is_the_models_own_mask(asked):
     ask, seen = asked
-    assert ask(probes.without_heads, off=[])["probabilities"] == pytest.approx(seen.probabilities.tolist(), abs=1e-6)
+    assert ask(without_heads, off=[])["probabilities"] == pytest.approx(seen.probabilities.tolist(), abs=1e-6)
     mask = torch.ones(3, 3)
     mask[1, 2] = 0
     with torch.no_grad():
         expected = seen.model((seen.pixels[None] / 255 - 0.5) / 0.5, head_mask=mask)[0].softmax(0)
-    assert ask(probes.without_heads, off=[[1, 2]])["probabilities"] == pytest.approx(expected.tolist(), abs=1e-6)
+    assert ask(without_heads, off=[[1, 2]])["probabilities"] == pytest.approx(expected.tolist(), abs=1e-6)
 
 
 def test_probes_answer_for_every_class_layer_and_patch(asked):
@@ -170,7 +171,7 @@ def test_probes_answer_for_every_class_layer_and_patch(asked):
 def test_mistakes_come_back_as_words(asked):
     ask, _ = asked
     assert "class must be a whole number from 0 to 9" in ask(probes.relevance, classes=[99])["error"]
-    assert "layer must be a whole number from 0" in ask(probes.without_heads, off=[[9, 9]])["error"]
+    assert "layer must be a whole number from 0" in ask(without_heads, off=[[9, 9]])["error"]
     assert "png, svg, pdf" in ask(probes.export, format="exe")["error"]
     assert "numbers, got 2; send one for each patch" in ask(probes.export, format="png", grid=[1, 2])["error"]
 

@@ -26,6 +26,7 @@ from vit.training.spec import RunSpec
 from vit.ui import analysis
 from vit.ui.attention import api, probes, studies
 from vit.ui.errors import BadInput
+from vit.ui.heads_off import without_heads
 from vit.ui.train import view
 
 
@@ -172,7 +173,7 @@ def test_the_page_draws_what_is_read_and_its_words_fit_the_model(model, picture)
         0 < row["top"] < math.inf for row in sent["statistics"] if any(v is not None for r in row["values"] for v in r)
     )
     token = {"token": sent["token"]}
-    off = probes.without_heads({**token, "off": [[depth - 1, 1]]})["probabilities"]
+    off = without_heads({**token, "off": [[depth - 1, 1]]})["probabilities"]
     assert off != seen.probabilities.tolist()
     assert len(probes.lens(token)["cls"]) == len(model.blocks) and "positions" in probes.weights(token)
     assert len(probes.relevance({**token, "classes": [3]})["grids"][0]) == 64

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import zlib
 
 import numpy as np
@@ -12,9 +13,11 @@ from PIL import Image
 from tests.conftest import KINDS, ROOT, of_kind
 from vit import ViT
 from vit.cnn import CNN
+from vit.interpret.attention import entropy_of
+from vit.interpret.lesson import asking
 from vit.live import models, settings
 from vit.live.datasets import SOURCES
-from vit.ui import analysis, glossary
+from vit.ui import analysis, at_hand, glossary
 from vit.ui.errors import BadInput
 from vit.ui.lesson import api, asked, experiments, payload, tab
 from vit.ui.lesson.source import line
@@ -64,11 +67,9 @@ def test_words_are_short_and_true_of_the_model_and_code_stands_where_it_is_said_
             assert code.text.startswith(lines[code.number - 1].split("  # ")[0].strip()), code
     words = " ".join(step.words for step in told)
     assert ("the read-out's mean" in words) == model.has_readout
-    assert ("the class token is read" in words) != model.has_readout
+    assert ("the class token is read" in words) == (not model.has_readout and kind != "distilled")
+    assert ("class and distillation: 24 numbers each" in words) == (kind == "distilled")
     assert ("convolutions" in words) == (model.config["stem"] == "conv")
-    here = glossary.here(model)
-    assert set(here) == {entry.name for entry in glossary.ENTRIES}
-    assert "{" not in "".join(here.values()) and {entry.step for entry in glossary.ENTRIES} <= set(range(1, 8))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,6 +98,46 @@ def test_what_the_page_is_sent_are_the_numbers_of_the_trace(kind, seen):
     shuffled = asked.shuffled({**token, "seed": 3})
     assert shuffled["difference"] < 1e-5 and sorted(shuffled["order"]) == list(range(64))
     assert set(asked.costs(token)["costs"]) == {"attention", "relevance", "random"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_word_of_the_glossary_has_a_number_of_the_view_at_hand(kind, seen):
+    found, sent = seen(of_kind(kind))
+    record, prefix = found.record, found.record.num_prefix_tokens
+    words = {entry.name: entry.step for entry in glossary.ENTRIES}
+    assert set(words) == set(at_hand.WORDS) and set(words.values()) <= set(range(1, 8))
+
+    def ask(word, at="1.2.28"):
+        return at_hand.at_hand({"token": sent["token"], "word": word, "at": at})
+
+    for at in ("", "1.2.28", "0.0.-1", f"{record.num_maps - 1}.1.3"):
+        assert all(re.search(r"\d", ask(word, at)["says"]) for word in words)
+    told = asking(record, 1, 2, prefix + 28)
+    assert "64 patches of 4 × 4 pixels; marked is the one in row 4, column 5" in ask("patch")["says"]
+    assert ask("head")["map"] == pytest.approx(record.layers[1].map[0, 2, prefix + 28, prefix:].tolist(), abs=1e-6)
+    assert f"product is {told.products.max():.2f}.".replace("-", "−") in ask("key")["says"]
+    spread = entropy_of(told.weights)
+    assert (
+        f"{spread:.2f} nats" in ask("entropy")["says"] and f"wide as {spread.exp():.1f} tokens" in ask("nats")["says"]
+    )
+    assert f"weights up to {100 * told.weights.max():.1f}%" in ask("softmax")["says"]
+    assert ask("position embedding")["map"][28] == pytest.approx(1) and ask("position embedding")["patch"] == 28
+    rolled, best = found.grid(found.depth - 1, rolled=True), int(found.probabilities.argmax())
+    assert ask("rollout")["map"] == pytest.approx(rolled.flatten().tolist())
+    assert ask("relevance")["map"] == pytest.approx(found.relevance([best]).flatten().tolist())
+    looks, none = ("read-out", "class token") if found.model.has_readout else ("class token", "read-out")
+    assert ask(looks)["map"] == pytest.approx(found.grid(found.depth - 1).flatten().tolist())
+    assert ask(none)["says"].startswith("This model has none")
+
+
+def test_words_without_a_number_here_say_why(seen):
+    _, sent = seen(ViT(embed_dim=24, depth=2, num_heads=3, num_classes=0).eval())
+    for word in ("logit", "relevance"):
+        assert at_hand.at_hand({"token": sent["token"], "word": word})["says"].startswith(
+            "This model has no class head"
+        )
+    assert "word must be one of" in at_hand.at_hand({"token": sent["token"], "word": "magic"})["error"]
+    assert glossary.about(None, None) == {"message": models.ADVICE}
 
 
 @pytest.mark.parametrize("key", ["shapes", "cifar10"])

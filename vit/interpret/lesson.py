@@ -105,3 +105,18 @@ def reach(model: ViT) -> int:
         elif isinstance(layer, nn.MaxPool2d) and isinstance(layer.kernel_size, int):
             stride *= layer.kernel_size
     return pixels
+
+
+def prefix_names(model: ViT) -> list[str]:
+    """What the tokens before the patches are called."""
+    classes = ["class token", "distillation token"][: model.num_class_tokens]
+    return classes + [f"register {i + 1}" for i in range(model.num_prefix_tokens - len(classes))]
+
+
+def token_name(model: ViT, token: int) -> str:
+    """A token within a sentence. token: from 0, the prefix first."""
+    names, width = prefix_names(model), model.grid_size[1]
+    if token < len(names):
+        return f"{'the ' * (token < model.num_class_tokens)}{names[token]}"
+    row, column = divmod(token - len(names), width)
+    return f"the patch in row {row + 1}, column {column + 1}"

@@ -119,14 +119,14 @@ class Page(NamedTuple):
 
     @property
     def inside(self) -> list[gr.HTML]:
-        """What shows how the model came to its answer."""
-        return [self.attending.view, self.lesson.view]
+        """What shows how the model came to its answer, and what its words are there."""
+        return [self.attending.view, self.lesson.view, self.words]
 
     @property
     def model_views(self) -> list:
         """What changes with the model."""
         galleries = [self.classifying.gallery, self.picker.gallery]
-        return [self.status, self.words, self.number, self.run_names, *self.models, *galleries, *self.picture_views]
+        return [self.status, self.number, self.run_names, *self.models, *galleries, *self.picture_views]
 
     def wire(self, demo: gr.Blocks) -> None:
         """Opening the page sets the run's id, and so does Start; whatever set it, one chain follows the run."""
@@ -240,7 +240,6 @@ class Page(NamedTuple):
         model = gr.Dropdown(choices, value=key)
         return {
             self.status: top.status_line(key, run_names),
-            self.words: glossary.facts(key),
             self.number: number,
             self.run_names: run_names,
             **dict.fromkeys(self.models, model),
@@ -279,7 +278,8 @@ class Page(NamedTuple):
         return lesson_payload.opening(prediction, key, picture)
 
     def look_inside(self, key: str | None, picture: Picture | None) -> dict:
-        return {self.attending.view: self.attend(key, picture), self.lesson.view: self.teach(key, picture)}
+        views = {self.attending.view: self.attend(key, picture), self.lesson.view: self.teach(key, picture)}
+        return {**views, self.words: glossary.about(key, picture)}
 
     @checked
     def fill(self, event: gr.EventData) -> dict:

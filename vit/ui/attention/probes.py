@@ -1,4 +1,4 @@
-"""What the page asks for about the picture it shows: heads off, relevance, logit lens, the model's own weights, files.
+"""What the page asks for about the picture it shows: relevance, logit lens, the model's own weights, files.
 
 Each takes one dict from the page, and answers with a dict: what was asked, or {"error": a sentence}.
 """
@@ -22,20 +22,6 @@ from vit.ui.errors import BadInput
 
 FORMATS = ("png", "svg", "pdf")
 MAX_FILTERS = 96
-
-
-@answer
-def without_heads(analysis: Analysis, question: dict) -> dict:
-    """Probabilities of all classes with heads off. off: [[layer, head], ...] from 0."""
-    models.named(analysis.model)
-    pairs, shape = check("off", question.get("off"), list[list[int]]), (analysis.depth, analysis.model.num_heads)
-    for pair in pairs:
-        if len(pair) != 2:
-            raise BadInput(
-                f"off must be pairs [layer, head] from 0, got {shortened(pair)}; send two numbers for each head."
-            )
-    off = [[whole(name, i, 0, n - 1) for name, i, n in zip(("layer", "head"), pair, shape)] for pair in pairs]
-    return {"probabilities": analysis.without_heads(off).tolist()}
 
 
 @answer
@@ -152,4 +138,4 @@ def _grid(rows: object, analysis: Analysis) -> list[float]:
     return cells
 
 
-PROBES = [without_heads, relevance, cover, lens, weights, export]
+PROBES = [relevance, cover, lens, weights, export]

@@ -8,13 +8,14 @@ import gradio as gr
 
 from vit.figures import COLORMAP, color_table
 from vit.live import models
-from vit.ui import pictures
+from vit.ui import heads_off, pictures
 from vit.ui.attention import api as endpoints
 from vit.ui.attention import features, probes, resolution, rows, studies
 from vit.ui.pictures import Picker
 
 HERE = Path(__file__).parent
 SERVED = [
+    heads_off.without_heads,
     *probes.PROBES,
     features.features,
     resolution.resolution,

@@ -73,6 +73,12 @@ def verdict(analysis: Analysis, question: dict) -> dict:
 
 
 @answer
+def unnamed(analysis: Analysis, question: dict) -> dict:
+    """Step 6 of a model without a class head: `numbers.unnamed`, packed."""
+    return packed(**numbers.unnamed(analysis))
+
+
+@answer
 def costs(analysis: Analysis, question: dict) -> dict:
     """Step 6: `numbers.costs` and what they say of both maps."""
     models.named(analysis.model)
@@ -118,4 +124,4 @@ def _layer(analysis: Analysis, question: dict) -> int:
     return whole("layer", question.get("layer"), 0, analysis.depth - 1)
 
 
-ASKED = [embedding, places, shuffled, layer, heads_off, blocks, verdict, costs, learning]
+ASKED = [embedding, places, shuffled, layer, heads_off, blocks, verdict, unnamed, costs, learning]

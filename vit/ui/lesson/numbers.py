@@ -79,13 +79,21 @@ def blocks(analysis: Analysis) -> dict[str, Tensor]:
 def answer(analysis: Analysis) -> dict[str, Tensor]:
     """read: (D,), what the head is applied to (one after the other if distilled); logits, probabilities: (classes,)."""
     model = models.named(analysis.model)
-    with torch.inference_mode():
-        read, _ = analysis.model.read_out(analysis.record.layers[-1].output)
     return {
-        "read": read[0].flatten(),
+        "read": _read(analysis),
         "logits": analysis.record.logits[0],
         "probabilities": model.probabilities(analysis.record.logits[0]),
     }
+
+
+def unnamed(analysis: Analysis) -> dict[str, Tensor]:
+    """Of a model with or without a class head, read: as in `answer`; attention: (h*w,), as in `explanations`."""
+    return {"read": _read(analysis), "attention": analysis.grid(analysis.depth - 1).flatten()}
+
+
+def _read(analysis: Analysis) -> Tensor:
+    with torch.inference_mode():
+        return analysis.model.read_out(analysis.record.layers[-1].output)[0][0].flatten()
 
 
 def class_vectors(analysis: Analysis, classes: list[int]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vit.interpret.analysis import Analysis
-from vit.interpret.lesson import reach
+from vit.interpret.lesson import prefix_names, reach
 from vit.model import ViT
 from vit.ui import theme
 from vit.ui.analysis import told
@@ -35,7 +35,7 @@ def opening(analysis: Analysis, key: str, picture: Picture) -> dict:
         "width": model.config["embed_dim"],
         "blocks": len(record.layers),
         "heads": model.num_heads,
-        "prefix": prefix_names(analysis),
+        "prefix": prefix_names(model),
         "readout": model.has_readout,
         "split": comes_by_head(model),
         "reader": reader(model),
@@ -46,13 +46,6 @@ def opening(analysis: Analysis, key: str, picture: Picture) -> dict:
         "start": analysis.objects.flatten().argmax().item(),
         "steps": spelled,
     }
-
-
-def prefix_names(analysis: Analysis) -> list[str]:
-    """What the tokens before the patches are called."""
-    model, named = analysis.model, ("class token", "distillation token")
-    classes = list(named[: model.num_class_tokens])
-    return classes + [f"register {i + 1}" for i in range(model.num_prefix_tokens - len(classes))]
 
 
 def packed(**arrays: Tensor) -> dict:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from vit.interpret.lesson import reach
+from vit.live import models
 from vit.model import ViT
 from vit.training import step as training_step
 from vit.ui.lesson.source import Line, line
@@ -63,16 +64,15 @@ def _places(model: ViT) -> Step:
         words += "This model has no class token among them: in the end a read-out asks the patches. "
     else:
         words += f"Before the patches stands {_before(model)}. "
-    words += "Touch a place to see which others are alike. Then shuffle the patches."
+    words += "Touch a place to see which others are alike."
+    task = "Touch another place."
+    if not models.headless(model):
+        words += " Then shuffle the patches."
+        task = "Shuffle the patches."
     first = ["x_class"] if model.num_class_tokens else []
     extra = [f"{prefix - len(first)} more"] if prefix > len(first) else []
     formula = f"z₀ = [{'; '.join([*first, *extra, 'x¹E; …; xᴺE'])}] + E_pos"
-    return Step(
-        "places", "Tokens and places", words, formula, (line("ViT.embed", "pos_embed"),), "Shuffle the patches."
-    )
-
-
-SHUFFLE = "Shuffle the patches."
+    return Step("places", "Tokens and places", words, formula, (line("ViT.embed", "pos_embed"),), task)
 
 
 def _before(model: ViT) -> str:
@@ -109,41 +109,59 @@ def _heads(model: ViT) -> Step:
     if model.has_readout:
         words += "A read-out's values are the tokens themselves, and it has no U. "
         code.append(line("AttentionPooling.forward", "attn", "v"))
-    words += "Choose who asks, and switch heads off one by one."
+    words += f"Choose who asks, and switch {'heads off: one, or several' if heads > 1 else 'it off'}."
     last = "".join("₀₁₂₃₄₅₆₇₈₉"[int(digit)] for digit in str(heads))
     formula = f"z′ = z + [A₁v₁; …; A{last}v{last}] U" if heads > 1 else "z′ = z + (A v) U"
-    return Step("heads", "Values and heads", words, formula, tuple(code), "Switch a head off.")
+    task = f"Switch {'a' if heads > 1 else 'the'} head off."
+    return Step("heads", "Values and heads", words, formula, tuple(code), task)
 
 
 def _blocks(model: ViT) -> Step:
-    depth = model.config["depth"]
+    depth, named = model.config["depth"], not models.headless(model)
     words = (
         "Then each token passes alone through a small network of two layers, the MLP. Attention and MLP only add to a "
         "token; a norm before each brings its numbers to mean 0 and spread 1. "
-        f"{f'{depth} such blocks follow each other' if depth > 1 else 'This model has one such block'}. The logit lens "
-        "asks the classifier after each of them, as if it were the last: the token changes its mind. "
-        "Touch a token, and move through the layers."
+        f"{f'{depth} such blocks follow each other' if depth > 1 else 'This model has one such block'}. "
     )
+    if named:
+        after = "each of them, as if it were the last" if depth > 1 else "it"
+        words += f"The logit lens asks the classifier after {after}{': the token changes its mind' * (depth > 1)}. "
+    words += f"Touch a token{', and move through the layers' * (depth > 1)}."
     code = line("TransformerBlock.forward", "attended", "ls1"), line("TransformerBlock.forward", "ls2")
     formula = "z′ = MSA(LN(z)) + z,  z″ = MLP(LN(z′)) + z′"
-    task = "Go to the layer after which it says for good what it says in the end."
-    return Step("blocks", "Blocks", words, formula, code, task)
+    settles = "Go to the layer after which it says for good what it says in the end."
+    return Step("blocks", "Blocks", words, formula, code, settles if named and depth > 1 else "Touch another token.")
 
 
 def _answer(model: ViT) -> Step:
-    width = model.config["embed_dim"]
+    width, readout = model.config["embed_dim"], line("ViT.read_out", *_names_of_read_out(model))
     read = "the read-out's mean of the patches" if model.has_readout else "the class token"
+    if models.headless(model):
+        words = (
+            f"In the end only {read} is read: {width} numbers, normed once more. This model has no class head to make "
+            "an answer of them: they are for other programs, which compare pictures by them. Attention shows where it "
+            "looked. That is not yet why: without an answer nothing can be covered to see what it needs."
+        )
+        return Step("answer", "The answer", words, "y = LN(z)", (readout,), "Touch a patch.")
+    only = f"{read} is read: its {width} numbers times one vector for each class are the logits"
+    if model.num_class_tokens == 2:
+        only = (
+            f"two tokens are read, class and distillation: {width} numbers each, times a vector for each class, are "
+            "logits, whose mean counts"
+        )
     words = (
-        f"In the end only {read} is read: its {width} numbers times one vector for each class are the logits; softmax "
-        "makes shares of them that sum to 1. Which patches mattered? Attention shows where it looked, relevance weighs "
-        "that by what it does to the class, and covering patches puts it to the test. They need not agree: attention "
-        "is not explanation."
+        f"In the end only {only}; softmax makes shares of them that sum to 1. Which patches mattered? Attention shows "
+        "where it looked, relevance weighs that by what it does to the class, and covering patches puts it to the "
+        "test. They need not agree: attention is not explanation."
     )
-    code = line("ViT.read_out", "attn_pool" if model.has_readout else "num_class_tokens", "norm")
     formula = "logits = LN(y) W + b,  shares = softmax(logits / T)"
     heads, shares = line("ViT._heads", "stack"), line("Classifier.probabilities", "softmax")
     task = "Break it: cover, shift or blur the picture until it says something else."
-    return Step("answer", "The answer", words, formula, (code, heads, shares), task)
+    return Step("answer", "The answer", words, formula, (readout, heads, shares), task)
+
+
+def _names_of_read_out(model: ViT) -> tuple[str, ...]:
+    return "attn_pool" if model.has_readout else "num_class_tokens", "norm"
 
 
 def _learning(model: ViT) -> Step:

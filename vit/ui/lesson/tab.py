@@ -9,7 +9,7 @@ import gradio as gr
 from vit.data.changes import LIMITS
 from vit.figures import color_table
 from vit.live import models
-from vit.ui import pictures, poke
+from vit.ui import heads_off, pictures, poke
 from vit.ui.lesson import api, asked, experiments
 
 HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ def build() -> Tab:
         "experiments": experiments.told(),
         "events": {"fill": "fill"},
     }
-    served = [*asked.ASKED, poke.poked, poke.occlusion]
+    served = [*asked.ASKED, heads_off.without_heads, poke.poked, poke.occlusion]
     view = pictures.html("lesson", HERE / "view", told, server_functions=served)
     api.build()
     return Tab(view)

@@ -1,4 +1,10 @@
-// Words that open: where a word of the glossary stands in a text, a touch, or Enter, shows what it means.
+// Words that open: where a word of the glossary stands in a text, a touch, or Enter, shows what it means, and what it is
+// in the view at hand, with a picture where that says more.
+import { ask } from "./ask.js";
+import { paint } from "./canvas.js";
+import { colorTable } from "./color.js";
+import { drawMap, readPicture } from "./picture.js";
+
 const TEXTS = ".l-words, .l-told, .l-differ, .v-note, figcaption, .v-caption, .x-telling-words, .t-about, .i-body p";
 const NOT = "button, a, label, summary, select, output, .g-card, .g-word, [aria-live], [role=img], .o-way figcaption"; // there the head is the one that classifies, and no attention's
 const QUIET = 300; // milliseconds without a change, after which words are marked: never within a frame of a drag
@@ -17,10 +23,10 @@ export function wordsIn(text, entries) {
   return found;
 }
 
-export function mount({ element, props, constants }) {
+export function mount({ element, props, server, constants }) {
   const card = element.querySelector(".g-card"), $ = (name) => card.querySelector(name);
-  const texts = new Set();
-  let opener = null, timer = 0;
+  const texts = new Set(), table = colorTable(constants.colors);
+  let opener = null, timer = 0, opened = 0;
 
   const observer = new MutationObserver((changes) => {
     for (const { target, addedNodes } of changes) {
@@ -65,12 +71,40 @@ export function mount({ element, props, constants }) {
     opener = word;
     $(".g-name").textContent = entry.name;
     $(".g-sentence").textContent = entry.sentence;
-    $(".g-here").textContent = props.value?.[entry.name] ?? "";
+    $(".g-here").textContent = "…";
+    $(".g-of").textContent = "";
+    $(".g-picture").hidden = true;
     $(".g-step").textContent = `Step ${entry.step} of the lesson`;
     $(".g-step").dataset.lesson = entry.step;
     card.hidden = false;
     place();
     card.focus({ preventScroll: true });
+    fill(entry.name, word.closest("[data-at]")?.dataset.at ?? "");
+  }
+
+  // at: "layer.head.query" that the word's tab shows. Another word may be open by the time there is an answer.
+  async function fill(word, at) {
+    const turn = ++opened, { token, message = "" } = props.value ?? {};
+    const said = token ? await ask(server, "at_hand", { token, word, at }) : { error: message };
+    const picture = said.image && await readPicture(said.image);
+    if (turn !== opened) return;
+    $(".g-here").textContent = said.says ?? said.error;
+    $(".g-of").textContent = said.of ? `Of the chosen model, ${said.of}, and its picture.` : "";
+    if (picture) draw(said, picture);
+    place();
+  }
+
+  function draw({ grid: [h, w], map, top, patch }, picture) {
+    const mark = $(".g-picture i"), canvas = $(".g-picture canvas"), { size, pixels } = picture;
+    if (map) drawMap(canvas, { ...picture, h, w }, table, map, top);
+    else paint(canvas, size.width, size.height, new Uint32Array(pixels.buffer.slice(0)));
+    $(".g-picture").style.setProperty("--rows", h);
+    $(".g-picture").style.setProperty("--columns", w);
+    mark.hidden = patch < 0;
+    Object.assign(mark.style, {
+      left: `${100 * (patch % w) / w}%`, top: `${100 * Math.floor(patch / w) / h}%`, width: `${100 / w}%`, height: `${100 / h}%`,
+    });
+    $(".g-picture").hidden = false;
   }
 
   // Below its word, or above where there is no room.

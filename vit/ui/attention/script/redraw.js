@@ -55,7 +55,7 @@ function drawView(tab) {
   for (const button of $$("[data-source]")) check(button, button.dataset.source === state.source);
   $(".x-sentence").textContent = sentence(tab);
   $("canvas.overlay").setAttribute("aria-label", `The picture under its map. ${sentence(tab)}`);
-  $(".x-lesson").dataset.at = `${state.layer}.${state.head}.${state.query}`;
+  $(".x-lesson").dataset.at = tab.element.dataset.at = `${state.layer}.${state.head}.${state.query}`;
   drawTelling(tab);
   drawOff(tab);
 }

@@ -7,7 +7,7 @@ import { strip } from "./strip.js";
 
 export function build(lesson, figure, more) {
   const { view } = lesson;
-  if (!view.classes.length) return { question: null, async draw() { await lesson.fetch("verdict"); } };
+  if (!view.classes.length) return buildUnnamed(lesson, figure, more);
   let found = null, chosen = 0;
   const name = view.classes[view.best];
   const maps = [["attention", `Attention: where ${view.reader} looks, mean of the heads`], ["relevance", `Relevance for ${name}`]].map(([map, title]) => {
@@ -44,7 +44,7 @@ export function build(lesson, figure, more) {
         const points = ["attention", "relevance", "random"].map((which) => told.costs[which]);
         figure.querySelector(".l-warning").hidden = false;
         figure.querySelector(".l-warning").textContent = told.warning;
-        return { right: points.indexOf(Math.max(...points)), says: `Attention's costs ${points[0].toFixed(1)} points, relevance's ${points[1].toFixed(1)}, a random fifth ${points[2].toFixed(1)} (mean of 5).` };
+        return { right: points.indexOf(Math.max(...points)), says: `Attention's costs ${signed(points[0], 1)} points, relevance's ${signed(points[1], 1)}, a random fifth ${signed(points[2], 1)} (mean of 5).` };
       },
     },
     async draw() {
@@ -57,11 +57,31 @@ export function build(lesson, figure, more) {
         found.classes.map((c, row) => `<tr data-row="${row}"${row === chosen ? ` class="here"` : ""}><td><button type="button" class="l-pick"></button></td><td>${signed(logits.data[c])}</td><td>${signed(logits.data[c] / found.temperature)}</td><td>${percent(probabilities.data[c], 1)}</td></tr>`).join("")}</tbody>`;
       [...more.querySelectorAll(".l-pick")].forEach((button, row) => { button.textContent = view.classes[found.classes[row]]; });
       const product = dot(found.read.data, part(found.weights, chosen)), bias = found.bias.data[chosen];
-      $(".l-sum").textContent = `${view.classes[k]}: the ${found.read.data.length} numbers times its vector sum to ${signed(product)}; with its bias ${signed(bias)} the logit is ${signed(logits.data[k])}.`;
+      $(".l-sum").textContent = `${view.classes[k]}: the ${found.read.data.length} numbers times its vector sum to ${signed(product)}; with its bias ${signed(bias)} the logit is ${signed(logits.data[k])}.`
+        + (found.temperature === 1 ? "" : ` T, ${found.temperature.toFixed(2)}, was fitted on held-out pictures, so that shares are as sure as they prove right.`);
       if (poked) return;
       poked = true;
       poke.load({ token: view.token, image: view.image, grid: view.grid, looks: true, all: { names: view.classes, shares: [...probabilities.data], colors: view.colors },
         bars: found.classes.map((c) => [view.classes[c]]) });
     },
   };
+}
+
+// Without a class head there is no answer to explain: where it looked, and the numbers that others may use.
+function buildUnnamed(lesson, figure, more) {
+  const { view } = lesson;
+  let found = null;
+  const picture = stage(lesson, figure, {
+    label: `Attention: where ${view.reader} looks, mean of the heads`, pick: () => lesson.complete(),
+    says: (patch) => found ? percent(found.attention.data[patch], 1) : "",
+  });
+  figure.insertAdjacentHTML("beforeend", `<p class="v-note">Where ${view.reader} looks in the end, mean of the heads.</p>`);
+  more.innerHTML = `<section><h3>What is read</h3></section>`;
+  const read = strip(more.firstChild, { label: () => `Its ${found.read.data.length} numbers` });
+  return { question: null, async draw() {
+    found = await lesson.fetch("unnamed") ?? found;
+    if (!found) return;
+    picture.overlay(found.attention.data, largest(found.attention.data));
+    read.draw(found.read.data);
+  } };
 }

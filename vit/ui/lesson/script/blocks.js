@@ -1,17 +1,20 @@
 // Step 5: block after block. What attention and MLP add to a token, and what the classifier would say of it.
 import { percent } from "../../script/format.js";
 import { fromHex } from "../../script/color.js";
-import { small } from "./asking.js";
-import { asker, choosers, tokenName } from "./controls.js";
+import { asker, choosers, small, tokenName } from "./controls.js";
 import { part, signed } from "./numbers.js";
 import { stage } from "./stage.js";
 
 export function build(lesson, figure, more) {
   const { view, state } = lesson, first = view.prefix.length, named = view.classes.length > 0;
   const packed = view.colors.map(fromHex), layer = () => Math.min(state.layer, view.blocks - 1);
+  const settles = named && view.blocks > 1; // else there is no layer to find
   let found = null, moved = false;
   const picture = stage(lesson, figure, {
-    label: "What each patch alone would say", pick: (patch) => lesson.change({ asker: first + patch }),
+    label: "What each patch alone would say", pick: (patch) => {
+      if (!settles) lesson.complete();
+      lesson.change({ asker: first + patch });
+    },
     says: (patch) => found && named ? `${view.classes[part(found.likeliest, layer())[patch]]} ${percent(part(found.share, layer())[patch])}` : "",
   });
   figure.insertAdjacentHTML("beforeend", `<p class="v-note l-here"></p>`);
@@ -29,7 +32,7 @@ export function build(lesson, figure, more) {
   const settled = () => mind().findLastIndex(([index]) => index !== view.best) + 1;
 
   return {
-    question: named && view.blocks > 1 ? {
+    question: settles ? {
       text: `After which layer does the lens of ${view.reader} say ${view.classes[view.best]} for good?`,
       options: Array.from({ length: view.blocks }, (_, at) => `${at + 1}`),
       async answer() {
@@ -49,7 +52,7 @@ export function build(lesson, figure, more) {
       else picture.plain();
       picture.mark(token - first);
       figure.querySelector(".l-here").textContent = named
-        ? `After layer ${at + 1}: each patch in the color of the class that it alone speaks for, stronger where it is surer.` : "This model has no class head, so no lens; the lengths below are real.";
+        ? `After layer ${at + 1}: each patch in the color of the class that it alone speaks for, stronger where it is surer.` : "This model has no class head, so there is no lens; the lengths are its own.";
       who.draw(); chosen.draw();
       $(".l-title").textContent = `${tokenName(view, token)}, block after block`;
       const longest = Math.max(...Array.from({ length: view.blocks }, (_, i) => part(found.stream, i)[token]));
@@ -57,8 +60,7 @@ export function build(lesson, figure, more) {
         Array.from({ length: view.blocks }, (_, i) => row(i, at, token, longest)).join("")}</tbody>`;
       const [mean, spread] = [part(found.mean, at)[token], part(found.spread, at)[token]];
       $(".l-told").textContent = `Before block ${at + 1} the norm takes this token's ${view.width} numbers from mean ${signed(mean, 3)} and spread ${spread.toFixed(3)} to 0 and 1; learned factors follow.`;
-      if (moved && named && at === Math.min(settled(), view.blocks - 1)) lesson.complete();
-      else if (moved && !named) lesson.complete();
+      if (moved && settles && at === Math.min(settled(), view.blocks - 1)) lesson.complete();
     },
   };
 

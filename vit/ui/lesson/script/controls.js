@@ -27,8 +27,8 @@ export function asker(lesson, host, follows = false) {
   const { view, state } = lesson, row = document.createElement("p");
   row.className = "l-asker";
   row.innerHTML = `<b></b>`;
-  for (const [i, name] of view.prefix.slice(0, 5).entries()) {
-    const button = Object.assign(document.createElement("button"), { type: "button", className: "x-quiet-button", textContent: follows ? `Follow the ${name}` : `The ${name} asks` });
+  for (const i of view.prefix.slice(0, 5).keys()) {
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "x-quiet-button", textContent: follows ? `Follow ${small(tokenName(view, i))}` : `${tokenName(view, i)} asks` });
     button.addEventListener("click", () => lesson.change({ asker: i }));
     row.append(button);
   }
@@ -40,8 +40,14 @@ export function asker(lesson, host, follows = false) {
   } };
 }
 
-export const tokenName = (view, token) => token < view.prefix.length ? `The ${view.prefix[token]}`
-  : `The patch in ${nameOf(view, token - view.prefix.length)}`;
+export function tokenName(view, token) {
+  if (token >= view.prefix.length) return `The patch in ${nameOf(view, token - view.prefix.length)}`;
+  const name = view.prefix[token];
+  return name.startsWith("register") ? name.replace(/^r/, "R") : `The ${name}`;
+}
+
+// Within a sentence.
+export const small = (name) => name.replace(/^[TR]/, (letter) => letter.toLowerCase());
 
 export function radios(host, label, options, choose) {
   const group = document.createElement("div");

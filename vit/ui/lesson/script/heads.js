@@ -1,27 +1,31 @@
-// Step 4: values by weight, head beside head, and what a head off costs.
-import { changeOf } from "./change.js";
+// Step 4: values by weight, head beside head, and what heads off cost.
+import { changeOf, headsNamed } from "./change.js";
 import { percent } from "../../script/format.js";
 import { paint } from "../../script/canvas.js";
 import { step as tableStep } from "../../script/color.js";
-import { small, whichHead } from "./asking.js";
-import { asker, choosers, tokenName } from "./controls.js";
+import { whichHead } from "./asking.js";
+import { asker, choosers, small, tokenName } from "./controls.js";
 import { asking, best, largest, mixed, part } from "./numbers.js";
+import { sure } from "./question.js";
 import { stage } from "./stage.js";
 import { strip } from "./strip.js";
 
 export function build(lesson, figure, more) {
   const { view, state } = lesson, first = view.prefix.length;
-  let off = -1, layerOff = -1, weights = null;
+  const off = new Set(); // "layer.head", from 0
+  let weights = null;
   const picture = stage(lesson, figure, {
     label: "The picture under the chosen head's weights", pick: (patch) => lesson.change({ asker: first + patch }),
     says: (patch) => weights ? percent(weights[first + patch], 1) : "",
   });
   more.innerHTML = `<div class="l-controls"></div>
-    <section><h3>All heads of this layer</h3><div class="l-heads"></div><p class="l-told"></p><p class="l-off" role="status"></p></section>
+    <section><h3>All heads of this layer</h3><div class="l-heads"></div><p class="l-told"></p><p class="l-off" role="status"></p>
+      <p class="l-row"><button type="button" class="l-layer-off x-quiet-button" ${view.heads > 1 ? "" : "hidden"}>This layer off</button>
+        <button type="button" class="l-all-on x-quiet-button" hidden>All on again</button></p></section>
     <section><h3>What the head hands on</h3><div class="l-vectors"></div></section>`;
   const $ = (name) => more.querySelector(name);
   const who = asker(lesson, $(".l-controls")), chosen = choosers(lesson, $(".l-controls"), {});
-  $(".l-controls").insertAdjacentHTML("beforeend", `<button type="button" class="l-inside x-quiet-button" data-tab="Attention">Switch several off in the Attention tab</button>`);
+  $(".l-controls").insertAdjacentHTML("beforeend", `<button type="button" class="l-inside x-quiet-button" data-tab="Attention">See this head in the Attention tab</button>`);
   const value = strip($(".l-vectors"), { label: () => `The mean of all tokens' values by weight, head ${state.head + 1}` });
 
   const costs = async () => {
@@ -29,11 +33,35 @@ export function build(lesson, figure, more) {
     return answer && Array.from({ length: view.heads }, (_, head) => part(answer.probabilities, head)[view.best]);
   };
 
-  async function switchOff(head) {
-    off = off === head && layerOff === state.layer ? -1 : head;
-    layerOff = state.layer;
-    if (off >= 0) lesson.complete();
+  const named = (head) => `${state.layer}.${head}`;
+
+  function switchOff(head) {
+    if (off.delete(named(head))) { lesson.change({ head }); return; }
+    off.add(named(head));
+    lesson.complete();
     lesson.change({ head });
+  }
+
+  $(".l-layer-off").addEventListener("click", () => {
+    for (let head = 0; head < view.heads; head++) off.add(named(head));
+    lesson.complete();
+    lesson.change({});
+  });
+  $(".l-all-on").addEventListener("click", () => { off.clear(); lesson.change({}); });
+
+  // What the model says without them, unless they have changed meanwhile.
+  async function sayOff() {
+    const heads = [...off], said = $(".l-off");
+    $(".l-all-on").hidden = !heads.length;
+    $(".l-layer-off").disabled = Array.from({ length: view.heads }, (_, head) => named(head)).every((name) => off.has(name));
+    if (!heads.length) { said.textContent = ""; return; }
+    if (!view.classes.length) { said.textContent = "This model names nothing, so no answer can change; its maps are in the Attention tab."; return; }
+    const answer = await lesson.fetch("without_heads", { off: heads.sort().map((name) => name.split(".").map(Number)) });
+    if (!answer || heads.length !== off.size || !heads.every((name) => off.has(name))) return;
+    const now = answer.probabilities, top = best(now);
+    const how = `without ${headsNamed(off, (layer) => layer < view.blocks ? `layer ${layer + 1}` : "the read-out")}`;
+    said.textContent = changeOf(view.classes[view.best], view.share, now[view.best], how)
+      + (top === view.best ? "" : ` It now says ${sure(view, [top, now[top]])}.`);
   }
 
   return {
@@ -63,9 +91,7 @@ export function build(lesson, figure, more) {
         : `${added(answer, asks)}${view.split ? " This model is large: its heads come one by one." : ""}`;
       $(".l-inside").dataset.show = `${state.layer}.${state.head}`;
       $(".l-inside").dataset.query = lesson.atReadOut ? -1 : asks - first;
-      const isOff = off >= 0 && layerOff === state.layer, now = isOff && view.classes.length ? await costs() : null;
-      $(".l-off").textContent = now ? changeOf(view.classes[view.best], view.share, now[off], `without head ${off + 1}`)
-        : isOff ? "This model names nothing, so no answer can change; its maps are in the Attention tab." : "";
+      await sayOff();
     },
   };
 
@@ -76,7 +102,7 @@ export function build(lesson, figure, more) {
   }
 
   function cell(answer, told, head, asks, top) {
-    const button = document.createElement("button"), isOff = off === head && layerOff === state.layer;
+    const button = document.createElement("button"), isOff = off.has(named(head));
     button.type = "button";
     button.className = "l-head-cell";
     button.innerHTML = `<canvas></canvas><b></b><span></span><small></small>`;
@@ -93,7 +119,7 @@ export function build(lesson, figure, more) {
 
   function added({ stream, attention }, asks) {
     const share = attention.data[asks] / stream.data[asks];
-    return `Together the heads add a vector of length ${attention.data[asks].toFixed(1)} to ${small(tokenName(view, asks))}, whose own is `
-      + `${stream.data[asks].toFixed(1)} long: ${percent(share)}. Shares of single heads need not sum to that, as vectors point in many directions.`;
+    return `${view.heads > 1 ? "Together the heads add" : "The head adds"} a vector of length ${attention.data[asks].toFixed(1)} to ${small(tokenName(view, asks))}, whose own is `
+      + `${stream.data[asks].toFixed(1)} long: ${percent(share)}.${view.heads > 1 ? " Shares of single heads need not sum to that, as vectors point in many directions." : ""}`;
   }
 }

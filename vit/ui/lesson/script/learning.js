@@ -7,9 +7,10 @@ const WIDTH = 640, HEIGHT = 220;
 export function build(lesson, figure, more) {
   const { constants } = lesson;
   let found = null, at = null;
-  figure.innerHTML = `<svg class="l-chart" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img"></svg><p class="l-keys"></p>
+  figure.innerHTML = `<div class="l-plot"><i>100%</i><i>50%</i><i>0%</i><svg class="l-chart" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img"></svg></div>
+    <p class="l-ticks"><span>step 0</span><span></span></p><p class="l-keys"></p>
     <label class="x-slider"><span>Moment <output></output></span><input class="l-when" type="range" min="0" step="1"></label>
-    <p class="v-note l-here"></p><button type="button" class="x-quiet-button" data-tab="Train">Play it in the Train tab</button>`;
+    <p class="v-note l-here"></p><p class="l-row"><button type="button" class="x-quiet-button" data-tab="Train">Play it in the Train tab</button></p>`;
   const $ = (name) => figure.querySelector(name);
   $(".l-when").addEventListener("input", () => { at = +$(".l-when").value; lesson.change({}); });
   more.innerHTML = `<section><h3>Three experiments</h3><div class="l-experiments"></div></section>`;
@@ -48,6 +49,7 @@ export function build(lesson, figure, more) {
     },
     async draw() {
       found = await lesson.fetch("learning") ?? found;
+      for (const part of figure.children) part.hidden = !found; // where no run was recorded, the page says so
       if (!found) return;
       const last = found.steps.length - 1;
       at = Math.min(at ?? Math.min(...Object.values(found.half)), last);
@@ -55,6 +57,7 @@ export function build(lesson, figure, more) {
       $(".l-when").value = at;
       $("output").textContent = `step ${found.steps[at].toLocaleString("en")} of ${found.steps[last].toLocaleString("en")}, ${found.seconds[at].toFixed(0)} s`;
       $(".l-chart").innerHTML = chart(found, at, parts());
+      $(".l-ticks").lastChild.textContent = `step ${found.steps[last].toLocaleString("en")}`;
       $(".l-chart").setAttribute("aria-label", "The share of the way from the first moment to the last, over the steps");
       $(".l-keys").innerHTML = parts().map((part) => `<span class="l-key l-${part}">${TITLES[part]} ${percentOf(found.ways[part][at])}</span>`).join(" ");
       $(".l-here").textContent = `${found.title}: how far each had come, as a share of the way from its first form to its last.`;

@@ -11,10 +11,14 @@ export function build(lesson, figure, more) {
   const patch = () => Math.max(0, state.asker - first);
   const picture = stage(lesson, figure, {
     label: "The places",
-    pick: (at) => { said = null; lesson.change({ asker: first + at }); },
+    pick: (at) => {
+      said = null;
+      if (!view.classes.length) lesson.complete();
+      lesson.change({ asker: first + at });
+    },
     says: (at) => found && !said ? `cosine ${signed(part(found.cosines, patch())[at])}` : "",
   });
-  figure.insertAdjacentHTML("beforeend", `<p class="v-note l-here"></p><p class="l-row">
+  figure.insertAdjacentHTML("beforeend", `<p class="v-note l-here"></p><p class="l-row" ${view.classes.length ? "" : "hidden"}>
     <button type="button" class="l-shuffle x-quiet-button">Shuffle the patches</button>
     <button type="button" class="l-order x-quiet-button">In order</button></p>`);
   more.innerHTML = `<section class="l-said" hidden><h3>What it says</h3><table class="l-table"></table><p class="l-differ"></p></section>`;

@@ -1,21 +1,8 @@
 // The picture in its patches, which pointer, touch and arrow keys choose from.
 import { paint } from "../../script/canvas.js";
-import { step as tableStep } from "../../script/color.js";
 import { blend } from "../../script/blend.js";
+import { drawMap } from "../../script/picture.js";
 import { nameOf, patchAt, patchBeside } from "../../script/patches.js";
-
-// Reads the picture once: its pixels, and their luma (ITU-R BT.601).
-export async function readPicture(source) {
-  const image = new Image();
-  image.src = source;
-  await image.decode();
-  const { width, height } = image, canvas = Object.assign(document.createElement("canvas"), { width, height });
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(image, 0, 0);
-  const { data } = context.getImageData(0, 0, width, height);
-  const gray = Float32Array.from({ length: width * height }, (_, i) => 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2]);
-  return { size: { width, height }, gray, pixels: data };
-}
 
 // pick: told the patch that is chosen; says: the words about a patch under the pointer.
 export function stage(lesson, host, { label, pick, says }) {
@@ -60,6 +47,8 @@ export function stage(lesson, host, { label, pick, says }) {
     });
   }
 
+  paint(canvas, view.size.width, view.size.height, new Uint32Array(view.pixels.buffer).slice()); // until there are numbers
+
   return {
     element, canvas,
     // order: which patch is drawn at each place.
@@ -74,11 +63,7 @@ export function stage(lesson, host, { label, pick, says }) {
       paint(canvas, width, height, moved);
     },
     // A number a patch, from 0 to top, over the picture in gray.
-    overlay(map, top) {
-      const steps = Array.from(map, (weight) => Math.max(0, tableStep(weight, top)));
-      const pixels = blend(view, (patch) => lesson.table[steps[patch]], (patch) => 0.3 + 0.5 * steps[patch] / 255);
-      paint(canvas, view.size.width, view.size.height, pixels);
-    },
+    overlay(map, top) { drawMap(canvas, view, lesson.table, map, top); },
     // A packed color and its strength for each patch.
     shade(color, strength) { paint(canvas, view.size.width, view.size.height, blend(view, color, strength)); },
     mark(patch) { here = patch; place($(".l-mark"), patch); },

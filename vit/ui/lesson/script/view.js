@@ -3,6 +3,7 @@ import { setAddress } from "../../script/address.js";
 import { ask as askServer } from "../../script/ask.js";
 import { colorTable } from "../../script/color.js";
 import { follow } from "../../script/links.js";
+import { readPicture } from "../../script/picture.js";
 import * as answer from "./answer.js";
 import * as asking from "./asking.js";
 import * as blocks from "./blocks.js";
@@ -13,7 +14,6 @@ import { unpack } from "./numbers.js";
 import * as patches from "./patches.js";
 import * as places from "./places.js";
 import { ask } from "./question.js";
-import { readPicture } from "./stage.js";
 
 const MODULES = { patches, places, asking, heads, blocks, answer, learning };
 
@@ -38,7 +38,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
   $(".l-previous").addEventListener("click", () => turn(-1));
   $(".l-next").addEventListener("click", () => turn(1));
   $(".l-link").addEventListener("click", () => copyStep(lesson));
-  $(".l-present").addEventListener("click", () => present($(".l-present").getAttribute("aria-pressed") !== "true"));
+  $(".l-present").addEventListener("click", () => present(!element.classList.contains("presenting")));
   document.addEventListener("fullscreenchange", () => { if (!document.fullscreenElement) present(false); });
   document.addEventListener("keydown", onKey);
   follow("lesson", (link) => { wanted = link; if (lesson.view && !stale) open(); });
@@ -97,8 +97,12 @@ export function mount({ element, props, server, trigger, watch, constants }) {
   }
 
   async function draw() {
-    const { current } = lesson;
+    const { current } = lesson, held = document.activeElement, at = [...element.querySelectorAll("button")].indexOf(held);
     await current.draw();
+    // A button that was drawn anew keeps the focus: who pressed it by key goes on from there.
+    if (at >= 0 && !held.isConnected && document.activeElement === document.body) element.querySelectorAll("button")[at]?.focus({ preventScroll: true });
+    const { layer, head, asker } = lesson.state;
+    element.dataset.at = `${layer}.${head}.${Math.max(-1, asker - lesson.view.prefix.length)}`; // the glossary's numbers are of it
     if (lesson.current === current) element.dispatchEvent(new CustomEvent("drawn", { bubbles: true }));
   }
 
@@ -160,7 +164,6 @@ export function mount({ element, props, server, trigger, watch, constants }) {
   function present(on) {
     element.classList.toggle("presenting", on);
     document.body.style.overflow = on ? "hidden" : "";
-    $(".l-present").setAttribute("aria-pressed", on);
     $(".l-present").textContent = on ? "End" : "Present";
     if (on) document.documentElement.requestFullscreen?.().catch(() => {}); // not every browser may; the step fills the window then
     else if (document.fullscreenElement) document.exitFullscreen();
