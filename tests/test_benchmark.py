@@ -7,18 +7,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from vit import benchmark, data
+from vit import data
 from vit.baselines import CONTENDERS, usual_batches
+from vit.benchmark import machine, rates, tables
+from vit.benchmark.rates import Rate
 from vit.cli import main
 from vit.data import Splits
+from vit.training.config import TrainConfig
+from vit.training.presets import Preset, shape_of
+from vit.variants import vit_live
 
 
 @pytest.fixture
 def small(monkeypatch, shapes) -> Splits:
     """Few pictures in small batches: the same code in seconds."""
-    monkeypatch.setattr(benchmark, "BATCH", 2)
-    monkeypatch.setattr(benchmark, "WARMUP", 1)
-    monkeypatch.setattr(benchmark, "BATCHES_A_STEP", 1)
+    monkeypatch.setattr(rates, "BATCH", 2)
+    monkeypatch.setattr(rates, "WARMUP", 1)
+    monkeypatch.setattr(rates, "BATCHES_A_STEP", 1)
     part = Splits(*(split.take(slice(40)) for split in shapes))
     monkeypatch.setattr("vit.cli.benchmark.load", lambda name: part)
     return part
@@ -32,11 +37,18 @@ def test_everybody_has_the_same_shape(name):
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(5_362_762, rel=0.002)
 
 
-def test_attention_written_out_attends_as_the_fast_path():
-    ours, written_out = CONTENDERS["ours"](), CONTENDERS["ours-written-out"]()
-    written_out.load_state_dict(ours.state_dict())
+def test_the_tutorials_model_is_ours_in_another_structure():
+    ours, tutorial = CONTENDERS["ours"](), CONTENDERS["tutorial"]()
+    tutorial.load_state_dict(ours.state_dict())
     images = torch.randn(2, 3, 32, 32)
-    torch.testing.assert_close(written_out(images), ours(images), atol=1e-5, rtol=0)
+    norms = [module for module in tutorial.modules() if isinstance(module, torch.nn.LayerNorm)]
+    assert {norm.eps for norm in norms} == {1e-5} and len(norms) == 25
+    for norm in norms:
+        norm.eps = 1e-6  # as ours
+    logits, maps = tutorial.network(images)
+    torch.testing.assert_close(logits, ours(images), atol=1e-5, rtol=0)
+    assert {tuple(attn.shape) for attn in maps} == {(2, 3, 65, 65)} and len(maps) == 12
+    torch.testing.assert_close(maps[-1], ours.network(images, return_attention=True)[1][-1], atol=1e-5, rtol=0)
 
 
 def test_the_usual_loop_sees_augmented_normalized_pictures_of_the_set(shapes):
@@ -57,20 +69,20 @@ def test_benchmark_measures_every_row_and_writes_table_json_and_figure(small, mo
     monkeypatch.setitem(sys.modules, "timm", None)
     monkeypatch.setitem(sys.modules, "timm.models.vision_transformer", None)
     choice = ["--only", "ours", "timm", "--repeats", "2", "--steps", "1"]
-    timed = ["--minutes", "0.005", "--accuracy-of", "vit_live", "ours-written-out", "--seeds", "2"]
+    timed = ["--minutes", "0.005", "--accuracy-of", "vit_live", "tutorial", "--seeds", "2"]
     assert main(["benchmark", *choice, *timed, "--out", str(tmp_path), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report == json.loads((tmp_path / "benchmark.json").read_text())
     assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
     ours = [row for row in report["rates"] if row["contender"] == "ours" and row["rates"]]
-    assert {row["row"] for row in ours} == {"compute", "usual loop", "our loop"}
+    assert {row["row"] for row in ours} == {"compute", "usual loop", "our loop", "our recipe"}
     assert all(len(row["rates"]) == 2 and min(row["rates"]) > 0 for row in ours)
     assert {row["contender"] for row in report["rates"] if row["row"] == "data"} == {"usual loop", "our loop"}
     missing = [row for row in report["rates"] if row["contender"] == "timm" and row["precision"] == "float32"]
     assert all("not installed" in row["note"] and not row["rates"] for row in missing)
     assert [(row["contender"], len(row["accuracies"])) for row in report["accuracies"]] == [
         ("vit_live", 2),
-        ("ours-written-out", 2),
+        ("tutorial", 2),
     ]
     assert main(["benchmark", *choice]) == 0
     table = capsys.readouterr().out
@@ -79,11 +91,15 @@ def test_benchmark_measures_every_row_and_writes_table_json_and_figure(small, mo
 
 
 def test_accuracy_alone_is_measured_and_a_missing_library_is_said_at_once(small, monkeypatch, tmp_path, capsys):
-    timed = ["benchmark", "--only", "--minutes", "0.002", "--seeds", "1", "--accuracy-of", "vit_live"]
+    preset = Preset(shape_of(64), 8)
+    monkeypatch.setattr(rates, "fitting", lambda *_: preset)
+    timed = ["benchmark", "--only", "--minutes", "0.002", "--seeds", "1", "--accuracy-of", "vit_live", "preset"]
     assert main([*timed, "--out", str(tmp_path)]) == 0
-    assert "| vit_live | 0.002 |" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "| vit_live | 0.002 |" in said and "| vit_live of width 64 in batches of 8 | 0.002 |" in said
     report = json.loads((tmp_path / "benchmark.json").read_text())
     assert len(report["accuracies"][0]["accuracies"]) == 1
+    assert {"device", "flags", "threads", "teraflops", "load"} <= report["machine"].keys()
     assert "rates" not in report and not (tmp_path / "benchmark.png").exists()
     monkeypatch.setitem(sys.modules, "timm", None)
     monkeypatch.setitem(sys.modules, "timm.models.vision_transformer", None)
@@ -91,9 +107,9 @@ def test_accuracy_alone_is_measured_and_a_missing_library_is_said_at_once(small,
     assert "timm is not installed" in capsys.readouterr().err
 
 
-def test_the_published_numbers_are_named_as_the_code_names_them_and_no_list_is_empty():
+def test_the_published_numbers_are_the_readmes_and_no_list_is_empty():
     report = json.loads(Path("docs/benchmark/benchmark.json").read_text(encoding="utf-8"))
-    assert {row["contender"] for row in report["rates"] if row["row"] != "data"} == set(CONTENDERS)
+    assert {"ours", "timm"} <= {row["contender"] for row in report["rates"]}
     assert all(report.values()) and all(row["rates"] for row in report["rates"])
     table = Path("README.md").read_text(encoding="utf-8")
     for row in report["rates"]:
@@ -113,3 +129,86 @@ def test_the_published_numbers_are_named_as_the_code_names_them_and_no_list_is_e
 def test_a_wrong_choice_is_one_line_before_any_work(arguments, words, capsys):
     assert main(["benchmark", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def rate(contender: str, row: str, precision: str, images: float) -> Rate:
+    return Rate(contender, row, precision, (images,) * 3)
+
+
+def test_what_leaving_the_tutorials_script_gives_is_told_apart_by_precision_loop_model_and_recipe():
+    measured = [
+        rate("tutorial", "usual loop", "float32", 60),
+        rate("tutorial", "usual loop", "bfloat16", 120),
+        rate("tutorial", "our loop", "bfloat16", 150),
+        rate("ours", "our loop", "bfloat16", 165),
+        rate("ours", "our recipe", "bfloat16", 330),
+        rate("ours", "our recipe", "float32", 200),
+    ]
+    parts = tables.factors(measured)
+    assert [part.times for part in parts] == pytest.approx([2, 1.25, 1.1, 2, 5.5])
+    assert "| all of them | 60 to 330 | 5.50 |" in tables.tables(measured, [])[1]
+    assert tables.factors(measured[:-2]) == [], "one is missing"
+    slow = [row for row in measured if row.precision == "float32"]
+    slow += [rate("tutorial", "our loop", "float32", 66), rate("ours", "our loop", "float32", 66)]
+    first = tables.factors(slow)[0]
+    assert (first.change, first.times) == ("precision: float32", 1)
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """kept(name, images, **machine): a benchmark.json with that rate."""
+
+    def write(name: str, images: float, **changes) -> Path:
+        here = {"device": "A", "flags": ["avx2"], "threads": 2, "torch": "2.11"} | changes
+        file = tmp_path / name
+        file.write_text(json.dumps({"machine": here, "rates": [vars(rate("ours", "compute", "float32", images))]}))
+        return file
+
+    return write
+
+
+def test_files_of_one_machine_are_set_side_by_side_and_of_others_refused(kept, tmp_path, capsys):
+    files = [str(kept("a.json", 100)), str(kept("b.json", 150))]
+    assert main(["benchmark", "--compare", *files]) == 0
+    assert "| ours, compute, float32 | 100 | 150 (1.50x) |" in capsys.readouterr().out
+    for change in ({"flags": ["avx2", "amx_bf16"]}, {"device": "B"}, {"threads": 1}, {"torch": "2.6"}):
+        other = str(kept("c.json", 300, **change))
+        assert main(["benchmark", "--compare", files[0], other]) == 2
+        assert f"another machine than {files[0]}: its {next(iter(change))} is" in capsys.readouterr().err
+    (tmp_path / "d.json").write_text('{"rates": []}')
+    assert main(["benchmark", "--compare", files[0], str(tmp_path / "d.json")]) == 2
+    assert "doesn't say on which machine" in capsys.readouterr().err
+    assert main(["benchmark", "--compare", "docs/benchmark/none.json"]) == 2
+    assert "none.json" in capsys.readouterr().err
+
+
+def test_a_machine_is_told_by_its_arithmetic_and_its_load(monkeypatch):
+    monkeypatch.setattr(machine, "SIDE", 16)
+    monkeypatch.setattr(machine, "LONG", 1e-6)
+    monkeypatch.setattr(machine.os, "getloadavg", lambda: (1.25, 9, 9))
+    here = machine.describe(torch.device("cpu"))
+    assert here.load == 1.25 and here.teraflops["fp32"] > 0 and here.threads == torch.get_num_threads()
+    assert "load before it began: 1.25" in str(here) and here.device in str(here)
+    assert set(machine.SAME) <= vars(here).keys()
+
+
+def test_a_profile_adds_up_to_the_step_and_counts_its_operations(small, shapes):
+    from vit.benchmark.profile import profile
+
+    model = vit_live(embed_dim=16, depth=2)
+    found = profile("vit_live", model, TrainConfig(epochs=1, batch_size=4, precision="fp32"), small.train, 2)
+    taken = {share.kind: share for share in found.shares}
+    assert {"convolutions", "matrix products", "attention", "Muon", "AdamW", "copies"} <= taken.keys()
+    assert sum(share.milliseconds for share in found.shares) == pytest.approx(found.milliseconds)
+    assert all(share.milliseconds >= 0 for share in found.shares)
+    # Of the first block, on half of the patches and the class token: MLP (2 D hidden), and qkv with proj (4 D^2), each
+    # forward and twice backward; of the last block, for the class token alone, qkv of all.
+    batch, tokens, width, hidden = 4, 1 + 32, 16, 32
+    first = 3 * 2 * batch * tokens * (2 * width * hidden + 4 * width**2)
+    last = 3 * 2 * batch * (tokens * 3 * width**2 + width**2 + 2 * width * hidden)
+    head = 3 * 2 * batch * width * 10
+    assert taken["matrix products"].gigaflops == pytest.approx((first + last + head) / 1e9, rel=0.02)
+    maps = 2 * batch * 4 * (width // 4) * (tokens + 1) * tokens  # of both blocks, one of the two products
+    assert taken["attention"].gigaflops > 5 * maps / 1e9
+    assert taken["Muon"].gigaflops > 0 and 0 < found.of_ceiling < 1
+    assert "of a large matrix product" in str(found)

@@ -2,10 +2,12 @@
 
 import contextlib
 import ctypes
+import math
 import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import distributed
@@ -40,6 +42,24 @@ def gpu_name(device: torch.device) -> str:
     """As its maker calls it; of a kind that doesn't tell, such as mps, its kind."""
     named = getattr(torch.get_device_module(device), "get_device_name", None)
     return named(device) if named else f"{device.type} GPU"
+
+
+def memory(device: torch.device) -> float:
+    """Bytes that this process may have at most: a GPU's, or the system's within its control group; else infinity."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    bounds = [math.inf]
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # there is none, or it says "max"
+            bounds.append(float(int(Path(file).read_text(encoding="utf-8"))))
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # AttributeError: Windows has no sysconf
+        bounds.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
+    return min(bounds)
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether that is what an error says: torch's for CPUs has no kind of its own."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def now(device: torch.device) -> float:

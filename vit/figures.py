@@ -191,7 +191,7 @@ def rates_figure(rates: list) -> Figure:
     """
     from matplotlib import colormaps
 
-    rates = [rate for rate in rates if rate.row != "data"]
+    rates = [rate for rate in rates if rate.row not in ("data", "our recipe")]
     names = list(dict.fromkeys(rate.contender for rate in rates))
     kinds = list(dict.fromkeys((rate.row, rate.precision) for rate in rates))
     figure = _figure(9, 0.6 + 0.8 * len(names))

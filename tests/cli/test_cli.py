@@ -302,6 +302,15 @@ def test_bad_input_is_one_clear_line(trained, picture, tmp_path):
     fails_with_one_line(run("attention", folder, picture), "--out", "--json")
 
 
+def test_a_lack_of_memory_is_one_clear_line_and_another_error_is_not_hidden(tmp_path, monkeypatch):
+    short = ("--dataset", "shapes", "--epochs", 0.02, "--model", "vit_live_patch", "--precision", "fp32")
+    monkeypatch.setattr("vit.training.loop.step", lambda *_: torch.empty(10**15))
+    fails_with_one_line(run("train", *short, "--out", tmp_path / "r"), "not enough memory", "--batch-size")
+    monkeypatch.setattr("vit.training.loop.step", lambda *_: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):
+        run("train", *short, "--out", tmp_path / "s")
+
+
 def test_without_network_or_cache_cifar10_says_what_to_do(tmp_path):
     result = run_process("train", HF_HUB_CACHE=str(tmp_path), HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1", cwd=tmp_path)
     fails_with_one_line(result, "CIFAR-10", "hapes")

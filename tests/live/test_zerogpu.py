@@ -1,5 +1,8 @@
 """ZeroGPU: the same training through the real package's fork, whose GPU alone is missing; steered from outside."""
 
+import os
+import subprocess
+import sys
 import time
 from urllib.parse import parse_qs, urlparse
 
@@ -15,7 +18,8 @@ from vit.live import settings, speed, worker, zerogpu
 from vit.live.datasets import SOURCES
 from vit.training import TrainingDiverged
 from vit.training.config import TrainConfig
-from vit.ui.train import tab
+from vit.training.presets import Preset
+from vit.ui.train import tab, view
 
 A_VISITOR = {"X-IP-Token": "head.e30.signature"}  # whose quota counts: the Hub's proxy adds it; {} in base64
 
@@ -136,11 +140,28 @@ def test_limits_are_those_of_a_lent_gpu(client):
 
 def test_nothing_is_tried_out_where_the_gpu_is_lent_to_runs_alone(monkeypatch):
     monkeypatch.setattr(speed, "ON_ZERO", True)
-    monkeypatch.setattr(speed, "widths", [])
+    monkeypatch.setattr(speed, "found", [])
     monkeypatch.setattr(speed, "precisions", [])
     speed.find_out()
-    assert speed.widths == [128] and speed.precisions == []
+    assert speed.found == [Preset()] and speed.precisions == []
     assert speed.images_per_second(settings.read({"dataset": "shapes", "model": "vit_live", "minutes": 1})) is None
+
+
+def test_before_the_start_the_page_says_what_a_run_takes_of_the_quota(monkeypatch):
+    half_a_minute = settings.read({"dataset": "shapes", "model": "vit_live", "minutes": 0.5})
+    assert "ZeroGPU" not in view.ready(half_a_minute)
+    monkeypatch.setattr(view, "ON_ZERO", True)
+    assert "It asks for 60 s of your daily ZeroGPU time, 30 of them to get going" in view.ready(half_a_minute)
+    assert worker.asked(half_a_minute) == 60
+
+
+@pytest.mark.slow
+def test_the_preset_of_a_lent_gpu_takes_half_a_minute():
+    code = "from vit.live.settings import DEFAULTS; print(DEFAULTS.minutes)"
+    for value, minutes in (("true", "0.5"), ("", "2")):
+        environment = {**os.environ, "SPACES_ZERO_GPU": value}
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.stdout.strip() == minutes, done.stderr
 
 
 def test_a_fork_that_breaks_off_is_told_with_what_to_try():

@@ -241,6 +241,19 @@ def test_float16_is_refused_on_a_cpu(few, tmp_path, capsys):
     assert "choose --precision bf16, fp32 or auto" in capsys.readouterr().err
 
 
+def test_a_precision_that_is_merely_emulated_is_said_to_be_slow_and_one_that_is_missing_refused(monkeypatch):
+    config = TrainConfig(epochs=1, precision="bf16")
+    slow = "multiplies matrices 9 times slower"
+    said = f"bf16 as chosen, though it {slow} here than fp32"
+    for left_out, words in (({}, "bf16 as chosen"), ({"bf16": slow}, said)):
+        monkeypatch.setattr(trial, "contenders", lambda device, left_out=left_out: (("fp32",), left_out))
+        state = TrainState(build(), config)
+        assert str(trial.settle(state, config)) == words
+    monkeypatch.setattr(trial, "contenders", lambda device: (("fp32",), {"bf16": "does not work here"}))
+    with pytest.raises(ValueError, match="bf16 does not work here; choose --precision fp32 or auto"):
+        trial.settle(TrainState(build(), config), config)
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [

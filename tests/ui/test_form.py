@@ -5,9 +5,10 @@ import pytest
 
 from vit.live import settings
 from vit.training.config import SETTINGS
+from vit.training.presets import Preset, shape_of
 from vit.training.setting import WrongSetting
 from vit.training.spec import SHAPE
-from vit.ui.train import form
+from vit.ui.train import form, tab
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,26 @@ def test_the_form_as_it_opens_is_a_run(fields):
     opened = {**{field: field.value for field in fields.values()}, fields["dataset"]: "shapes"}
     spec = settings.read(form.values(fields, opened))
     assert spec.shape == {} and spec.config == settings.DEFAULTS and spec.model == "vit_live"
+
+
+def test_the_live_preset_is_filled_in_as_it_suits_this_machine_and_what_was_chosen_stays(monkeypatch):
+    usual = {**settings.variant_shape("vit_live"), "model": "vit_live", "batch_size": settings.DEFAULTS.batch_size}
+    monkeypatch.setattr(form.speed, "found", [])
+    assert form.fitted(usual) == {}, "before anything is known"
+    form.speed.found.append(Preset(shape_of(192), 512))
+    suits = {"embed_dim": 192, "depth": 5, "num_heads": 6, "batch_size": 512}
+    assert form.fitted(usual) == suits
+    assert dict(zip(settings.SHAPE, form.fill_shape("vit_live"))) == {
+        "patch_size": 4,
+        "embed_dim": 192,
+        "depth": 5,
+        "num_heads": 6,
+        "stem": "conv",
+    }
+    for chosen in ({"embed_dim": 64}, {"depth": 1}, {"batch_size": 32}, {"model": "vit_live_patch"}):
+        assert form.fitted({**usual, **chosen}) == {}
+    assert tab.proposed("shapes").config.batch_size == 512
+    assert tab.proposed("shapes").shape == {"embed_dim": 192, "depth": 5, "num_heads": 6}
 
 
 def test_a_slider_reaches_no_further_than_its_limit(fields):

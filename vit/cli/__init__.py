@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vit import environment
 from vit.data import DatasetUnavailable
+from vit.device import lacks_memory
 from vit.training import TrainingDiverged
 
 PROGRAM = "vit" if Path(sys.argv[0]).stem == "vit" else "python -m vit"  # as installed, or from a clone
@@ -36,6 +37,12 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except ModuleNotFoundError as error:
         print(f"{arguments.command}: {_lacking(error)}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        remedy = "take a smaller --batch-size, model or picture, or end other programs"
+        print(f"{arguments.command}: there is not enough memory for this; {remedy}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -1,4 +1,4 @@
-"""python -m vit benchmark: how fast this trains, beside other libraries' ViTs."""
+"""python -m vit benchmark: how fast this trains, beside other libraries' ViTs, and where a step's time goes."""
 
 import argparse
 import json
@@ -7,18 +7,24 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
-from vit import benchmark
+from vit.benchmark import machine, rates, tables
+from vit.benchmark.profile import profile
 from vit.cli.flags import DEVICE, JSON, print_report
 from vit.cli.inputs import load
-from vit.device import choose_device, device_name
+from vit.device import choose_device
+from vit.precision import CHOICES
+from vit.training.config import TrainConfig
+from vit.variants import LARGE_IMAGES, MODELS, create_model
+
+PROFILED = 20  # steps
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Names the flags."""
-    everybody, ours = list(benchmark.CONTENDERS), ["vit_live", "vit_live_patch"]
+    everybody = list(rates.CONTENDERS)
+    trained = [rates.PRESET, "vit_live", "vit_live_patch", "tutorial"]
     parser.add_argument("--only", nargs="*", default=everybody, choices=everybody, help="whose images/s to measure")
     parser.add_argument("--repeats", type=int, default=5, help="of each measurement")
     parser.add_argument("--steps", type=int, default=4, help="of 128 images in one repeat")
@@ -26,43 +32,66 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--minutes", type=float, nargs="*", default=[], help="train so long and report the test accuracy"
     )
     parser.add_argument(
-        "--accuracy-of", nargs="+", default=[*ours, "ours-written-out"], metavar="NAME", help="what to train so long"
+        "--accuracy-of",
+        nargs="+",
+        default=trained,
+        metavar="NAME",
+        help=f"what to train so long: a model of ours or others; {rates.PRESET} is vit_live as it suits this machine",
     )
+    parser.add_argument("--precision", default="auto", choices=CHOICES, help="in which ours are trained")
     parser.add_argument("--seeds", type=int, default=3, help="of each such training")
+    parser.add_argument(
+        "--profile",
+        nargs="?",
+        const="vit_live",
+        choices=[name for name in MODELS if name not in LARGE_IMAGES],
+        metavar="MODEL",
+        help="where the time of a model's training step goes (vit_live if none is named), and nothing else",
+    )
+    parser.add_argument(
+        "--compare", type=Path, nargs="+", metavar="FILE", help="set benchmark.json of one machine side by side"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for benchmark.json and benchmark.png")
     parser.add_argument("--device", **DEVICE)
     parser.add_argument("--json", **JSON)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    benchmark.check(arguments.repeats, arguments.steps, arguments.minutes, arguments.accuracy_of, arguments.seeds)
+    if arguments.compare:
+        text = tables.compared(arguments.compare)
+        print_report(arguments.json, {"comparison": text}, text)
+        return
+    rates.check(arguments.repeats, arguments.steps, arguments.minutes, arguments.accuracy_of, arguments.seeds)
     device = choose_device(arguments.device)
+    about = machine.describe(device)
+    report = {"command": "python -m vit " + shlex.join(sys.argv[1:]), "machine": asdict(about)}
     splits = load("cifar10")
-    rates, timed = [], []
+    if arguments.profile:
+        config = TrainConfig(epochs=1, precision=arguments.precision)
+        model = create_model(arguments.profile).to(device)
+        found = profile(arguments.profile, model, config, splits.train, PROFILED)
+        print_report(arguments.json, {**report, "profile": asdict(found)}, f"{about}\n\n{found}")
+        return
+    measured, timed = [], []
     with tqdm(total=0, bar_format="{desc} {elapsed}", leave=False) as bar:
-        for rate in benchmark.rates(splits, device, arguments.only, arguments.repeats, arguments.steps):
-            rates.append(rate)
+        for rate in rates.rates(splits, device, arguments.only, arguments.repeats, arguments.steps):
+            measured.append(rate)
             bar.set_description_str(f"{rate.contender}, {rate.row}, {rate.precision}")
         for minutes in arguments.minutes:
             for name in arguments.accuracy_of:
                 bar.set_description_str(f"{name}, {minutes:g} minutes, {arguments.seeds} seeds")
-                timed.append(benchmark.accuracy_after(name, minutes, arguments.seeds, splits, device))
-    report = {
-        "command": "python -m vit " + shlex.join(sys.argv[1:]),
-        "device": device_name(device),
-        "torch": torch.__version__,
-        "batch_size": benchmark.BATCH,
-    }
-    if rates:
-        report["rates"] = [{**asdict(rate), "median": rate.median} for rate in rates]
+                timed.append(rates.accuracy_after(name, minutes, arguments.seeds, splits, device, arguments.precision))
+    report["batch_size"] = rates.BATCH
+    if measured:
+        report["rates"] = [{**asdict(rate), "median": rate.median} for rate in measured]
     if timed:
         report["accuracies"] = [asdict(row) for row in timed]
-    text = "\n\n".join([f"{report['device']}, torch {torch.__version__}", *benchmark.tables(rates, timed)])
+    text = "\n\n".join([str(about), *tables.tables(measured, timed)])
     if arguments.out is not None:
         from vit.figures import rates_figure
 
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "benchmark.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        if measured := [rate for rate in rates if rate.rates]:
-            rates_figure(measured).savefig(arguments.out / "benchmark.png")
+        if drawn := [rate for rate in measured if rate.rates]:
+            rates_figure(drawn).savefig(arguments.out / "benchmark.png")
     print_report(arguments.json, report, text)

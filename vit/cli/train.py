@@ -21,7 +21,7 @@ from vit.device import choose_device, is_first_process, join_processes
 from vit.model import Classifier
 from vit.training import TrainConfig, processes
 from vit.training.config import LENGTHS, SETTINGS, defaults
-from vit.training.presets import fitting_width
+from vit.training.presets import SIZED, Preset, fitting
 from vit.training.run import Run, unfinished
 from vit.training.spec import RUN_SETTINGS, SHAPE, RunSpec, recipe
 from vit.variants import LARGE_IMAGES, MODELS
@@ -145,17 +145,29 @@ def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
     Run.check_new(folder)
     splits = data.select_classes(load(spec.dataset, spec.validation_size, spec.img_size), spec.classes)
     if arguments.model is None and spec.parent is None:
-        spec = _fitting(spec, device)
+        spec = _fitting(spec, device, len(splits.train), "batch_size" not in arguments)
     return Run(folder, spec, splits, device)
 
 
-def _fitting(spec: RunSpec, device: torch.device) -> RunSpec:
-    """The preset's width for this machine, where neither width nor epochs, which fix the work, were chosen."""
-    if spec.config.minutes is None or "embed_dim" in spec.shape or distributed.is_initialized():
+def _fitting(spec: RunSpec, device: torch.device, pictures: int, resize: bool) -> RunSpec:
+    """The preset that suits this machine, where neither its size nor epochs, which fix the work, were chosen.
+
+    resize: whether the batch may be another.
+    """
+    config = spec.config
+    if config.minutes is None or spec.shape.keys() & set(SIZED) or distributed.is_initialized():
         return spec
-    width = fitting_width(PRESET, spec.config, device, **spec.architecture)
-    print(f"{PRESET} with width {width} suits {spec.config.minutes:g} minutes here (--embed-dim).", file=sys.stderr)
-    return replace(spec, shape={**spec.shape, "embed_dim": width})
+    resize = resize and (config.batch_size, config.accumulate) == (TrainConfig.batch_size, 1)
+    found = fitting(PRESET, config, device, pictures, resize, **spec.architecture)
+    width, depth, heads = (found.shape[name] for name in SIZED)
+    print(
+        f"{PRESET} of width {width}, {depth} layers and {heads} heads, in batches of {found.batch_size}, suits "
+        f"{config.minutes:g} minutes here (--embed-dim, --depth, --num-heads, --batch-size).",
+        file=sys.stderr,
+    )
+    config = replace(config, batch_size=found.batch_size)
+    others = {name: value for name, value in found.shape.items() if value != Preset().shape[name]}
+    return replace(spec, config=config, shape={**spec.shape, **others})
 
 
 def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:

@@ -8,8 +8,10 @@ from os import getenv
 import torch
 
 from vit.data.registry import DATASETS
+from vit.device import memory
 from vit.live.space import ON_ZERO
 from vit.training.config import SETTINGS, TrainConfig
+from vit.training.presets import step_bytes
 from vit.training.setting import Setting, WrongSetting
 from vit.training.spec import SHAPE as MODEL_SHAPE
 from vit.training.spec import RunSpec
@@ -17,11 +19,12 @@ from vit.variants import LARGE_IMAGES, VITS, create_model
 
 MAX_MINUTES = float(getenv("VIT_MAX_MINUTES", "1.5" if ON_ZERO else "10"))  # a lent GPU counts against a quota
 MAX_PARAMETERS = float(getenv("VIT_MAX_PARAMETERS", "25e6"))
-MAX_MEMORY = float(getenv("VIT_MAX_MEMORY", "8"))  # gigabytes that a step may need, about
+CPU = torch.device("cpu")
+MAX_MEMORY = float(getenv("VIT_MAX_MEMORY", min(8.0, memory(CPU) / 2e9)))  # gigabytes that a step may need, about
 MAX_MAPS = 2e7  # values in all maps of one picture
 
 VARIANTS = tuple(name for name in VITS if name not in LARGE_IMAGES)
-DEFAULTS = TrainConfig(minutes=2)
+DEFAULTS = TrainConfig(minutes=0.5 if ON_ZERO else 2)
 FAST = 20 * DEFAULTS.lr  # a rate at which a young transformer stumbles, for experiments
 
 CONFIG_NAMES = {"learning_rate": "lr"}  # where TrainConfig has another name
@@ -153,13 +156,12 @@ def _check_memory(spec: RunSpec) -> None:
     if depth * heads * tokens**2 > MAX_MAPS:
         message = f"{depth} layers of {heads} heads on {tokens} tokens have too many maps to show; "
         raise WrongSetting("num_heads", message + "choose fewer heads or layers, or larger patches.")
-    # A block keeps of an image, for its backward pass, some 16 values a token and channel and 3 copies of the maps.
-    image = 4 * depth * (16 * full["embed_dim"] * tokens + 3 * heads * tokens**2) / 1e9
+    image = step_bytes(tokens, full["embed_dim"], depth, heads) / 1e9
     needed, most = spec.config.batch_size * image, int(MAX_MEMORY / image)
     if needed > MAX_MEMORY:
         remedy = f"a batch of at most {most}" if most else "larger patches or a smaller width"
         raise WrongSetting(
-            "batch_size", f"A step needs about {needed:.0f} GB, here {MAX_MEMORY:g} are the most; choose {remedy}."
+            "batch_size", f"A step needs about {needed:.2g} GB, here {MAX_MEMORY:.2g} are the most; choose {remedy}."
         )
 
 

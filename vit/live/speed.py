@@ -1,17 +1,20 @@
 """What this machine will manage, found out by trying for a second."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 from vit.live import worker
+from vit.live.datasets import SOURCES, usable
 from vit.live.settings import DEFAULTS
 from vit.live.space import ON_ZERO
 from vit.precision import Precision
-from vit.training import presets, trial
+from vit.training import trial
 from vit.training.config import TrainConfig
+from vit.training.presets import Preset, fitting
 from vit.training.spec import RunSpec
 from vit.variants import create_model
 
-widths: list[int] = []  # what find_out found, once it has
+found: list[Preset] = []  # what find_out found, once it has
 precisions: list[Precision] = []
 
 
@@ -30,13 +33,14 @@ def _try(variant: str, architecture: tuple[tuple[str, object], ...], batch_size:
 
 
 def find_out() -> None:
-    """Finds, in two to four seconds, how wide, and how precise, the live preset learns most here in its time.
+    """Finds, in two to four seconds, which live preset, and how precise, learns most here in its time.
 
     Not on ZeroGPU, whose GPU is lent to runs alone: a step that is tried out would ask this process for it.
     """
     if ON_ZERO:
-        widths.append(max(presets.WIDTHS))
+        found.append(Preset())
         return
-    widths.append(presets.fitting_width("vit_live", DEFAULTS, worker.device()))
-    model = create_model("vit_live", embed_dim=widths[-1]).to(worker.device())
-    precisions.append(trial.training_precision(model, DEFAULTS))
+    pictures = len(SOURCES[usable()].load().train)
+    found.append(fitting("vit_live", DEFAULTS, worker.device(), pictures))
+    model = create_model("vit_live", **found[-1].shape).to(worker.device())
+    precisions.append(trial.training_precision(model, replace(DEFAULTS, batch_size=found[-1].batch_size)))

@@ -99,11 +99,13 @@ def _learn_in_fork(model: ViT, settings: RunSpec, letter: Path) -> Iterator[Fram
         yield Frame(None, failure=str(error))
 
 
-def _seconds(model: ViT, settings: RunSpec, letter: Path) -> int:
+def asked(settings: RunSpec) -> int:
+    """Seconds that a GPU is asked for where it is lent; what a run doesn't need of them goes back."""
+    assert settings.config.minutes is not None, "a visitor's run has minutes"
     return round(60 * settings.config.minutes) + STARTING
 
 
-learn_on_lent_gpu = lend(_learn_in_fork, _seconds)
+learn_on_lent_gpu = lend(_learn_in_fork, lambda model, settings, letter: asked(settings))
 
 
 def device() -> torch.device:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 
-import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from vit.data import Dataset, batches
 from vit.device import keeping_memory
@@ -22,6 +21,7 @@ from vit.training.distill import Teacher
 from vit.training.head import HeadTraining
 from vit.training.optim import schedule
 from vit.training.progress import Progress, diverged, extent, processes
+from vit.training.reading import Clock, Numbers, steps_between
 from vit.training.state import TrainState
 from vit.training.step import step
 from vit.training.trial import settle
@@ -35,23 +35,6 @@ QUICK_VALIDATION = 1_000  # images of the validation set used on the way; at the
 def finite(model: nn.Module) -> bool:
     """Whether all weights are still numbers; where one is not, the next loss will tell."""
     return all(parameter.isfinite().all() for parameter in model.parameters())
-
-
-class Numbers:
-    """A step's, read without making a GPU wait for its host: there they are those of the step before."""
-
-    def __init__(self):
-        self.sent: tuple[Tensor, torch.cuda.Event] | None = None
-
-    def read(self, measured: Tensor) -> list[float]:
-        if measured.device.type != "cuda":
-            return measured.tolist()
-        copied = torch.cuda.Event()
-        sent = torch.empty(measured.shape, pin_memory=True).copy_(measured, non_blocking=True), copied
-        copied.record()
-        (values, arrived), self.sent = self.sent or sent, sent
-        arrived.synchronize()
-        return values.tolist()
 
 
 def train(
@@ -101,7 +84,8 @@ def train(
         measure = head.measure if held_out is not None else None
         yield from _steps(model, len(train_set), config, state, head.epoch, head.step, measure)
         return
-    train_set = train_set.to(next(model.parameters()).device)
+    device = next(model.parameters()).device
+    train_set, held_out = train_set.to(device), held_out and held_out.to(device)
     if not state.step and not model.trained:
         first = model.normalize(train_set.images[: PREPARED // train_set.images[0, 0].numel()])
         for network in (model, state.best):
@@ -131,18 +115,22 @@ def _steps(
 ) -> Iterator[Progress]:
     """images: to learn from. epoch: batches left after so many steps. update: a step. measure: of so many held out."""
     per_epoch = images // (config.batch_size * processes())
-    numbers = Numbers()
+    every = steps_between(next(model.parameters()).device)
+    numbers, clock = Numbers(every), Clock(state.total, config, every)
     model.train()
     state.total.start()
     while state.done < 1:
         for batch, labels in epoch(state.step):
             lr = config.lr * schedule(state.done, config.warmup, config.schedule)
             state.updating.start()
-            loss, accuracy = numbers.read(update(batch, labels, lr))
+            of_step = update(batch, labels, lr)
+            loss, accuracy = numbers.read(of_step)
             state.updating.stop()
+            steps, state.done = extent(state.step, per_epoch, clock.read(), config)
+            if state.done >= 1:
+                loss, accuracy = of_step.tolist()
             if not math.isfinite(loss):
                 raise diverged(loss, lr, state.step, config)
-            steps, state.done = extent(state.step, per_epoch, _agreed(state.total.elapsed), config)
             measured = _validate(state, measure) if measure else {}
             if state.done >= 1:
                 model.load_state_dict(state.best.state_dict())
@@ -190,12 +178,3 @@ def _validate(state: TrainState, measure: Callable[[int | None], tuple[float, fl
 def _measured(state: TrainState, held_out: Dataset, most: int | None) -> tuple[float, float]:
     evaluation = evaluate(state.best, held_out.take(slice(most)), precision=state.validated_in)
     return evaluation.loss, evaluation.accuracy
-
-
-def _agreed(seconds: float) -> float:
-    """The first process's clock, so that all of them stop at the same step."""
-    if not distributed.is_initialized():
-        return seconds
-    clock = [seconds]
-    distributed.broadcast_object_list(clock)
-    return clock[0]

@@ -16,8 +16,8 @@ class Progress:
     """Where a run stands after a step.
 
     done: share of the run, in [0, 1]. steps: of the whole run; an estimate where the run is bounded by minutes.
-    epoch: passes over the training set so far, with fraction. loss, train_accuracy: of the last batch; on a GPU of the
-    one before, for which it need not wait.
+    epoch: passes over the training set so far, with fraction. loss, train_accuracy: of the last batch; on a GPU of one
+    up to seven steps back, for which it need not wait, but at the end.
     validation_loss, validation_accuracy: None where nothing new was measured at this step; the last Progress of a
     run has them for the whole validation set. elapsed, remaining: seconds in the loop. images_per_second: trained
     images over the time since the start, without validation.

@@ -27,7 +27,8 @@ def step(state: TrainState, config: TrainConfig, images: Tensor, labels: Tensor,
     model = state.model
     # (0, 1) and (1, 0) have nothing in common, nor have a step's augmentation and its dropout.
     augmenting, dropping = np.random.SeedSequence((config.seed, state.step)).generate_state(2).tolist()
-    targets = F.one_hot(labels, len(model.classes)).float()
+    # Not F.one_hot, which looks at the labels first: outside of CUDA the host would wait for them.
+    targets = (labels[:, None] == torch.arange(len(model.classes), device=labels.device)).float()
     generator = torch.Generator().manual_seed(augmenting)
     if config.degrade:
         images = degrade(images, config.degrade, generator)

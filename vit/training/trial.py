@@ -21,10 +21,13 @@ def settle(state: TrainState, config: TrainConfig, validated: int = 0, learned: 
 
     A head alone computes nothing but features of the images that it learns from and of those that are held out.
 
-    All processes of a run take what the first one found. Raises ValueError for one that the device doesn't have.
+    All processes of a run take what the first one found. One that was chosen and that the device merely emulates is
+    computed in, and said to be slow. Raises ValueError for one that the device doesn't have.
     """
     if config.precision != "auto":
         state.validated_in = config.precision
+        if state.precision is not None and state.precision.name == config.precision != "fp32":
+            state.precision = _warned(state.precision, _device(state.model))
     else:
         answered = validated + (learned if config.train == "head" else 0)
         state.validated_in = _firsts(lambda: inference_precision(state.model, answered))
@@ -34,6 +37,14 @@ def settle(state: TrainState, config: TrainConfig, validated: int = 0, learned: 
         state.compute_in(Precision(**_firsts(lambda: asdict(training_precision(state.model, config)))))
     assert state.precision is not None
     return state.precision
+
+
+def _warned(chosen: Precision, device: torch.device) -> Precision:
+    """With what speaks against it, where something does."""
+    reason = contenders(device)[1].get(chosen.name)
+    if reason is not None and "times slower" not in reason:
+        raise ValueError(f"{chosen.name} {reason}; choose --precision fp32 or auto.")
+    return Precision(chosen.name, f"as chosen, though it {reason} here than fp32") if reason else chosen
 
 
 def training_precision(model: Classifier, config: TrainConfig) -> Precision:

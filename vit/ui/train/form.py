@@ -10,6 +10,7 @@ from vit.live import runs, settings, speed
 from vit.live.datasets import SOURCES
 from vit.live.run import UNWATCHED_MINUTES
 from vit.live.settings import DEFAULTS, LEARNING, SHAPE
+from vit.training.presets import SIZED
 from vit.training.setting import WrongSetting
 from vit.training.spec import RunSpec
 from vit.ui import pictures
@@ -28,6 +29,8 @@ OWN_DATA = (
     '<button type="button" data-tab="Your pictures" title="Opens their own tab; what is set here stays">'
     "Your pictures →</button>"
 )
+
+FITTED = (*SIZED, "batch_size")  # what suits this machine, of what the form has
 
 Form = dict[str, gr.components.Component]
 
@@ -131,10 +134,10 @@ def number(typed: object) -> object:
 
 @checked
 def fill_shape(variant: str | None) -> tuple:
-    """A variant's own patch, width, depth, heads and stem; of the live preset the width that suits this machine."""
+    """A variant's own patch, width, depth, heads and stem; of the live preset those that suit this machine."""
     variant = one_of("model", variant, settings.VARIANTS)
-    shape = {**settings.variant_shape(variant), "model": variant}
-    shape["embed_dim"] = fitting_width(shape)
+    shape = settings.variant_shape(variant)
+    shape = {**shape, **fitted({**shape, "model": variant})}
     return tuple(shape[name] for name in SHAPE)
 
 
@@ -147,11 +150,13 @@ def _sized() -> list[tuple[str, str]]:
     return [(f"{NAMES[name]} · {_size(name).parameters / 1e6:.1f}M", name) for name in settings.VARIANTS]
 
 
-def fitting_width(entered: dict) -> int:
-    """The width chosen; for the live preset as it is, the one that suits this machine, once that is known."""
-    own = settings.variant_shape("vit_live")
-    as_it_is = entered["model"] == "vit_live" and all(entered[name] == own[name] for name in ("embed_dim", "num_heads"))
-    return speed.widths[-1] if as_it_is and speed.widths else entered["embed_dim"]
+def fitted(entered: dict) -> dict[str, int]:
+    """FITTED of the live preset as it is, as they suit this machine, once that is known; of all else, nothing."""
+    own = {**settings.variant_shape("vit_live"), "batch_size": DEFAULTS.batch_size}
+    as_it_is = entered["model"] == "vit_live" and all(entered.get(name, own[name]) == own[name] for name in FITTED)
+    if not (as_it_is and speed.found):
+        return {}
+    return {**speed.found[-1].shape, "batch_size": speed.found[-1].batch_size}
 
 
 @checked
@@ -199,5 +204,5 @@ def _number(value: int, label: str, info: str) -> gr.Number:
 
 
 def _size(variant: str) -> settings.Size:
-    width = {"embed_dim": speed.widths[-1]} if variant == "vit_live" and speed.widths else {}
-    return settings.size(RunSpec(fallback().name, variant, DEFAULTS, shape=width))
+    shape = speed.found[-1].shape if variant == "vit_live" and speed.found else {}
+    return settings.size(RunSpec(fallback().name, variant, DEFAULTS, shape=shape))

@@ -65,7 +65,7 @@ class Tab(NamedTuple):
         return [
             self.form["dataset"],
             self.form["model"],
-            self.form["embed_dim"],
+            *(self.form[name] for name in train_form.FITTED),
             self.form["classes"],
             *self.figures,
             self.outcome.table,
@@ -74,7 +74,7 @@ class Tab(NamedTuple):
     @property
     def settled(self) -> list:
         """What `settle` fills."""
-        return [self.form["model"], self.form["embed_dim"], *self.figures]
+        return [self.form["model"], *(self.form[name] for name in train_form.FITTED), *self.figures]
 
     @checked
     def open(self, owned: Owned, request: gr.Request) -> dict:
@@ -85,7 +85,7 @@ class Tab(NamedTuple):
         return {
             self.form["dataset"]: dataset,
             self.form["model"]: train_form.sized_models(),
-            self.form["embed_dim"]: {**settings.variant_shape(chosen.model), **chosen.shape}["embed_dim"],
+            **{self.form[name]: value for name, value in _fitted(chosen).items()},
             self.form["classes"]: train_form.fill_classes(dataset),
             **({} if run_id else {**self._ready(chosen), self.outcome.table: comparing.comparison(list(owned))}),
         }
@@ -101,12 +101,12 @@ class Tab(NamedTuple):
         return {self.run_id: run.id, self.owned: dict(list(owned.items())[-runs.KEEP_RUNS :])}
 
     def settle(self, entered: dict) -> dict:
-        """Once all data are there or out of reach: the width that suits this machine, which is known by then."""
+        """Once all data are there or out of reach: the preset that suits this machine, which is known by then."""
         values = train_form.values(self.form, entered)
-        values["embed_dim"] = train_form.fitting_width(values)
+        values |= train_form.fitted(values)
         return {
             self.form["model"]: train_form.sized_models(),
-            self.form["embed_dim"]: values["embed_dim"],
+            **{self.form[name]: values[name] for name in train_form.FITTED},
             **({} if entered[self.run_id] else self._of_form(values)),
         }
 
@@ -266,5 +266,11 @@ def run_to_open(owned: Owned, request: gr.Request) -> str:
 def proposed(dataset: str) -> RunSpec:
     """What the form says when a page opens."""
     minutes = min(settings.DEFAULTS.minutes, settings.MAX_MINUTES)
-    width = train_form.fitting_width({**settings.variant_shape("vit_live"), "model": "vit_live"})
-    return settings.read({"dataset": dataset, "model": "vit_live", "minutes": minutes, "embed_dim": width})
+    fitted = train_form.fitted({"model": "vit_live"})
+    return settings.read({"dataset": dataset, "model": "vit_live", "minutes": minutes, **fitted})
+
+
+def _fitted(chosen: RunSpec) -> dict[str, int]:
+    """FITTED, of a run."""
+    values = {**settings.variant_shape(chosen.model), **chosen.shape, "batch_size": chosen.config.batch_size}
+    return {name: values[name] for name in train_form.FITTED}

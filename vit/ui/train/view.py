@@ -9,11 +9,12 @@ import numpy as np
 
 from vit.data import Dataset, load, select_classes
 from vit.data.registry import DATASETS, fallback, label
-from vit.live import models, runs
+from vit.live import models, runs, worker
 from vit.live.datasets import SOURCES
 from vit.live.history import History
 from vit.live.run import LiveRun
 from vit.live.settings import DEFAULTS, size
+from vit.live.space import ON_ZERO
 from vit.training.moments import TOP, Album, Moment, Snapshot, probe, take
 from vit.training.spec import RunSpec
 from vit.ui import pictures, theme
@@ -26,6 +27,10 @@ from vit.ui.train.animation import animation
 
 BEFORE = "Before training: the weights are random, and so is where it looks. Start training and watch both change."
 LIVE = "Live: what the model makes of six pictures that it does not learn from, drawn again every few seconds."
+COST = (
+    " It asks for {asked} s of your daily ZeroGPU time, {starting} of them to get going; what it doesn't use stays "
+    "yours. Hugging Face lends about 2 minutes a day, and about 5 to those who are signed in."
+)
 OVER = "The whole run: press Play, or move the slider to see how attention formed."
 
 
@@ -157,6 +162,8 @@ def ready(settings: RunSpec) -> str:
     text = f"{settings.title} starts from random weights and learns {source.label} in {settings.config.minutes:g} min."
     if source.error:
         text = f"{source.label} {source.state}. Start tries once more; {fallback().label} is built in."
+    if ON_ZERO:
+        text += COST.format(asked=worker.asked(settings), starting=worker.STARTING)
     shown = [
         ("Parameters", f"{counted.parameters:,}"),
         ("Tokens", f"{counted.tokens}"),

@@ -4,15 +4,15 @@ Everybody trains the same ViT-Tiny/4 on the same images in batches of the same s
 Each rate is measured several times after a warm-up that is left out.
 """
 
-import dataclasses
 import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
 
-from vit.baselines import CONTENDERS, UsualLoop, usual_batches
+from vit.baselines import CONTENDERS, Contender, UsualLoop, usual_batches
 from vit.data import Dataset, Splits, batches, normalize
 from vit.device import now
 from vit.evaluation import evaluate
@@ -20,6 +20,7 @@ from vit.model import Classifier
 from vit.precision import contenders as worth_trying
 from vit.training import train
 from vit.training.config import TrainConfig
+from vit.training.presets import fitting
 from vit.variants import MODELS, create_model
 
 BATCH = 128
@@ -27,14 +28,17 @@ WARMUP = 2  # steps
 BATCHES_A_STEP = 16  # measured of batches alone, which come so much faster, and in bursts from a loader's workers
 PRECISIONS = ("float32", "bfloat16")
 ROWS = ("data", "compute", "usual loop", "our loop")
+RECIPE = "our recipe"
+PRESET = "preset"  # vit_live in the size and batch that suit this machine
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Rate:
     """Images a second of one contender in one row, once for each repeat; none, and a note, where not measured.
 
     row: "data", batches without a model; "compute", the model and AdamW on one batch that lies ready; "usual loop",
-    both, with PIL and a DataLoader; "our loop", both, in vit.training.train with AdamW.
+    both, with PIL and a DataLoader; "our loop", both, in vit.training.train with AdamW and all patches; "our recipe",
+    of this package's model alone: the same with the settings that TrainConfig has by itself.
     """
 
     contender: str
@@ -48,7 +52,7 @@ class Rate:
         return statistics.median(self.rates) if self.rates else None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class TimedAccuracy:
     """Test accuracies, in [0, 1], after so many minutes in the loop, one for each seed."""
 
@@ -61,8 +65,8 @@ class TimedAccuracy:
 def check(repeats: int, steps: int, minutes: list[float], trained: list[str], seeds: int) -> None:
     """Raises ValueError on a choice that cannot be measured."""
     for name in trained:
-        if name not in CONTENDERS and name not in MODELS:
-            raise ValueError(f"Nothing to measure is called {name!r}; there are {', '.join((*CONTENDERS, *MODELS))}.")
+        if name not in (there := (PRESET, *CONTENDERS, *MODELS)):
+            raise ValueError(f"Nothing to measure is called {name!r}; there are {', '.join(there)}.")
         try:
             CONTENDERS.get(name, lambda: None)()  # a model of this package needs no library
         except ImportError as error:
@@ -84,16 +88,28 @@ def rates(splits: Splits, device: torch.device, contenders: list[str], repeats: 
     for loop, batch in data.items():
         measured = _race({loop: batch}, device, repeats, steps * BATCHES_A_STEP)
         yield Rate(loop, "data", "float32", measured[loop])
-    for row in ROWS[1:]:
+    for row in (*ROWS[1:], RECIPE):
         ready, notes = _ready(row, contenders, splits.train, device)
         measured = _race(ready, device, repeats, steps)
         for name, precision in itertools.product(contenders, PRECISIONS):
             key = name, precision
-            yield Rate(name, row, precision, measured.get(key, ()), notes.get(key, ""))
+            if row != RECIPE or name == "ours":
+                yield Rate(name, row, precision, measured.get(key, ()), notes.get(key, ""))
 
 
-def accuracy_after(name: str, minutes: float, seeds: int, splits: Splits, device: torch.device) -> TimedAccuracy:
-    """Trains a contender in the usual loop, or a model of this package in its own, and tests it at the end."""
+def accuracy_after(
+    name: str, minutes: float, seeds: int, splits: Splits, device: torch.device, precision: str = "auto"
+) -> TimedAccuracy:
+    """Trains a contender in the usual loop, or a model of this package in its own, and tests it at the end.
+
+    name: of CONTENDERS, of MODELS, or PRESET. precision: of this package's own loop.
+    """
+    config = TrainConfig(minutes=minutes, batch_size=BATCH, precision=precision)
+    title, variant, shape = name, name, {}
+    if name == PRESET:
+        found = fitting("vit_live", config, device, len(splits.train))
+        variant, shape, config = "vit_live", dict(found.shape), replace(config, batch_size=found.batch_size)
+        title = f"vit_live of width {shape['embed_dim']} in batches of {found.batch_size}"
     accuracies, done = [], []
     for seed in range(seeds):
         torch.manual_seed(seed)
@@ -101,41 +117,12 @@ def accuracy_after(name: str, minutes: float, seeds: int, splits: Splits, device
             model: Classifier = CONTENDERS[name]()
             done.append(_train_usually(model, minutes, splits.train, device))
         else:
-            model = create_model(name).to(device)
-            *_, last = train(model, splits.train, TrainConfig(minutes=minutes, batch_size=BATCH, seed=seed))
+            model = create_model(variant, **shape).to(device)
+            *_, last = train(model, splits.train, replace(config, seed=seed))
             done.append(last.images_per_second)
         model.mean, model.std = splits.train.mean, splits.train.std
         accuracies.append(evaluate(model, splits.test).accuracy)
-    return TimedAccuracy(name, minutes, tuple(accuracies), statistics.median(done))
-
-
-def tables(measured: list[Rate], timed: list[TimedAccuracy]) -> list[str]:
-    """What was measured, as Markdown; only what there is."""
-    return ([_rate_table(measured)] if measured else []) + ([_accuracy_table(timed)] if timed else [])
-
-
-def _rate_table(measured: list[Rate]) -> str:
-    """Medians, with the range of the repeats in brackets."""
-    columns = [(row, precision) for row in ROWS[1:] for precision in PRECISIONS]
-    heads = [f"{row}, {precision}" for row, precision in columns]
-    lines = ["| images/s | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
-    for name in dict.fromkeys(rate.contender for rate in measured if rate.row != "data"):
-        cells = {(rate.row, rate.precision): _cell(rate) for rate in measured if rate.contender == name}
-        lines.append(f"| {name} | " + " | ".join(cells.get(column, "") for column in columns) + " |")
-    lines += [f"\nBatches alone, {rate.contender}: {_cell(rate)}" for rate in measured if rate.row == "data"]
-    return "\n".join(lines)
-
-
-def _accuracy_table(measured: list[TimedAccuracy]) -> str:
-    """The accuracies as Markdown: median and range over the seeds."""
-    lines = ["| trained | minutes | test accuracy | seeds | images/s |", "| --- | --- | --- | --- | --- |"]
-    for row in measured:
-        low, high = min(row.accuracies), max(row.accuracies)
-        share = f"{statistics.median(row.accuracies):.2%} ({low:.2%} to {high:.2%})"
-        lines.append(
-            f"| {row.contender} | {row.minutes:g} | {share} | {len(row.accuracies)} | {row.images_per_second:.0f} |"
-        )
-    return "\n".join(lines)
+    return TimedAccuracy(title, minutes, tuple(accuracies), statistics.median(done))
 
 
 def _our_batches(train_set: Dataset, device: torch.device) -> Iterator[torch.Tensor]:
@@ -154,6 +141,8 @@ def _ready(
     source = usual_batches(train_set, BATCH) if row == "usual loop" else None  # all take from one loader, in turn
     for name, precision in itertools.product(contenders, PRECISIONS):
         key, bfloat16 = (name, precision), precision == "bfloat16"
+        if row == RECIPE and name != "ours":
+            continue
         if bfloat16 and "bf16" not in worth_trying(device)[0]:
             notes[key] = "no fast bfloat16 here"
             continue
@@ -165,12 +154,15 @@ def _ready(
 
 
 def _step(
-    row: str, model: Classifier, bfloat16: bool, train_set: Dataset, source: Iterator | None, device: torch.device
+    row: str, model: Contender, bfloat16: bool, train_set: Dataset, source: Iterator | None, device: torch.device
 ) -> Callable[[], object]:
     if row == "our loop":
         name = "bf16" if bfloat16 else "fp32"
         config = TrainConfig(epochs=100, batch_size=BATCH, optimizer="adamw", lr=3e-4, patch_dropout=0, precision=name)
         return train(model.to(device), train_set, config).__next__
+    if row == RECIPE:
+        config = TrainConfig(epochs=100, batch_size=BATCH, precision="bf16" if bfloat16 else "fp32")
+        return train(model.network.to(device), train_set, config).__next__
     loop = UsualLoop(model, device, bfloat16)
     if source:
         return lambda: loop.step(*next(source))
@@ -205,7 +197,3 @@ def _train_usually(model: Classifier, minutes: float, train_set: Dataset, device
         if seconds >= 60 * minutes:
             return steps * BATCH / seconds
     raise AssertionError("usual_batches never ends")
-
-
-def _cell(rate: Rate) -> str:
-    return f"{rate.median:.0f} ({min(rate.rates):.0f}-{max(rate.rates):.0f})" if rate.rates else rate.note
