@@ -33,5 +33,8 @@ export function mount({ element, server, trigger, constants }) {
   }
   const again = () => learning.start(["head"]);
   const breaking = breakingIn(element, server, table, constants, camera, collecting, models, choose, again);
-  collecting.ready.then(models.restore).then(() => breaking.load());
+  collecting.ready.then(models.restore).then(() => {
+    breaking.load();
+    learning.resume();
+  });
 }
