@@ -100,6 +100,8 @@ def test_a_visitor_collects_learns_breaks_and_deletes(page, files, tmp_path):
     page.locator(".o-camera-on").click()
 
     start.click()
+    expect(page.locator(".o-stop")).to_be_visible()
+    page.reload()  # what is being learned goes on, and is found again
     expect(page.locator(".o-break")).to_be_visible()
     expect(page.locator(".o-way polyline")).to_have_count(6)
     results = page.locator(".o-result b").all_inner_texts()

@@ -171,7 +171,9 @@ def test_with_a_model_all_goes_that_is_kept_of_what_it_said(here, small_vit, not
         analysis.predict(key, ("shapes", 3))
     warned = []
     monkeypatch.setattr(links, "warn", warned.append)
-    assert links.linked({"model": key})[0] == "shapes" and "is not here any more; this is the default" in warned[0]
+    assert (
+        links.linked({"model": key})[0] == models.default() and "is not here any more; this is the default" in warned[0]
+    )
 
 
 def test_a_taught_model_is_pushed_from_its_folder_and_a_missing_one_is_named(here, small_vit, monkeypatch):

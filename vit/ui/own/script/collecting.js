@@ -2,8 +2,9 @@
 import { ask } from "../../script/ask.js";
 import { burst, card, parts } from "./cards.js";
 import { base64, grab, packed } from "./sending.js";
+import { recall, remember } from "./session.js";
 
-const KEY = "vit-own-pictures"; // in the session's storage: the token of the set
+const KEY = "vit-own-pictures"; // remembers the token of the set
 const HOLD = "Hold a class's button, or its number on the keyboard, for 2 seconds: 20 pictures. Turn and move the thing: where all look alike, the held-out ones prove little.";
 const NAMED = 3; // refusals that are said in full
 
@@ -31,10 +32,7 @@ export function collectingIn(element, server, constants, camera, changed) {
   function keep(set) {
     token = set;
     $(".o-delete").hidden = !set;
-    try {
-      if (set) sessionStorage.setItem(KEY, set);
-      else sessionStorage.removeItem(KEY);
-    } catch { /* a browser that keeps nothing */ }
+    remember(KEY, set);
   }
 
   function make(name, pictures = []) {
@@ -216,7 +214,7 @@ export function collectingIn(element, server, constants, camera, changed) {
     return answer;
   }
 
-  keep(remembered());
+  keep(recall(KEY));
   const ready = inTurn(restore);
   return {
     cameraChanged,
@@ -227,10 +225,6 @@ export function collectingIn(element, server, constants, camera, changed) {
     addTo: (kind, one) => inTurn(() => send(kind, [one]).then(({ added, refused }) => { fail(refused[0]); return added.length > 0; })),
     standing,
   };
-}
-
-function remembered() {
-  try { return sessionStorage.getItem(KEY); } catch { return null; }
 }
 
 // Why a class can't be called so beside others, as the server says it; "" where it can.

@@ -1,7 +1,9 @@
 // Learning: start, three curves as they grow, what came of it.
 import { ask } from "../../script/ask.js";
 import { percent } from "../../script/format.js";
+import { recall, remember } from "./session.js";
 
+const KEY = "vit-own-run"; // remembers {id, owner} of what is being learned
 const EVERY = 400; // milliseconds between two looks at how it goes
 
 // learned: called with {way: model's key}, the run's secret and the best one's key.
@@ -26,9 +28,9 @@ export function learningIn(element, server, collecting, learned) {
     running = {};
     buttons();
     const begun = await ask(server, "start", { set: collecting.token ?? "", parent: $(".o-parent").value, ways });
-    running = begun.error ? null : begun;
-    buttons();
     if (begun.error) {
+      running = null;
+      buttons();
       tell(begun.error, true);
       return;
     }
@@ -38,7 +40,16 @@ export function learningIn(element, server, collecting, learned) {
     await follow(begun);
   }
 
+  // What was being learned before a reload.
+  function resume() {
+    const begun = recall(KEY);
+    if (begun && !running) follow(begun);
+  }
+
   async function follow(begun) {
+    running = begun;
+    remember(KEY, begun);
+    buttons();
     for (;;) {
       const now = await ask(server, "progress", { id: begun.id });
       if (now.error) {
@@ -54,6 +65,7 @@ export function learningIn(element, server, collecting, learned) {
       await new Promise((done) => setTimeout(done, EVERY));
     }
     running = null;
+    remember(KEY, null);
     buttons();
   }
 
@@ -98,7 +110,7 @@ export function learningIn(element, server, collecting, learned) {
     $(".o-parent").replaceChildren(...parents.map(([value, textContent]) => Object.assign(document.createElement("option"), { value, textContent })));
   });
   ask(server, "blank", {}).then(({ ways = [] }) => ways.forEach((way) => panels.has(way.name) || draw(way)));
-  return { stand, start };
+  return { stand, start, resume };
 }
 
 // What a count of right answers proves.

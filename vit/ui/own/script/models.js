@@ -1,5 +1,6 @@
 // The models that were learned here: which there are is kept while this browser's tab is open; each can be deleted.
 import { ask } from "../../script/ask.js";
+import { recall, remember } from "./session.js";
 
 const KEY = "vit-own-models", MOST = 24;
 export const TITLES = { head: "Head alone", all: "Whole model", scratch: "From scratch" };
@@ -18,7 +19,7 @@ export function modelsIn(element, server, changed) {
 
   function keep(kept, chosen) {
     models = kept.slice(0, MOST);
-    try { sessionStorage.setItem(KEY, JSON.stringify(models)); } catch { /* a browser that keeps nothing */ }
+    remember(KEY, models);
     choice.replaceChildren(...byTime(models).map(([learned, those]) => {
       const group = Object.assign(document.createElement("optgroup"), { label: `Learned at ${learned}` });
       group.append(...those.map(({ key, way }) => Object.assign(document.createElement("option"), { value: key, textContent: TITLES[way] })));
@@ -36,7 +37,7 @@ export function modelsIn(element, server, changed) {
 
   // Those of before a reload that are still here.
   async function restore() {
-    const before = remembered();
+    const before = recall(KEY) ?? [];
     if (!before.length) return;
     const { models: there = [] } = await ask(server, "there", { models: before.map(({ key }) => key) });
     keep(before.filter(({ key }) => there.includes(key)));
@@ -69,8 +70,4 @@ export function modelsIn(element, server, changed) {
     get chosen() { return choice.value; },
     get ways() { return Object.fromEntries(models.map(({ key, way }) => [key, way])); },
   };
-}
-
-function remembered() {
-  try { return JSON.parse(sessionStorage.getItem(KEY)) ?? []; } catch { return []; }
 }

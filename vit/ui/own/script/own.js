@@ -6,6 +6,12 @@ import { collectingIn } from "./collecting.js";
 import { learningIn } from "./learning.js";
 import { modelsIn } from "./models.js";
 
+// Once the page has what it opens with, which would replace what is chosen before.
+const opened = () => new Promise((done) => {
+  const look = () => document.querySelector("#status")?.textContent.trim() ? done() : setTimeout(look, 100);
+  look();
+});
+
 export function mount({ element, server, trigger, constants }) {
   const table = colorTable(constants.colors);
   const camera = cameraOn([...element.querySelectorAll("video")], () => {
@@ -33,5 +39,8 @@ export function mount({ element, server, trigger, constants }) {
   }
   const again = () => learning.start(["head"]);
   const breaking = breakingIn(element, server, table, constants, camera, collecting, models, choose, again);
-  collecting.ready.then(models.restore).then(() => breaking.load());
+  collecting.ready.then(models.restore).then(opened).then(() => {
+    breaking.load();
+    learning.resume();
+  });
 }
