@@ -207,7 +207,7 @@ def pack(parts: list[Tensor], grid_size: tuple[int, int], prefix: int, limit: in
     rows, row_peaks = quantize(torch.cat(asked, dim=1))
     columns, column_peaks = quantize(torch.cat([maps[..., :prefix] for maps in parts], dim=1).transpose(-1, -2))
     raw = b"".join(part.contiguous().numpy().tobytes() for part in (rows, columns, row_peaks, column_peaks))
-    return {"channels": C, "pool": pool, "bytes": base64.b64encode(zlib.compress(raw, 6)).decode()}
+    return {"channels": C, "pool": pool, "bytes": base64.b64encode(zlib.compress(raw, 4)).decode()}
 
 
 def _pooling(grid_size: tuple[int, int], pool: int) -> Tensor | None:
