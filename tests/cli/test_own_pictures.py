@@ -52,6 +52,8 @@ def test_gray_pictures_are_trained_on_tested_named_and_looked_into(photos, tmp_p
     assert (report["n"], report["accuracy"]) == (8, 1.0)
     assert main(["predict", str(out), picture, "--json"]) == 0
     assert next(iter(json.loads(capsys.readouterr().out)[picture])) == "light"
+    assert main(["pictures", str(out)]) == 2
+    assert "test pictures of cifar10, shapes alone, and this model knows" in capsys.readouterr().err
     for file in ("map.png", "map.npz"):
         assert main(["attention", str(out), picture, "--relevance", "light", "--out", str(tmp_path / file)]) == 0
     assert np.load(tmp_path / "map.npz")["picture"].shape == (32, 32, 3)

@@ -25,6 +25,11 @@ def run(arguments: argparse.Namespace) -> None:
     folder = checkpoint_folder(arguments.folder, "The choice")
     model = ViT.from_pretrained(folder)
     test = splits_of(model, None).test
+    if test.name not in DATASETS:
+        raise ValueError(
+            f"The page shows test pictures of {', '.join(DATASETS)} alone, and this model knows {test.name}; choose "
+            "among the pictures by hand."
+        )
     if test.classes != DATASETS[test.name].classes:
         raise ValueError(f"Pictures are told by their place in all of {test.name}; this model knows some classes only.")
     if not 1 <= arguments.among <= len(test):
