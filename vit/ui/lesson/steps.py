@@ -134,7 +134,8 @@ def _blocks(model: ViT) -> Step:
 
 
 def _answer(model: ViT) -> Step:
-    width, readout = model.config["embed_dim"], line("ViT.read_out", *_names_of_read_out(model))
+    width = model.config["embed_dim"]
+    readout = line("ViT.read_out", "attn_pool" if model.has_readout else "num_class_tokens", "norm")
     read = "the read-out's mean of the patches" if model.has_readout else "the class token"
     if models.headless(model):
         words = (
@@ -158,10 +159,6 @@ def _answer(model: ViT) -> Step:
     heads, shares = line("ViT._heads", "stack"), line("Classifier.probabilities", "softmax")
     task = "Break it: cover, shift or blur the picture until it says something else."
     return Step("answer", "The answer", words, formula, (readout, heads, shares), task)
-
-
-def _names_of_read_out(model: ViT) -> tuple[str, ...]:
-    return "attn_pool" if model.has_readout else "num_class_tokens", "norm"
 
 
 def _learning(model: ViT) -> Step:

@@ -9,12 +9,10 @@ export function build(lesson, figure, more) {
   const { view, state } = lesson, first = view.prefix.length, named = view.classes.length > 0;
   const packed = view.colors.map(fromHex), layer = () => Math.min(state.layer, view.blocks - 1);
   const settles = named && view.blocks > 1; // else there is no layer to find
+  const began = state.asker;
   let found = null, moved = false;
   const picture = stage(lesson, figure, {
-    label: "What each patch alone would say", pick: (patch) => {
-      if (!settles) lesson.complete();
-      lesson.change({ asker: first + patch });
-    },
+    label: "What each patch alone would say", pick: (patch) => lesson.change({ asker: first + patch }),
     says: (patch) => found && named ? `${view.classes[part(found.likeliest, layer())[patch]]} ${percent(part(found.share, layer())[patch])}` : "",
   });
   figure.insertAdjacentHTML("beforeend", `<p class="v-note l-here"></p>`);
@@ -60,7 +58,7 @@ export function build(lesson, figure, more) {
         Array.from({ length: view.blocks }, (_, i) => row(i, at, token, longest)).join("")}</tbody>`;
       const [mean, spread] = [part(found.mean, at)[token], part(found.spread, at)[token]];
       $(".l-told").textContent = `Before block ${at + 1} the norm takes this token's ${view.width} numbers from mean ${signed(mean, 3)} and spread ${spread.toFixed(3)} to 0 and 1; learned factors follow.`;
-      if (moved && settles && at === Math.min(settled(), view.blocks - 1)) lesson.complete();
+      if (settles ? moved && at === Math.min(settled(), view.blocks - 1) : token !== began) lesson.complete();
     },
   };
 
