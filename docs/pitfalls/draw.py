@@ -1,4 +1,8 @@
-"""Draws a picture of each measured pitfall from measured.json: python docs/pitfalls/draw.py [FOLDER]."""
+"""Draws each pitfall that was measured: python docs/pitfalls/draw.py [FOLDER]. NAME.json becomes NAME.png.
+
+few.json is the results.json of `python -m vit few`, instability.json comes from instability.py, and stem.json has the
+figures of `python -m vit benchmark`.
+"""
 
 import json
 import math
@@ -15,17 +19,14 @@ SMOOTHED = 10  # steps
 
 
 def few(axes: Axes, found: dict) -> None:
-    """Accuracy over pictures a class: the median of the seeds, and from the lowest to the highest."""
-    each = found["pictures a class"]
-    for (way, shares), color in zip(found["accuracy"].items(), (WITH, WITHOUT)):
-        axes.plot(each, [100 * statistics.median(s) for s in shares], "o-", color=color, label=way)
-        axes.fill_between(
-            each, [100 * min(s) for s in shares], [100 * max(s) for s in shares], color=color, alpha=0.15, linewidth=0
-        )
-    axes.axhline(100 / 3, color="gray", linestyle=":", label="guessing")
-    axes.set(xscale="log", xticks=each, xticklabels=each, xlabel="training pictures of each of three classes")
-    axes.minorticks_off()
-    axes.set_ylabel("correct of the test pictures, %")
+    """What a trained parent is worth: its head alone learned, all of it, and a model from scratch."""
+    shares: dict[str, list[float]] = {"scratch": [], "all": [], "head": []}
+    for result in found["results"]:
+        shares[result["way"]].append(result["accuracy"])
+    titles = {"scratch": "from scratch", "all": "the whole parent", "head": "the parent's head alone"}
+    _dots(axes, {titles[way]: of_way for way, of_way in shares.items()}, ["from scratch"])
+    plan = found["plan"]
+    axes.set_xlabel(f"correct after {plan['each']} pictures of each of {len(plan['classes'])} classes, %")
 
 
 def instability(axes: Axes, found: dict) -> None:
@@ -37,36 +38,36 @@ def instability(axes: Axes, found: dict) -> None:
             axes.plot(steps, means, color=color, label="" if i else way, linewidth=1.2)
     axes.axhline(math.log(10), color="gray", linestyle=":", label="guessing")
     axes.set(xlabel="step", ylabel="training loss, nats", ylim=(0, 4))
+    axes.legend(frameon=False, fontsize=9)
 
 
 def stem(axes: Axes, found: dict) -> None:
-    """Accuracy of each stem, a dot a seed."""
-    for i, ((way, shares), color) in enumerate(zip(found["accuracy"].items(), (WITH, WITHOUT))):
-        axes.plot([100 * share for share in shares], [i] * len(shares), "o", color=color, markersize=8, alpha=0.8)
-        axes.annotate(
-            f"{way}: {100 * statistics.median(shares):.2f}%",
-            (100 * statistics.median(shares), i + 0.18),
-            color=color,
-            ha="center",
-        )
-    axes.set(xlabel="correct of CIFAR-10's 10,000 test images after two minutes, %", ylim=(-0.5, 1.6), yticks=[])
+    """What a stem of convolutions is worth."""
+    _dots(axes, found["accuracy"], ["patches"])
+    axes.set_xlabel("correct of CIFAR-10's 10,000 test images after two minutes, %")
+
+
+def _dots(axes: Axes, accuracies: dict[str, list[float]], without: list[str]) -> None:
+    """A dot a seed, a row a way; the median in words."""
+    for row, (way, shares) in enumerate(accuracies.items()):
+        color, median = WITHOUT if way in without else WITH, 100 * statistics.median(shares)
+        axes.plot([100 * share for share in shares], [row] * len(shares), "o", color=color, markersize=8, alpha=0.8)
+        axes.annotate(f"{way}: {median:.2f}%", (median, row + 0.2), color=color, ha="center")
+    axes.set(ylim=(-0.5, len(accuracies) - 0.4), yticks=[])
     axes.margins(x=0.2)
 
 
-DRAWN = {"few": few, "instability": instability, "stem": stem}
-
-
 def draw(folder: Path) -> None:
-    """Writes NAME.png for each pitfall into a folder."""
-    measured = json.loads((HERE / "measured.json").read_text(encoding="utf-8"))
-    for name, found in measured.items():
+    """Writes the pictures of what was measured into a folder."""
+    for drawing in (few, instability, stem):
+        kept = HERE / f"{drawing.__name__}.json"
+        if not kept.exists():
+            continue
         figure = Figure(figsize=(6, 3), dpi=120, layout="constrained")
         axes = figure.subplots()
-        DRAWN[name](axes, found)
+        drawing(axes, json.loads(kept.read_text(encoding="utf-8")))
         axes.spines[["top", "right"]].set_visible(False)
-        if axes.get_legend_handles_labels()[1]:
-            axes.legend(frameon=False, fontsize=9)
-        figure.savefig(folder / f"{name}.png")
+        figure.savefig(folder / f"{drawing.__name__}.png")
 
 
 if __name__ == "__main__":
