@@ -148,6 +148,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
     show(step);
     setAddress("step", String(step + 1), false);
     $("h2").focus({ preventScroll: true });
+    element.scrollTop = 0; // presented, it scrolls by itself
     if (element.getBoundingClientRect().top < 0) element.scrollIntoView();
   }
 
