@@ -63,7 +63,7 @@ class Measured:
         """The ways as rows of a Markdown table: medians, with the least and the most."""
         n = max((sum(result.way == way for result in self.results) for way in WAYS), default=0)
         rows = [
-            f"| way | test accuracy, median of {n} seeds (least to most) | seconds to learn, median |",
+            f"| way | test accuracy, median of {n} seed{'s' * (n != 1)} (least to most) | seconds to learn, median |",
             "| --- " * 3 + "|",
         ]
         for way, title in WAYS.items():

@@ -131,7 +131,9 @@ def test_a_visitor_collects_learns_breaks_and_deletes(page, files, tmp_path):
     assert download.value.suggested_filename == "vit-own-pictures.zip"
 
     open_tab(page, "Classify")
-    expect(page.get_by_label("Model", exact=True).first).to_have_value(re.compile("^Your pictures, head alone: "))
+    expect(page.locator(".c-choose").get_by_label("Model", exact=True)).to_have_value(
+        re.compile("^Your pictures, head alone: ")
+    )
     open_tab(page, "Your pictures")
     page.reload()
     expect(page.locator(".o-card .o-name").first).to_have_value("fish")
@@ -143,7 +145,7 @@ def test_a_visitor_collects_learns_breaks_and_deletes(page, files, tmp_path):
     page.locator(".o-keep").click()
     assert taught.available(key)
     page.locator(".o-break [data-tab=Classify]").click()
-    model = page.get_by_label("Model", exact=True).first
+    model = page.locator(".c-choose").get_by_label("Model", exact=True)
     expect(model).to_have_value(re.compile("^Your pictures, head alone: "))
     for left in (3, 2, 1, 0):
         open_tab(page, "Your pictures")
