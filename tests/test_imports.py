@@ -16,7 +16,7 @@ FLOORS = [  # a module imports from its own room and from floors below; never up
     {"vit.evaluation", "vit.prediction"},
     {"vit.report", "vit.training"},
     {"vit.baselines", "vit.live"},
-    {"vit.benchmark"},
+    {"vit.benchmark", "vit.few"},
     {"vit.cli", "vit.ui"},
     {"vit.__main__"},
 ]

@@ -99,10 +99,18 @@ class CNN(Classifier):
     def prepare(self, images: Tensor) -> None:
         self.whitening.fit(images)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def read_out(self, images: Tensor) -> Tensor:
+        """What the head is applied to: images, normalized, (B, C, H, W) -> (B, width)."""
         check_images(images, self.config["in_chans"], self.config["img_size"])
         # oneDNN and cuDNN run these convolutions several times faster when the channels lie innermost.
         x = F.gelu(self.whitening(images.contiguous(memory_format=torch.channels_last)))
         for block in self.blocks:
             x = block(x)
-        return self.head(x.amax(dim=(2, 3)))
+        return x.amax(dim=(2, 3))
+
+    def logits_of(self, x: Tensor) -> Tensor:
+        """Logits from what the head reads, (B, width) -> (B, num_classes)."""
+        return self.head(x)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.logits_of(self.read_out(images))

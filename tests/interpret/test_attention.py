@@ -13,6 +13,7 @@ from vit.interpret.attention import (
     attention_entropy,
     attention_maps,
     cls_attention,
+    entropy_of,
     head_similarity,
     patch_coverage,
     region_shares,
@@ -117,6 +118,22 @@ def test_rollout_of_two_layers_by_hand():
     # without, [[0, 1], [1, 0]] swaps the rows of [[.75, .25], [.25, .75]]
     none = rollout(torch.stack([first, second])[None], residual=0)
     torch.testing.assert_close(none[0, 1], torch.tensor([[0.25, 0.75], [0.75, 0.25]]))
+
+
+@pytest.mark.parametrize("residual", [0.0, 0.3, 0.5, 1.0])
+def test_rollout_is_the_papers_recursion_in_every_layer(residual):
+    maps = torch.rand(2, 4, 3, 7, 7, generator=torch.Generator().manual_seed(0))
+    before, reached = maps.clone(), torch.eye(7).double()
+    for layer, found in enumerate(rollout(maps, residual).unbind(1)):
+        step = (1 - residual) * maps[:, layer].double().mean(1) + residual * torch.eye(7)
+        reached = step / step.sum(-1, keepdim=True) @ reached
+        torch.testing.assert_close(found.double(), reached, atol=1e-6, rtol=0)
+    assert torch.equal(maps, before)
+
+
+def test_entropy_is_torchs_also_where_a_weight_is_zero_or_all():
+    weights = torch.tensor([[0.0, 1.0, 0.0], [0.5, 0.0, 0.5], [1e-40, 0.25, 0.75]])
+    torch.testing.assert_close(entropy_of(weights), torch.special.entr(weights).sum(-1), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("residual", [0, 0.3, 0.5, 1])

@@ -11,7 +11,8 @@ from PIL import Image
 
 from vit.data.drawings import CLASSES, EACH, drawings
 from vit.live import collection
-from vit.live.collection import EVERY, KEPT, LEAST, MAX_CLASSES, ROUGH, SIDE
+from vit.live.collection import LEAST, MAX_CLASSES, ROUGH, SIDE
+from vit.live.uploads import EVERY, KEPT
 
 
 @pytest.fixture(autouse=True)
@@ -200,24 +201,6 @@ def test_pictures_are_gone_when_deleted_and_at_most_seventy_minutes_after_they_c
     assert KEPT + EVERY <= 70 * 60
     with pytest.raises(ValueError, match="not here any more: each is deleted about 60 minutes"):
         collection.find(own.token)
-
-
-def test_the_sweep_runs_as_often_as_it_is_said_to(monkeypatch):
-    class Enough(Exception):
-        pass
-
-    waited, swept = [], []
-
-    def sleep(seconds):
-        if len(waited) == 3:
-            raise Enough
-        waited.append(seconds)
-
-    monkeypatch.setattr(time, "sleep", sleep)
-    monkeypatch.setattr(collection, "sweep", swept.append)
-    with pytest.raises(Enough):
-        collection._keep_sweeping()
-    assert waited == [EVERY] * 3 and len(swept) == 3
 
 
 def test_the_drawings_are_two_dozen_always_the_same_and_all_different():

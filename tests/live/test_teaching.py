@@ -1,6 +1,7 @@
 """A visitor's own pictures learned: three ways in one turn, models listed nowhere, nothing left of the pictures."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from tests.live.conftest import steps, stopped, until
 from tests.live.test_collection import collected
 from vit.data.drawings import CLASSES, drawings
 from vit.live import collection, models, runs, storage, taught, teaching
-from vit.live.teaching import WAYS
+from vit.live.uploads import KEPT
 from vit.live.visitors import Visitor
+from vit.training.finetune import WAYS
 
 
 @pytest.fixture
@@ -93,10 +95,27 @@ def test_a_model_is_found_again_after_a_restart_and_not_once_it_is_deleted(small
         models.find(key)
 
 
+def test_who_taught_a_model_deletes_it_and_nobody_else(small):
+    done = learned(("head", "scratch"))
+    head, scratch = (way.key for way in done.ways)
+    for key, owner in ((head, "guess"), (head, done.id), (head, ""), ("shapes", done.owner), ("../..", done.owner)):
+        with pytest.raises(ValueError, match="Only the page or program that taught"):
+            teaching.delete_model(key, owner)
+    assert models.available(head) and done.owner not in (taught.folder(head) / "config.json").read_text()
+    runs.OTHERS.clear()  # as after a restart
+    folder, zipped = taught.folder(head), taught.archive(head)
+    teaching.delete_model(head, done.owner)
+    assert not folder.exists() and not zipped.exists() and models.available(scratch)
+    with pytest.raises(ValueError, match="not here any more"):
+        teaching.delete_model(head, done.owner)
+
+
 def test_the_oldest_models_go_when_there_are_too_many(small, monkeypatch):
     monkeypatch.setattr(taught, "KEEP", 2)
     model = models.find("shapes")
-    keys = [taught.save(model) for _ in range(3)]
+    keys = [taught.key_of("secret", way) for way in WAYS]
+    for key in keys:
+        taught.save(key, model)
     assert sum(map(taught.available, keys)) == 2 and taught.available(keys[-1])
 
 
@@ -126,6 +145,18 @@ def test_deleting_the_pictures_ends_what_learns_them(small, monkeypatch):
     assert going.status == "stopped" and going.ways[0].key == "" and not own.folder.exists()
 
 
+def test_what_waits_for_its_turn_lets_go_of_pictures_that_are_to_be_gone(small, monkeypatch):
+    run, own = start_run(), of_drawings()
+    until(lambda: steps(run) >= 1)
+    going = teaching.start(own.token, None, ["head"], Visitor())
+    until(lambda: going.status == "queued")
+    assert going.splits is not None and going.until == own.oldest + KEPT
+    monkeypatch.setattr(time, "time", lambda: own.oldest + KEPT)
+    until(lambda: not going.live)
+    assert going.splits is None and going.status == "stopped" and "collect them again" in going.message
+    stopped(run)
+
+
 def test_too_few_pictures_a_large_parent_and_a_strange_one_are_refused_with_the_remedy(small, monkeypatch):
     with pytest.raises(ValueError, match="“pen” has 2 pictures; add 3 more"):
         teaching.start(collected(cup=9, pen=2).token, None, ["head"], Visitor())
@@ -138,7 +169,7 @@ def test_too_few_pictures_a_large_parent_and_a_strange_one_are_refused_with_the_
 
 
 def test_a_full_disk_is_said_and_the_other_ways_go_on(small, monkeypatch):
-    def full(model):
+    def full(key, model):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(taught, "save", full)

@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { cameraOn, INSECURE, refusal } from "../../vit/ui/own/script/camera.js";
 import { burst, parts } from "../../vit/ui/own/script/cards.js";
-import { said } from "../../vit/ui/own/script/collecting.js";
+import { said, wrongName } from "../../vit/ui/own/script/collecting.js";
 import { worth } from "../../vit/ui/own/script/learning.js";
+import { byTime } from "../../vit/ui/own/script/models.js";
+import { packed } from "../../vit/ui/own/script/sending.js";
 
 test("files go in parts that are neither many nor large, a large one alone, and none is lost", () => {
   const files = [1, 2, 900, 3, 4, 5, 6].map((size) => ({ size }));
@@ -41,6 +43,12 @@ test("where a browser gives no webcam, the page says why", async () => {
   assert.match(refusal({ name: "SomethingElse" }), /SomethingElse/);
 });
 
+test("a class is called neither as another one, whatever the case, nor endlessly", () => {
+  assert.equal(wrongName("cup", ["pen", "plate"], 40), "");
+  assert.match(wrongName("CUP", ["pen", "Cup"], 40), /^There is a class “Cup” already; give it another name/);
+  assert.match(wrongName("茶".repeat(300), [], 40), /^“茶{40} …” has 300 characters, 40 are the most; shorten it/);
+});
+
 test("what is left out is named, three in full and the others counted", () => {
   assert.equal(said(3, 9, []), "3 of 9 sent.");
   assert.equal(said(9, 9, []), "");
@@ -49,4 +57,17 @@ test("what is left out is named, three in full and the others counted", () => {
 
 test("a result says how far few pictures reach", () => {
   assert.equal(worth({ interval: [0.438, 1], seconds: 3.2 }), "in 3 s. On all such pictures: 44% to 100% (95% interval).");
+});
+
+test("a folder that is dropped, which no browser reads as a file, is named with what to do", async () => {
+  globalThis.FileReader = class {
+    readAsDataURL() { this.error = new Error("NotReadableError"); this.onerror(); }
+  };
+  await assert.rejects(packed({ name: "cups", size: 4096 }, 2e7), (why) => /^cups can't be read: it is a folder/.test(why));
+  await assert.rejects(packed({ name: "film.mov", size: 3e7 }, 2e7), (why) => /^film.mov has more than 20 MB/.test(why));
+});
+
+test("models are offered by when they were learned, in the order in which they are kept", () => {
+  const models = [["c", "14:02"], ["a", "13:58"], ["b", "13:58"]].map(([key, learned]) => ({ key, learned }));
+  assert.deepEqual(byTime(models).map(([learned, those]) => [learned, those.map(({ key }) => key)]), [["14:02", ["c"]], ["13:58", ["a", "b"]]]);
 });

@@ -8,8 +8,11 @@ import torch
 from tests.conftest import KINDS, of_kind
 from vit import ViT, cnn, data, vit_live_patch
 from vit.cli import main
+from vit.cnn import CNN
 from vit.data import Dataset, Splits
+from vit.data.dataset import fitted
 from vit.evaluation import evaluate
+from vit.model import Classifier
 from vit.training import TrainConfig, train
 from vit.training.finetune import recipe, seen_by, student
 from vit.training.head import features
@@ -90,6 +93,32 @@ def test_it_learns_whole_or_by_its_head_alone_of_which_the_body_stays_as_it_is(k
         )
 
 
+@pytest.mark.parametrize("part", ["head", "all"])
+def test_a_cnn_is_a_parent_as_a_vit_is(part, splits):
+    torch.manual_seed(0)
+    old = cnn(num_classes=10, width=16).eval()
+    old.classes, old.mean, old.std = tuple("abcdefghij"), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    old.trained = {"model": "cnn", "test_accuracy": 0.9}
+    model = student(old, CLASSES, 24, torch.Generator().manual_seed(0))
+    assert (model.classes, model.mean, model.trained) == (CLASSES, old.mean, {"parent": "cnn"})
+    assert model.config == {**old.config, "num_classes": 3, "img_size": 24}
+    seen = Splits(*(fitted(split, 3, 24) for split in seen_by(model, splits)))
+    config = TrainConfig(**{**recipe(part, 60), "epochs": 40 if part == "head" else 2, "precision": "fp32"})
+    *_, last = train(model, seen.train, config, seen.validation)
+    result = evaluate(model, seen.test)
+    assert last.validation_accuracy == pytest.approx(evaluate(model, seen.validation).accuracy)
+    moved = {name for name, value in old.state_dict().items() if not torch.equal(value, model.state_dict()[name])}
+    assert torch.equal(old.whitening.filters, model.whitening.filters), "what was found of other pictures stays"
+    assert (moved == {"head.weight", "head.bias"}) == (part == "head")
+    if part == "head":
+        assert result.accuracy > 0.6
+        read = next(features(model, seen.test))
+        assert read.shape == (30, 16)
+        assert torch.allclose(model.logits_of(read), model(model.normalize(seen.test.images)), atol=1e-5)
+    with pytest.raises(ValueError, match="img_size must be 9 or more, got 8"):
+        student(old, CLASSES, 8)
+
+
 def test_features_are_computed_once_in_batches_and_told_of(splits, monkeypatch):
     model, told, passes = student(parent(), CLASSES), [], []
     model.blocks[0].register_forward_hook(lambda block, inputs, output: passes.append(len(output)))
@@ -143,10 +172,18 @@ def test_the_rate_decays_layer_by_layer_below_the_head():
         assert rates["pos_embed"] == rates["reg_token"] == 0.0625
 
 
+class Plain(Classifier):
+    """A model of somebody else's."""
+
+    def __init__(self):
+        super().__init__({"in_chans": 3, "img_size": 32, "num_classes": 3})
+        self.head = torch.nn.Linear(3, 3)
+
+
 def test_what_a_head_alone_can_not_do_is_refused_by_name(splits):
     config = TrainConfig(epochs=1, batch_size=20, train="head", precision="fp32")
-    with pytest.raises(ValueError, match="Only of a ViT the head can learn alone"):
-        next(train(cnn(num_classes=3, width=8), splits.train, config))
+    with pytest.raises(ValueError, match=r"Of a Plain the head can't learn alone: .* train it as a whole"):
+        next(train(Plain(), splits.train, config))
     with pytest.raises(WrongSetting, match="learns from the labels; leave out distill"):
         TrainConfig(epochs=1, train="head", distill="hard")
     with pytest.raises(WrongSetting, match="learns on a trained body; name one: --from"):
@@ -188,6 +225,14 @@ def test_the_command_line_fine_tunes_and_the_card_says_from_what(tmp_path, monke
         card = (out / "README.md").read_text()
         how = "with the head alone" if part == "head" else "as a whole"
         assert f"fine-tuned {how} from {tmp_path / 'parent'}" in card and "license: mit" not in card
+    old = cnn(width=8)
+    old.classes, old.trained = tuple("abcdefghij"), {"model": "cnn"}
+    old.save_pretrained(tmp_path / "cnn")
+    flags = ["--from", str(tmp_path / "cnn"), "--train", "head", "--epochs", "1", "--out", str(tmp_path / "of a cnn")]
+    assert main(["train", "--dataset", "shapes", *flags]) == 0
+    assert cnn(width=8).config == CNN.from_pretrained(tmp_path / "of a cnn").config
+    assert "fine-tuned with the head alone from" in (tmp_path / "of a cnn" / "README.md").read_text()
+    capsys.readouterr()
     assert (
         main(["train", "--dataset", "shapes", "--from", str(tmp_path / "nowhere"), "--out", str(tmp_path / "x")]) == 2
     )

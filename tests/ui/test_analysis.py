@@ -2,7 +2,10 @@
 
 import base64
 import json
+import os
+import time
 import zlib
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -12,8 +15,10 @@ from PIL import Image
 from vit.cli import main
 from vit.interpret.statistics import TABLE
 from vit.live import models
-from vit.ui import analysis
+from vit.live.uploads import KEPT
+from vit.ui import analysis, page, pictures, poke
 from vit.ui.attention import api, probes
+from vit.ui.classify import answer
 from vit.ui.errors import BadInput
 
 CHECKPOINTS = ("shapes", "cifar10")
@@ -126,6 +131,41 @@ def test_what_is_kept_is_bounded_in_bytes_and_the_oldest_goes_first(monkeypatch)
     monkeypatch.setattr(analysis, "KEPT_BYTES", 1)
     analysis.analyze("shapes", ("shapes", 4))
     assert [picture[1] for _, picture in analysis._predictions] == [4]
+
+
+def test_what_is_made_of_an_upload_is_gone_an_hour_after_it_came_and_all_else_stays(picture, monkeypatch):
+    """Classify's previews and answers, Attention's maps, the lesson's and all tabs' tokens are in these."""
+    monkeypatch.setattr(analysis, "_tokens", OrderedDict())
+    sent, ours = ("upload", picture), ("shapes", 17)
+    told = [analysis.payload(analysis.analyze("shapes", one), "shapes", one) for one in (sent, ours)]
+    answer.payload(analysis.predict("shapes", sent), "shapes", sent)
+    framed = (*sent, (0.1, 0.1, 0.5))
+    answer.payload(analysis.predict("shapes", framed), "shapes", framed)
+    poke.poked({"token": told[0]["token"], "covered": [1], "changes": {}})
+    came, kept = os.stat(picture).st_ctime, set(analysis._predictions)
+    assert answer._preview.cache_info().currsize
+    page.let_go(page.gr.Blocks(), came + KEPT - 1)
+    assert set(analysis._predictions) == kept == {("shapes", sent), ("shapes", ours), ("shapes", framed)}
+    page.let_go(page.gr.Blocks(), came + KEPT)
+    assert list(analysis._predictions) == [("shapes", ours)] and list(analysis._tokens) == [told[1]["token"]]
+    assert not answer._preview.cache_info().currsize
+    with pytest.raises(BadInput, match="choose the picture again"):
+        analysis.recall(told[0]["token"])
+    monkeypatch.setattr(time, "time", lambda: came + KEPT)
+    with pytest.raises(BadInput, match="deleted 70 minutes after it was sent at the latest; send it again"):
+        analysis.predict("shapes", sent)
+    assert list(analysis._predictions) == [("shapes", ours)], "nothing of it is made anew before its file goes, too"
+
+
+def test_no_string_of_an_uploads_pixels_is_kept_for_others(picture):
+    before = pictures._shared_png.cache_info().misses
+    seen = analysis.analyze("shapes", ("upload", picture))
+    assert analysis.told(seen, "shapes", ("upload", picture))["image"].startswith("data:image/png")
+    assert pictures._shared_png.cache_info().misses == before
+    ours = analysis.analyze("shapes", ("shapes", 17))
+    assert (
+        analysis.told(ours, "shapes", ("shapes", 17))["image"] is analysis.told(ours, "shapes", ("shapes", 17))["image"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ ENDPOINTS |= {"/head_regions", "/logit_lens", "/cover", "/position_similarity"}
 ENDPOINTS |= {"/lesson"}
 ENDPOINTS |= {"/classify_batch", "/evaluate", "/compare"}
 ENDPOINTS |= {"/pause", "/resume", "/set_learning_rate", "/snapshot", "/download", "/delete", "/animation"}
-ENDPOINTS |= {"/teach_add", "/teach", "/teach_status", "/teach_stop", "/teach_delete"}
+ENDPOINTS |= {"/teach_add", "/teach", "/teach_status", "/teach_stop", "/teach_delete", "/teach_delete_model"}
 
 
 def test_importing_app_builds_and_opens_nothing():

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.ui.conftest import open_tab
 from vit.data.drawings import drawings
-from vit.live import collection, models, runs, taught, teaching
+from vit.live import collection, models, runs, storage, taught, teaching
 
 pytestmark = pytest.mark.slow  # opens a page of its own
 
@@ -43,8 +43,10 @@ def page(open_page, monkeypatch) -> Page:
     monkeypatch.setattr(runs, "OTHERS", {})
     monkeypatch.setattr(teaching, "SECONDS", 1.0)
     page = open_page("")
-    open_tab(page, "Your pictures")
+    chosen = page.locator(".t-data input:checked").get_attribute("value")
+    page.locator(".t-data").get_by_role("button", name="Your pictures").click()
     expect(page.locator(".o-card")).to_have_count(2)
+    assert page.locator(".t-data input:checked").get_attribute("value") == chosen
     return page
 
 
@@ -117,8 +119,10 @@ def test_a_visitor_collects_learns_breaks_and_deletes(page, files, tmp_path):
     expect(page.locator(".o-added")).to_have_text("Added to “fish”.")
     assert count(page, 0) == before + 1
     page.locator(".o-again").click()
-    expect(page.locator(".o-model option")).to_have_count(1)
+    expect(page.locator(".o-model optgroup")).to_have_count(2)
+    expect(page.locator(".o-model option")).to_have_count(4)
     key = page.locator(".o-model").input_value()
+    assert key == page.locator(".o-model option").first.get_attribute("value")
     assert taught.available(key) and key not in models.shipped()
     with page.expect_download() as download:
         page.locator("#own-download").click()
@@ -130,6 +134,26 @@ def test_a_visitor_collects_learns_breaks_and_deletes(page, files, tmp_path):
     page.reload()
     expect(page.locator(".o-card .o-name").first).to_have_value("fish")
     expect(page.locator(".o-thumbs img").first).to_be_visible()
+
+    expect(page.locator(".o-model option")).to_have_count(4)
+    page.locator(".o-forget").click()
+    expect(page.locator(".o-sure")).to_contain_text("Delete “Head alone” of")
+    page.locator(".o-keep").click()
+    assert taught.available(key)
+    page.locator(".o-break [data-tab=Classify]").click()
+    model = page.get_by_label("Model", exact=True).first
+    expect(model).to_have_value(re.compile("^Your pictures, head alone: "))
+    for left in (3, 2, 1, 0):
+        open_tab(page, "Your pictures")
+        page.locator(".o-forget").click()
+        page.locator(".o-really").click()
+        expect(page.locator(".o-model option")).to_have_count(left)
+    assert not taught.available(key) and not list((storage.FOLDER / "taught").iterdir())
+    expect(page.locator(".o-break")).to_be_hidden()
+    expect(page.locator("#own-download")).to_be_hidden()
+    open_tab(page, "Classify")
+    expect(model).to_have_value(re.compile("^vit-live · Shapes"))
+    open_tab(page, "Your pictures")
     (own,) = collection._sets.values()
     page.locator(".o-delete").click()
     expect(page.locator(".o-thumbs img")).to_have_count(0)

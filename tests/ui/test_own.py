@@ -11,8 +11,9 @@ from PIL import Image
 
 from vit.data.drawings import drawings
 from vit.evaluation import Evaluation
-from vit.live import collection, models, runs, taught, teaching
-from vit.ui import logs, page
+from vit.live import collection, models, runs, taught, teaching, uploads
+from vit.ui import analysis, links, logs, page
+from vit.ui.errors import BadInput
 from vit.ui.own import breaking, learning, tab
 from vit.ui.own import pictures as sent
 from vit.weights import hub
@@ -50,7 +51,7 @@ def test_uploads_of_all_kinds_are_deleted_after_an_hour_by_a_look_every_ten_minu
     monkeypatch.setattr(logs, "Blocks", blocks)
     with pytest.raises(Enough) as built:
         page.build()
-    assert built.value.args[0] == (600, 3600) == (collection.EVERY, collection.KEPT)
+    assert built.value.args[0] == (600, 3600) == (uploads.EVERY, uploads.KEPT)
 
 
 @pytest.mark.slow
@@ -72,6 +73,11 @@ def test_a_program_teaches_a_model_its_pictures_and_uses_it(client, files):
     named = client.predict(handle_file(files["fish"][0]), way["model"], api_name="/classify")
     assert {entry["label"] for entry in named["confidences"]} == {"fish", "house"}
     assert way["model"] not in client.predict(api_name="/about")["models"]
+    with pytest.raises(AppError, match="Only the page or program that taught"):
+        client.predict(way["model"], "guess", api_name="/teach_delete_model")
+    assert client.predict(way["model"], run["owner_token"], api_name="/teach_delete_model")["deleted"]
+    with pytest.raises(AppError, match="not here any more"):
+        client.predict(handle_file(files["fish"][0]), way["model"], api_name="/classify")
     assert client.predict(token, api_name="/teach_delete") == {"deleted": True}
     with pytest.raises(AppError, match="not here any more"):
         client.predict(token, "", None, api_name="/teach")
@@ -150,8 +156,27 @@ def test_starting_asks_for_ways_that_there_are(here, sets):
     assert not runs.OTHERS and models.shipped()
 
 
+def test_with_a_model_all_goes_that_is_kept_of_what_it_said(here, small_vit, nothing_kept, monkeypatch):
+    key, other = (taught.key_of("secret", way) for way in ("head", "all"))
+    for one in (key, other):
+        taught.save(one, small_vit)
+        for said_of in (one, f"{one}@48px"):
+            analysis.predict(said_of, ("shapes", 3))
+    assert learning.delete_model({"model": key, "owner": "guess"})["error"].startswith("Only the page")
+    assert learning.there({"models": [key, other, "shapes"]}) == {"models": [key, other]}
+    assert learning.delete_model({"model": key, "owner": "secret"}) == {}
+    assert [kept[0] for kept in analysis._predictions] == [other, f"{other}@48px"]
+    assert learning.there({"models": [key, other]}) == {"models": [other]}
+    with pytest.raises(BadInput, match="not here any more; learn the pictures again"):
+        analysis.predict(key, ("shapes", 3))
+    warned = []
+    monkeypatch.setattr(links, "warn", warned.append)
+    assert links.linked({"model": key})[0] == "shapes" and "is not here any more; this is the default" in warned[0]
+
+
 def test_a_taught_model_is_pushed_from_its_folder_and_a_missing_one_is_named(here, small_vit, monkeypatch):
     monkeypatch.setattr(hub, "push", lambda folder, *asked: f"https://hub/{folder.name}/{asked}")
-    key = taught.save(small_vit)
+    key = taught.key_of("secret", "head")
+    taught.save(key, small_vit)
     assert f"https://hub/{key}/" in tab.push_taught(key, "mine", "hf_", True)
     assert "learn the pictures again" in tab.push_taught(f"taught-{'a' * 16}", "mine", "hf_", True)

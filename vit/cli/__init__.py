@@ -20,6 +20,7 @@ COMMANDS = {  # what each does; the module of its name has its flags
     "deploy": "upload this clone as a Space of your own",
     "convert": "save a ViT of timm, transformers or torchvision as one of ours",
     "benchmark": "how fast this trains on CIFAR-10, beside other libraries' ViTs",
+    "few": "what a trained parent is worth with few pictures: three ways to learn them, over some seeds",
     "predict": "name what is in your own images: the five likeliest classes of each",
     "attention": "draw or save attention: input, map, overlay",
 }

@@ -21,7 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--pictures",
         type=int,
         default=100,
-        help="test images to delete and insert patches of; ten times as many are covered, traced and corrupted",
+        help="test images to delete and insert patches of; ten times as many are covered, five times as many corrupted",
     )
     parser.add_argument("--device", **DEVICE)
     parser.add_argument("--json", **JSON)

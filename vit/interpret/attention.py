@@ -83,12 +83,12 @@ def rollout(maps: Tensor, residual: float = 0.5) -> Tensor:
     _check_maps(maps)
     if not 0 <= residual <= 1:
         raise ValueError(f"residual is the skip connection's weight, 0 to 1, got {residual}; the paper's is 0.5.")
-    steps = (1 - residual) * maps.mean(dim=2) + residual * torch.eye(maps.shape[-1]).to(maps)  # (B, L, N, N)
-    steps = steps / steps.sum(dim=-1, keepdim=True)
-    reached = [steps[:, 0]]
-    for step in steps.unbind(1)[1:]:
-        reached.append(step @ reached[-1])
-    return torch.stack(reached, dim=1)
+    reached = maps.mean(dim=2).mul_(1 - residual)  # (B, L, N, N): first each layer's step, then all up to it
+    reached.diagonal(dim1=-2, dim2=-1).add_(residual)
+    reached /= reached.sum(dim=-1, keepdim=True)
+    for layer in range(1, reached.shape[1]):
+        reached[:, layer] = reached[:, layer] @ reached[:, layer - 1]
+    return reached
 
 
 def attention_distance(maps: Tensor, grid_size: tuple[int, int], num_prefix_tokens: int, patch_size: int) -> Tensor:
@@ -125,7 +125,8 @@ def attention_entropy(maps: Tensor) -> Tensor:
 
 def entropy_of(weights: Tensor) -> Tensor:
     """Of weights (..., n) that sum to 1, in nats: (...)."""
-    return -torch.xlogy(weights, weights).sum(dim=-1)
+    tiny = torch.finfo(weights.dtype).tiny  # 0 ln 0 is 0; torch.xlogy knows that, and takes twice as long
+    return -(weights.clamp_min(tiny).log() * weights).sum(dim=-1)
 
 
 def patch_coverage(masks: Tensor, grid_size: tuple[int, int], patch_size: int) -> Tensor:

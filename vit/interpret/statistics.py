@@ -203,7 +203,7 @@ def head_statistics(
     heads, head_dim = record.layers[0].v.shape[1::2]
     return HeadStatistics(
         values=values,
-        uniform={statistic.name: _uniform(statistic, record, objects) for statistic in table},
+        uniform=_uniform(record, objects, table),
         similarity=head_similarity(record.rows[..., None, :], record.num_prefix_tokens).mean(0),
         heads=heads,
         grid_size=record.grid_size,
@@ -251,10 +251,12 @@ def _mean(statistic: HeadStatistic, view: View, counted: Rows) -> Tensor:
     return torch.full((C,), torch.nan).to(view.map) if numbers is None else numbers.mean((0, -1))
 
 
-def _uniform(statistic: HeadStatistic, record: Trace, objects: Tensor | None) -> float:
-    """The same function of a layer of two heads that attend to everything alike."""
+def _uniform(record: Trace, objects: Tensor | None, table: Sequence[HeadStatistic]) -> dict[str, float]:
+    """The same functions of a layer of two heads that attend to everything alike."""
     B, _, N, _ = record.layers[0].map.shape
-    even = torch.full((B, 2, N, N), 1 / N).to(record.layers[0].map)
-    v = torch.ones(B, 2, N, 1).to(even)
-    every = Rows(slice(0, 1), slice(record.num_prefix_tokens, N), slice(0, N))
-    return _mean(statistic, View(even, v, even @ v, *geometry_of(record, objects)), every)[0].item()
+    like = record.layers[0].map
+    even, ones = (like.new_full((), value).expand(B, 2, N, n) for value, n in ((1 / N, N), (1, 1)))
+    view = View(even, ones, ones, *geometry_of(record, objects))  # of values that are 1 the mean is 1
+    # All rows are alike, but for how far patches are from each other; the rank of what is written takes two.
+    every = Rows(slice(0, 1), slice(record.num_prefix_tokens, N), slice(0, min(N, 2)))
+    return {statistic.name: _mean(statistic, view, every)[0].item() for statistic in table}

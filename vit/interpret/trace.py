@@ -124,7 +124,8 @@ def _trace_block(block: TransformerBlock, x: Tensor, attn: Tensor) -> Layer:
     """attn: where the map goes, (B, heads, N, N)."""
     attention, (B, N, D) = block.attn, x.shape
     q, k, v = _queries_keys_values(block, x)
-    torch.softmax(q * attention.head_dim**-0.5 @ k.transpose(-2, -1), dim=-1, out=attn)
+    torch.matmul(q * attention.head_dim**-0.5, k.transpose(-2, -1), out=attn)
+    torch.softmax(attn, dim=-1, out=attn)
     heads = attn @ v  # (B, heads, N, D/heads)
     attended = x + block.ls1(attention.proj(heads.transpose(1, 2).reshape(B, N, D)))
     mlp = block.ls2(block.mlp(block.norm2(attended)))

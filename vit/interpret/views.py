@@ -49,7 +49,9 @@ def layer_views(
     rolled = rollout(record.maps, RESIDUAL) if rolled is None else rolled
     for i, layer in enumerate(record.layers):
         stayed = RESIDUAL ** (i + 1)
-        moved = (rolled[:, i] - stayed * torch.eye(rolled.shape[-1]).to(rolled)).clamp_min(0) / (1 - stayed)
+        moved = rolled[:, i].clone()
+        moved.diagonal(dim1=-2, dim2=-1).sub_(stayed)
+        moved.clamp_min_(0).div_(1 - stayed)
         yield (
             View(layer.map, layer.v, layer.heads, *geometry),
             View(layer.map.mean(1, keepdim=True), None, None, *geometry),

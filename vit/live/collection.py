@@ -1,7 +1,7 @@
 """The pictures that visitors collect by class to teach a model: kept for a while, in a folder of this process alone.
 
 A set is known by its unguessable token. Of each picture only the central square stays, SIDE pixels wide, as bytes that
-nobody decodes again; each is deleted at most KEPT + EVERY seconds after it came.
+nobody decodes again; each is deleted at most uploads.MINUTES after it came.
 """
 
 import atexit
@@ -24,6 +24,8 @@ from torch import Tensor
 from vit.data.dataset import Dataset, Splits, hold_out
 from vit.data.pictures import UnreadablePicture, fit, read_picture
 from vit.data.zips import UnreadableArchive, is_archive, unpack
+from vit.live import uploads
+from vit.live.uploads import KEPT
 
 NAME = "your pictures"  # what a dataset of them is called
 SIDE = 224  # pixels
@@ -32,8 +34,6 @@ HELD_OUT = 5  # of so many pictures of a class one is held out
 MAX_CLASSES, MAX_PICTURES = 20, 400  # of a set
 MAX_SETS, MAX_KEPT = 500, 5_000  # at once, and pictures of all of them: 0.8 GB
 LONGEST = 40  # characters of a class's name
-KEPT, EVERY = 3600, 600  # seconds a picture is kept, and between two looks at which are that old
-MINUTES = (KEPT + EVERY) // 60  # after which it is surely deleted
 
 _sets: dict[str, "Collection"] = {}
 _lock = threading.RLock()  # of all sets; nobody decodes while holding it
@@ -81,6 +81,11 @@ class Collection:
 
     def __len__(self) -> int:
         return sum(map(len, self.classes.values()))
+
+    @property
+    def oldest(self) -> float:
+        """When the first of its pictures came; of one without any, when it was made."""
+        return min((kept.since for pictures in self.classes.values() for kept in pictures), default=self.latest)
 
     def add(self, name: str, files: Iterable[tuple[str, Path]]) -> Added:
         """Takes in the pictures in files, each with what it is called, and those in zips; the files may go then.
@@ -269,14 +274,8 @@ def _root() -> Path:
     """Nobody else may look into it; goes with this process. From its first use on, old pictures are deleted."""
     folder = tempfile.mkdtemp(prefix="vit-own-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    threading.Thread(target=_keep_sweeping, name="sweep", daemon=True).start()
+    uploads.look(sweep)
     return Path(folder)
-
-
-def _keep_sweeping() -> None:
-    while True:
-        time.sleep(EVERY)
-        sweep(time.time())
 
 
 def _files(called: str, path: Path) -> Iterator[tuple[str, Path, str]]:

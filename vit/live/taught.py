@@ -1,12 +1,14 @@
 """Models that visitors taught with pictures of their own: on disk beside the runs, and nowhere listed.
 
-Who knows a model's unguessable key can use it; the oldest are deleted when there are more than KEEP, or MAX_BYTES.
+Who knows a model's unguessable key can use it; who has the secret of the run, of which the key is made, can delete it.
+The oldest are deleted when there are more than KEEP, or MAX_BYTES.
 """
 
+import base64
+import hashlib
 import re
 import shutil
 from pathlib import Path
-from secrets import token_urlsafe
 
 from vit.live import storage, stored
 from vit.model import Classifier, ViT
@@ -25,9 +27,14 @@ def available(key: str) -> bool:
     return belongs(key) and _folder(key).is_dir() and stored.intact(_folder(key))
 
 
-def save(model: ViT) -> str:
-    """Writes a model and returns its key. Raises OSError where the disk is full or can't be written."""
-    key = f"taught-{token_urlsafe(12)}"
+def key_of(secret: str, way: str) -> str:
+    """The key of the model that a run learned in a way: it tells nothing of the run's secret, and follows from it."""
+    digest = hashlib.sha256(f"{secret} {way}".encode()).digest()
+    return f"taught-{base64.urlsafe_b64encode(digest[:12]).decode()}"
+
+
+def save(key: str, model: ViT) -> None:
+    """Writes a model. Raises OSError where the disk is full or can't be written."""
     try:
         save_pretrained(model, _folder(key))
     except OSError:
@@ -35,7 +42,6 @@ def save(model: ViT) -> str:
         raise
     for path in storage.surplus((storage.FOLDER / "taught").glob("taught-*"), CONFIG, KEEP, MAX_BYTES):
         delete(path.name)
-    return key
 
 
 def folder(key: str) -> Path:

@@ -19,12 +19,12 @@ from vit.live import collection, models, runs, taught, worker
 from vit.live.history import History
 from vit.live.run import Turn, changed
 from vit.live.settings import MAX_PARAMETERS
+from vit.live.uploads import KEPT
 from vit.live.visitors import Visitor
 from vit.model import ViT
-from vit.training import Progress, TrainConfig, TrainingDiverged, train
-from vit.training.finetune import recipe, student
+from vit.training import Progress, TrainConfig, TrainingDiverged, finetune, train
+from vit.training.finetune import WAYS
 
-WAYS = {"head": "Head alone", "all": "Whole model", "scratch": "From scratch"}
 SECONDS = 20.0  # that the whole model learns, and the one from scratch; what the head alone needs is less
 MAX_TOKENS = 260  # of a parent: with more, a step on a CPU takes seconds
 
@@ -46,7 +46,7 @@ class Way:
 class Teaching(Turn):
     """One press of Start. token: of the pictures. parent: key of the model that two of the ways begin from.
 
-    splits: the pictures, until it ends.
+    splits: the pictures, until it ends; which is before `until`, by time.time(), when the first of them is to be gone.
     """
 
     token: str
@@ -54,6 +54,14 @@ class Teaching(Turn):
     ways: list[Way]
     classes: tuple[str, ...]
     splits: Splits | None
+    until: float = float("inf")
+
+    def end_if_left(self) -> bool:
+        """As others' turns; and what must not be kept any longer ends."""
+        if not self.stopping and time.time() >= self.until:
+            self.message = "It ended because its pictures are deleted by now; collect them again."
+            self.stopping = True
+        return super().end_if_left()
 
 
 def start(token: str, parent: str | None, names: Sequence[str], visitor: Visitor) -> Teaching:
@@ -65,7 +73,13 @@ def start(token: str, parent: str | None, names: Sequence[str], visitor: Visitor
     model = check_parent(key)
     splits = own.splits(model.config["img_size"], model.mean, model.std)
     teaching = Teaching(
-        token, key, [Way(name) for name in names], splits.train.classes, splits, address=visitor.address
+        token,
+        key,
+        [Way(name) for name in names],
+        splits.train.classes,
+        splits,
+        until=own.oldest + KEPT,
+        address=visitor.address,
     )
     with changed:
         if any(other.live and other.token == token for other in runs.OTHERS.values()):
@@ -96,6 +110,17 @@ def forget(token: str) -> None:
         if teaching.token == token and teaching.live:
             stop(teaching)
     collection.delete(token)
+
+
+def delete_model(key: str, owner: str) -> None:
+    """Deletes a model that was taught: links to it lead nowhere then. owner: the secret of the run that learned it.
+
+    Raises ValueError where it is another's, or not here any more.
+    """
+    if key not in [taught.key_of(owner, way) for way in WAYS]:
+        raise ValueError("Only the page or program that taught this model can delete it; delete one of your own.")
+    taught.folder(key)
+    taught.delete(key)
 
 
 def default_parent() -> str | None:
@@ -171,8 +196,10 @@ def _learn(teaching: Teaching, way: Way, splits: Splits) -> None:
         return
     way.evaluation = evaluate(model, splits.test, precision="fp32")
     model.eval().trained |= _told(teaching, way, config)
+    key = taught.key_of(teaching.owner, way.name)
     try:
-        way.key = taught.save(model.cpu())
+        taught.save(key, model.cpu())
+        way.key = key
     except OSError as error:
         way.message = f"Its weights can't be saved on the server ({error.strerror}); try again later."
     way.seconds = time.perf_counter() - began
@@ -180,20 +207,11 @@ def _learn(teaching: Teaching, way: Way, splits: Splits) -> None:
 
 def begin(name: str, parent: ViT, source: str, splits: Splits) -> tuple[ViT, TrainConfig]:
     """A model at its start, and the settings that it learns with."""
-    generator, classes, images = torch.Generator().manual_seed(0), splits.train.classes, len(splits.train)
-    whole = {**recipe("all", images), "epochs": None, "minutes": SECONDS / 60}
-    settings = {
-        "head": recipe("head", images),
-        "all": whole,
-        "scratch": {setting: whole[setting] for setting in ("minutes", "batch_size")},
-    }
-    if name == "scratch":
-        model = ViT(**{**parent.config, "num_classes": len(classes)})
-        model.reset_parameters(generator)
-        model.classes, model.mean, model.std = classes, parent.mean, parent.std
-    else:
-        model = student(parent, classes, generator=generator, source=source)
-    return model.to(worker.device()), TrainConfig(**settings[name], precision="fp32")
+    generator = torch.Generator().manual_seed(0)
+    model, settings = finetune.begin(name, parent, splits.train.classes, len(splits.train), generator, source)
+    if name != "head":
+        settings |= {"epochs": None, "minutes": SECONDS / 60}
+    return model.to(worker.device()), TrainConfig(**settings, precision="fp32")
 
 
 def _steps(model: ViT, config: TrainConfig, splits: Splits, teaching: Teaching) -> Iterator[Progress]:

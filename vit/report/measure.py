@@ -28,7 +28,8 @@ VERSION = 2  # of what the parts hold: one that was saved with another is measur
 CONFIDENT = 0.9
 RECALL = 0.95  # of the model's own pictures, which pass without a hint that they are none of its classes
 SEED = 0
-MORE = 10  # times as many pictures are covered by a fifth, traced, corrupted, or are of something else
+MORE = 10  # times as many pictures are covered by a fifth, traced, or are of something else
+CORRUPTED = 5  # times as many are corrupted, each in 18 ways
 BATCH = 125
 Tell = maps.Tell
 
@@ -195,7 +196,7 @@ def _doubt(inputs: Inputs, tell: Tell) -> dict:
 
 def _corruptions(inputs: Inputs, tell: Tell) -> dict:
     """Accuracies by severity, on the same test pictures."""
-    test, done = inputs.chosen(MORE), 0
+    test, done = inputs.chosen(CORRUPTED), 0
     accuracies: dict[str, list[float]] = {name: [] for name in CORRUPTIONS}
     for name, corrupt in CORRUPTIONS.items():
         for severity in SEVERITIES:

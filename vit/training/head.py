@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vit.cnn import CNN
 from vit.data.dataset import Dataset, shuffled
 from vit.evaluation import BATCH
 from vit.model import Classifier, ViT
@@ -19,7 +20,7 @@ class HeadTraining:
     """What the loop asks of a run that moves the head alone: batches, a step, a measurement.
 
     progress: called as progress(fraction, desc=...) while features are computed, in state.validated_in; the head itself
-    computes in float32. Raises ValueError for a model without a body of its own, and for several processes.
+    computes in float32. Raises ValueError for a model that is neither a ViT nor a CNN, and for several processes.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class HeadTraining:
         validation_set: Dataset | None,
         progress: Callable[..., object] | None,
     ):
-        model = _vit(state.model)
+        model = _known(state.model)
         if processes() > 1:
             raise ValueError("The head alone learns in seconds, in one process; train it without torchrun.")
         self.state, self.config = state, config
@@ -62,7 +63,7 @@ class HeadTraining:
         """One update of the head; loss and accuracy of the batch, (2,)."""
         state = self.state
         state.model.zero_grad(set_to_none=True)
-        logits = _vit(state.model).logits_of(read)
+        logits = _known(state.model).logits_of(read)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
         loss.backward()
         for optimizer in state.optimizers:
@@ -79,13 +80,14 @@ class HeadTraining:
         """Loss and accuracy on the held-out pictures, or on so many of them."""
         assert self.held_out is not None, "the loop measures where something is held out"
         read, labels = (tensor[:most] for tensor in self.held_out)
-        logits = _vit(self.state.best).logits_of(read)
+        logits = _known(self.state.best).logits_of(read)
         return F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()
 
 
 @torch.no_grad()
-def features(model: ViT, dataset: Dataset, precision: str = "fp32") -> Iterator[Tensor]:
-    """What the heads of a ViT read of the pictures, batch by batch, (B, 1, D), or (B, 2, D) if distilled, float32.
+def features(model: ViT | CNN, dataset: Dataset, precision: str = "fp32") -> Iterator[Tensor]:
+    """What the heads read of the pictures, batch by batch, float32: of a ViT (B, 1, D), (B, 2, D) if distilled; of a
+    CNN (B, width).
 
     precision: a name of precision.DTYPES. Leaves the model in eval mode.
     """
@@ -94,14 +96,23 @@ def features(model: ViT, dataset: Dataset, precision: str = "fp32") -> Iterator[
     for start in range(0, len(dataset), BATCH):
         images = dataset.images[start : start + BATCH].to(device)
         with autocast(device, precision):
-            tokens = model.embed(model.normalize(images))
-            for block in model.blocks:
-                tokens = block(tokens)
-            read, _ = model.read_out(tokens)
+            read = _read(model, model.normalize(images))
         yield read.float()
 
 
-def _vit(model: Classifier) -> ViT:
-    if not isinstance(model, ViT):
-        raise ValueError("Only of a ViT the head can learn alone; a CNN learns as a whole (--train all).")
+def _read(model: ViT | CNN, images: Tensor) -> Tensor:
+    if isinstance(model, CNN):
+        return model.read_out(images)
+    tokens = model.embed(images)
+    for block in model.blocks:
+        tokens = block(tokens)
+    return model.read_out(tokens)[0]
+
+
+def _known(model: Classifier) -> ViT | CNN:
+    if not isinstance(model, ViT | CNN):
+        raise ValueError(
+            f"Of a {type(model).__name__} the head can't learn alone: expected a ViT or a CNN of this package; train "
+            "it as a whole (--train all)."
+        )
     return model

@@ -52,7 +52,8 @@ def train(
     AdamW or Muon, label smoothing, gradient clipping. Same seed, same device, precision and epochs: the same losses, to
     the last bit on a CPU with the same number of threads.
     Where torch.distributed is initialized, all processes train one model together, each on its part of a batch.
-    A model that was trained before keeps the mean and std that it was trained with; another takes the training set's.
+    A model that was trained before keeps the mean and std that it was trained with, and what it was prepared with;
+    another takes the training set's.
     state: TrainState(model, config), to be saved between steps; a restored one goes on where it was. A precision that
     nobody has decided is found by a trial first, which takes a second or two and leaves no trace.
     teacher: what the model, or a distilled model's second head, learns from, as config.distill says. answers: a folder
@@ -85,7 +86,7 @@ def train(
         return
     device = next(model.parameters()).device
     train_set, held_out = train_set.to(device), held_out and held_out.to(device)
-    if not state.step:
+    if not state.step and not model.trained:
         first = model.normalize(train_set.images[: PREPARED // train_set.images[0, 0].numel()])
         for network in (model, state.best):
             network.prepare(first)

@@ -11,7 +11,7 @@ from vit.data import Splits
 from vit.data.claim import claimed
 from vit.data.dataset import fitted
 from vit.device import is_first_process
-from vit.model import Classifier, ViT
+from vit.model import Classifier
 from vit.precision import Precision
 from vit.training.finetune import seen_by
 from vit.training.loop import finite, train
@@ -37,7 +37,7 @@ class Run:
         self.model = spec.build().to(device)
         channels, size = self.model.config["in_chans"], self.model.config["img_size"]
         self.splits = Splits(*(fitted(split, channels, size) for split in splits))
-        if isinstance(self.model, ViT) and spec.parent is not None:
+        if spec.parent is not None:
             self.splits = seen_by(self.model, self.splits)
         self.teacher = Classifier.from_pretrained(spec.distill_from) if spec.distill_from else None
         self.state = TrainState(self.model, spec.config)

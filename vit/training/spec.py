@@ -10,7 +10,7 @@ import torch
 
 from vit.data.registry import DATASETS, Entry, entry
 from vit.device import device_name
-from vit.model import GLOBAL_POOLS, Classifier, ViT
+from vit.model import GLOBAL_POOLS, Classifier
 from vit.precision import Precision
 from vit.training import finetune
 from vit.training.config import LENGTHS, SETTINGS, TrainConfig, current_names, defaults, option, settings_of
@@ -177,7 +177,7 @@ class RunSpec:
         """The model at its start, the same for the same seed. Raises CheckpointError where a parent can't be had."""
         generator = torch.Generator().manual_seed(self.config.seed)
         if self.parent is not None:
-            parent = ViT.from_pretrained(self.parent)
+            parent = Classifier.from_pretrained(self.parent)
             return student(parent, self.classes, self.img_size, generator, self.parent)
         model = create_model(self.model, generator, **self.architecture)
         model.classes, model.mean, model.std = self.classes, self.entry.mean, self.entry.std

@@ -3,6 +3,7 @@
 import base64
 import secrets
 import threading
+import time
 import zlib
 from collections import OrderedDict
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from vit.interpret import describe
 from vit.interpret.analysis import Analysis, Prediction
 from vit.interpret.statistics import TABLE, finite, listed, row_stride
 from vit.interpret.telling import telling_heads
-from vit.live import models
+from vit.live import models, uploads
 from vit.live.datasets import SOURCES
 from vit.ui import pictures, theme
 from vit.ui.errors import BadInput
@@ -46,6 +47,11 @@ def predict(key: str | None, picture: Picture) -> Prediction:
 
     key: of the model. Raises BadInput on a model or picture that can't be had.
     """
+    if pictures.outdated(picture, time.time()):
+        raise BadInput(
+            f"Your picture is not here any more: each is deleted {uploads.MINUTES} minutes after it was sent "
+            "at the latest; send it again."
+        )
     try:
         model = models.find(key)
         with _lock:
@@ -62,6 +68,22 @@ def predict(key: str | None, picture: Picture) -> Prediction:
         while size > KEPT_BYTES and len(_predictions) > 1:
             size -= _size(_predictions.popitem(last=False)[1])
     return prediction
+
+
+def sweep(now: float) -> None:
+    """Lets go of all that was made of uploads that are to be gone by now, as time.time() says it."""
+    with _lock:
+        for kept in [kept for kept in _predictions if pictures.outdated(kept[1], now)]:
+            del _predictions[kept]
+        for token in [token for token, (_, picture) in _tokens.items() if pictures.outdated(picture, now)]:
+            del _tokens[token]
+
+
+def forget(key: str) -> None:
+    """Lets go of all that a model said, which is deleted."""
+    with _lock:
+        for kept in [kept for kept in _predictions if kept[0] and models.own_size(kept[0]) == key]:
+            del _predictions[kept]
 
 
 def _size(prediction: Prediction) -> int:
@@ -103,7 +125,7 @@ def told(prediction: Prediction, key: str, picture: Picture) -> dict:
         "model": key,
         "title": models.name(prediction.model),
         "picture": pictures.name_of(picture),
-        "image": pictures.data_uri(prediction.pixels),
+        "image": (pictures.data_uri if picture[0] == "upload" else pictures.shared_uri)(prediction.pixels),
     }
 
 

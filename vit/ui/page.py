@@ -10,12 +10,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from vit.interpret.analysis import Analysis
-from vit.live import datasets, models
-from vit.live.collection import EVERY, KEPT
+from vit.live import datasets, models, uploads
 from vit.live.health import health
 from vit.live.models import RunNames
-from vit.ui import chooser, glossary, intro, links, logs, pictures, scripts, theme, top
-from vit.ui.analysis import payload, predict, recall
+from vit.ui import chooser, glossary, intro, links, logs, pictures, scripts, sessions, theme, top
+from vit.ui.analysis import payload, predict, recall, sweep
 from vit.ui.attention import tab as attention
 from vit.ui.checks import check, checked, whole
 from vit.ui.classify import answer, gallery
@@ -34,6 +33,7 @@ HEALTH = "/gradio_api/health"  # below Gradio's own prefix: what it passes on to
 SESSIONS = 60  # that Gradio keeps, the latest in use: about 1 MB each, as it keeps all that it ever sent to one
 
 DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
+KEEPING = uploads.EVERY, uploads.KEPT  # of files that visitors sent: between two looks, and how long
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
 
@@ -56,12 +56,20 @@ def launch(demo: gr.Blocks, **options) -> tuple:
 def build() -> gr.Blocks:
     """The whole page; names in the log what of the checkpoints can't be read."""
     models.shipped()
-    with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=(EVERY, KEPT)) as demo:
+    with logs.Blocks(title="Vision Transformer, live", analytics_enabled=False, delete_cache=KEEPING) as demo:
         page = lay_out()
         page.wire(demo)
         gr.api(about, api_name="about", concurrency_limit=None)
     watching.build(demo)
+    uploads.look(lambda now: let_go(demo, now))
     return demo.queue(default_concurrency_limit=4, max_size=100)
+
+
+def let_go(demo: gr.Blocks, now: float) -> None:
+    """Lets go of what was made of uploads that are to be gone by now, as time.time() says it, wherever it is kept."""
+    sweep(now)
+    answer.sweep()
+    sessions.sweep(demo)
 
 
 class Page(NamedTuple):
@@ -138,7 +146,9 @@ class Page(NamedTuple):
         run, model = [training.run_id, training.owned], self.classifying.model
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
         followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
-        self.owning.view.learned(self.take_own, chosen, [*self.model_views, *self.owning.learned], **QUIET)
+        owned = [*self.model_views, *self.owning.learned]
+        self.owning.view.learned(self.take_own, chosen, owned, **QUIET)
+        self.owning.view.gone(self.leave_own, [self.classifying.model, *chosen], owned, preprocess=False, **QUIET)
 
         demo.load(None, js=DECIMAL_KEYBOARD)
         demo.load(links.open_tab, None, self.tabs, **QUIET)
@@ -171,9 +181,15 @@ class Page(NamedTuple):
 
     @checked
     def take_own(self, number: int, picture: Picture | None, run_names: RunNames, event: gr.EventData) -> dict:
-        """Makes the best of the models that learned a visitor's own pictures the chosen one."""
+        """Makes one of the models that learned a visitor's own pictures the chosen one."""
         key, called = own.names(event)
         return {**self.show(key, number, picture, {**run_names, **called}), **self.owning.hand_out(key)}
+
+    @checked
+    def leave_own(self, key: str | None, number: int, picture: Picture | None, run_names: RunNames) -> dict:
+        """Lets another model be the chosen one where that is deleted."""
+        there = key if key and models.available(key) else models.default()
+        return {**self.show(there, number, picture, run_names), **self.owning.withdraw()}
 
     @checked
     def open_zip(self, archive: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vit.data.decode import Frame
 from vit.data.registry import fallback, label
-from vit.live import models
+from vit.live import models, uploads
 from vit.live.datasets import SOURCES
 from vit.ui import chooser, scripts
 from vit.ui.errors import BadInput
@@ -29,6 +29,11 @@ def named(name: object) -> Picture | None:
     """The picture that links and galleries call shapes-17, which need not exist; None where that is no such name."""
     source, _, index = str(name).rpartition("-")
     return (source, int(index)) if source in SOURCES and index.isdecimal() and len(index) < 10 else None
+
+
+def outdated(picture: Picture, now: float) -> bool:
+    """Whether it is an upload that has been kept for as long as any is. now: as time.time()."""
+    return picture[0] == "upload" and uploads.outdated(str(picture[1]), now)
 
 
 def exists(picture: Picture) -> bool:
@@ -74,7 +79,7 @@ def gallery(key: str | None, page: int, picked: Picture) -> dict:
     whys = worth_seeing(key, source)
     pictures = [
         {
-            "src": data_uri(test.images[i]),
+            "src": shared_uri(test.images[i]),
             "label": test.classes[test.labels[i]] + (f": {whys[i]}" if i in whys else ""),
             "name": f"{source}-{i}",
         }
@@ -97,7 +102,12 @@ def name_of(picture: Picture) -> str | None:
 
 def data_uri(pixels: Tensor) -> str:
     """(3, H, W) uint8 -> a PNG that a page can show without a request."""
-    return _png(pixels.permute(1, 2, 0).contiguous().numpy().tobytes(), (pixels.shape[2], pixels.shape[1]))
+    return _png(*_bytes(pixels))
+
+
+def shared_uri(pixels: Tensor) -> str:
+    """As data_uri, of a picture that all may see: one string for all, which is kept."""
+    return _shared_png(*_bytes(pixels))
 
 
 def jpeg_uri(pixels: Tensor) -> str:
@@ -107,11 +117,17 @@ def jpeg_uri(pixels: Tensor) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-@lru_cache(maxsize=1000)  # 10 MB of pictures of 32 x 32: Gradio keeps what it sends, and so keeps a string once for all
+def _bytes(pixels: Tensor) -> tuple[bytes, tuple[int, int]]:
+    return pixels.permute(1, 2, 0).contiguous().numpy().tobytes(), (pixels.shape[2], pixels.shape[1])
+
+
 def _png(pixels: bytes, size: tuple[int, int]) -> str:
     buffer = io.BytesIO()
     Image.frombytes("RGB", size, pixels).save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+_shared_png = lru_cache(maxsize=1000)(_png)  # 10 MB of 32 x 32; Gradio keeps what it sends, so keeps a string once
 
 
 def html(elem_id: str | None = None, template: Path | None = None, constants: dict | None = None, **props) -> gr.HTML:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from vit.model import ViT
+from vit.model import Model, ViT
 from vit.weights import description
 from vit.weights.description import Description
 from vit.weights.families import Foreign, Tensors, timm, torchvision, transformers
@@ -94,12 +94,12 @@ def is_foreign(config: dict[str, Any]) -> bool:
 
 
 @torch.no_grad()
-def with_new_head(model: ViT, num_classes: int, generator: torch.Generator | None = None) -> ViT:
-    """A new model with this one's weights but for a head of num_classes, drawn anew; 0 leaves the head out.
+def with_new_head(model: Model, num_classes: int, generator: torch.Generator | None = None) -> Model:
+    """A new model with this one's weights but for a head of num_classes, drawn anew; 0 leaves a ViT's head out.
 
     What was measured of the model, and its temperature, is not handed on. Raises ValueError below 0.
     """
-    new = ViT(**{**model.config, "num_classes": num_classes})
+    new = type(model)(**{**model.config, "num_classes": num_classes})
     new.reset_parameters(generator)
     kept = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(HEADS)}
     new.load_state_dict(kept, strict=False)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vit.model import ViT
+from vit.model import Model, ViT
 
 
 def resize_positions(
@@ -79,18 +79,19 @@ def resized(model: ViT, img_size: int | None = None, patch_size: int | None = No
 
 
 @torch.no_grad()
-def set_image_size(model: ViT, img_size: int) -> ViT:
-    """Changes the model in place to images of another size, and returns it: its position embeddings are resized.
+def set_image_size(model: Model, img_size: int) -> Model:
+    """Changes the model in place to images of another size, and returns it: a ViT's position embeddings are resized.
 
     Its other weights stay the same tensors. What was measured of the model, its accuracies, temperature and doubt, is
     dropped.
-    Raises ValueError, before anything is changed, on a size that its patches do not divide.
+    Raises ValueError, before anything is changed, on a size that its patches do not divide, or below a CNN's least.
     """
     with torch.device("meta"):
-        other = ViT(**{**model.config, "img_size": img_size})
-    prefix = model.num_prefix_tokens
-    model.pos_embed = nn.Parameter(resize_positions(model.pos_embed, model.grid_size, other.grid_size, prefix))
-    model.patch_embed.img_size, model.patch_embed.grid_size = img_size, other.grid_size
+        other = type(model)(**{**model.config, "img_size": img_size})
+    if isinstance(model, ViT) and isinstance(other, ViT):
+        prefix = model.num_prefix_tokens
+        model.pos_embed = nn.Parameter(resize_positions(model.pos_embed, model.grid_size, other.grid_size, prefix))
+        model.patch_embed.img_size, model.patch_embed.grid_size = img_size, other.grid_size
     model.config, model.trained = other.config, _unmeasured(model.trained)
     model.temperature, model.doubt = 1.0, None
     return model

@@ -214,7 +214,7 @@ def regions_sentence(rows: list[dict]) -> str:
 
 
 def _shown(examples: list[int], dataset: Dataset) -> str:
-    images = (pictures.data_uri(dataset.images[i]) for i in examples[:5])
+    images = (pictures.shared_uri(dataset.images[i]) for i in examples[:5])
     return "".join(f'<img src="{image}" alt="">' for image in images)
 
 

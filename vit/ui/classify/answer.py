@@ -99,6 +99,11 @@ def frame(sent: object) -> Frame:
     return left, top, side
 
 
+def sweep() -> None:
+    """Lets go of the uploads' previews, also of young ones, which are soon drawn again."""
+    _preview.cache_clear()
+
+
 @lru_cache(maxsize=30)  # a frame that is moved is drawn again and again
 def _preview(path: str) -> tuple[str, tuple[int, int]]:
     pixels, size = files.preview(path, PREVIEW)

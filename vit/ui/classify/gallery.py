@@ -124,7 +124,7 @@ def thumbnail(source: str, index: int, verdict: str = "") -> dict:
     test = SOURCES[source].load().test
     label = test.classes[test.labels[index]]
     name, title = f"{source}-{index}", f"{label}, no. {index}{verdict}"
-    return {"src": pictures.data_uri(test.images[index]), "label": label, "name": name, "title": title}
+    return {"src": pictures.shared_uri(test.images[index]), "label": label, "name": name, "title": title}
 
 
 def _verdict(said: Answers, index: int) -> str:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from vit.live import collection, runs, teaching
-from vit.live.teaching import WAYS
+from vit.live import collection, runs, teaching, uploads
+from vit.training.finetune import WAYS
 from vit.ui.checks import checked
 from vit.ui.errors import BadInput
 from vit.ui.own import learning
@@ -63,6 +63,13 @@ def teach_delete(token: str) -> dict:
     return {"deleted": True}
 
 
+@checked
+def teach_delete_model(model: str, owner_token: str) -> dict:
+    """Deletes a model that was taught, and its link; takes the token that teach returned."""
+    learning.discard(model, owner_token)
+    return {"model": model, "deleted": True}
+
+
 def build() -> None:
     """Names the endpoints, within a gr.Blocks."""
     with gr.Column(visible=False):
@@ -72,8 +79,8 @@ def build() -> None:
             gr.JSON(label="set"),
             api_name="teach_add",
             api_description="Add pictures, or zips of them, to a class of a set to teach a model with. token: '' for a "
-            f"new set. They are deleted at most {collection.MINUTES} minutes later. Returns "
+            f"new set. They are deleted at most {uploads.MINUTES} minutes later. Returns "
             "the set's token, the classes' counts, what was refused, and whether it can be learned.",
         )
-    for endpoint in (teach, teach_status, teach_stop, teach_delete):
+    for endpoint in (teach, teach_status, teach_stop, teach_delete, teach_delete_model):
         gr.api(endpoint, api_name=endpoint.__name__, concurrency_limit=None)

@@ -4,11 +4,13 @@ from html import escape
 
 import gradio as gr
 
-from vit.live import runs, teaching
+from vit.live import runs, taught, teaching
 from vit.live.history import History
-from vit.live.teaching import SECONDS, WAYS, Teaching, Way
+from vit.live.teaching import SECONDS, Teaching, Way
 from vit.live.visitors import Visitor, address_of
 from vit.report.calibration import wilson
+from vit.training.finetune import WAYS
+from vit.ui.analysis import forget
 from vit.ui.asking import answering
 from vit.ui.charts import Axis, Series, chart
 from vit.ui.checks import check, one_of
@@ -66,6 +68,28 @@ def end(teaching_id: str, owner: str) -> None:
     if not found.owned_by(owner):
         raise BadInput("Only the page or program that started this run can stop it; start one of your own.")
     teaching.stop(found)
+
+
+@answering
+def delete_model(question: dict) -> dict:
+    """Deletes a model that was learned here. model: its key; owner: as start returned it."""
+    discard(check("model", question.get("model"), str), check("owner", question.get("owner"), str))
+    return {}
+
+
+def discard(key: str, owner: str) -> None:
+    """Deletes a model and all that is kept of what it said. Raises BadInput for another's."""
+    try:
+        teaching.delete_model(key, owner)
+    except ValueError as error:
+        raise BadInput(error) from error
+    forget(key)
+
+
+@answering
+def there(question: dict) -> dict:
+    """Those of some models that are still here. models: keys."""
+    return {"models": [key for key in check("models", question.get("models"), list[str]) if taught.available(key)]}
 
 
 def find(teaching_id: str) -> Teaching:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import gradio as gr
 
 from vit.figures import color_table
-from vit.live import collection, taught
-from vit.live.teaching import WAYS
+from vit.live import collection, taught, uploads
+from vit.training.finetune import WAYS
 from vit.ui import pictures, push
 from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput
@@ -21,12 +21,16 @@ HERE = Path(__file__).parent
 ASKED = (
     *(sent.collected, sent.standing, sent.add, sent.sample, sent.remove, sent.rename, sent.delete_now),
     *(learning.parents, learning.start, learning.stop, learning.progress, learning.blank),
+    *(learning.there, learning.delete_model),
     *(breaking.look, breaking.cover),
 )
 
 
 class Tab(NamedTuple):
-    """view triggers `learned` once there are models. key: of the one that is handed out below it."""
+    """view triggers `learned` once there are models, and where another is chosen; `gone` once the last is deleted.
+
+    key: of the one that is handed out below it.
+    """
 
     view: gr.HTML
     handing_out: gr.Column
@@ -37,6 +41,10 @@ class Tab(NamedTuple):
     def learned(self) -> list:
         """What `hand_out` fills."""
         return [self.handing_out, self.download, self.key]
+
+    def withdraw(self) -> dict:
+        """Nothing to hand out."""
+        return {self.handing_out: gr.Column(visible=False), self.download: gr.DownloadButton(value=None), self.key: ""}
 
     def hand_out(self, key: str) -> dict:
         """The model to download and to push; without a zip where the disk is full."""
@@ -59,8 +67,8 @@ def build() -> Tab:
         "longest": collection.LONGEST,
         "largest": sent.LARGEST,
         "side": collection.SIDE,
-        "minutes": collection.MINUTES,
-        "events": {"learned": "learned"},
+        "minutes": uploads.MINUTES,
+        "events": {"learned": "learned", "gone": "gone"},
     }
     view = pictures.html("own", HERE / "own", told, server_functions=list(ASKED))
     key = gr.State("")
@@ -78,10 +86,12 @@ def push_taught(key: str, name: str, token: str, private: bool) -> str:
 
 
 def names(event: gr.EventData) -> tuple[str, dict[str, str]]:
-    """The best of the models that were learned, and what the page calls each. Raises BadInput."""
+    """The chosen one of the models that were learned, and what the page calls each. Raises BadInput."""
     learned = check("event", event._data, dict)
-    best, keys = check("best", learned.get("best"), str), check("models", learned.get("models"), dict[str, str])
-    called = {key: f"Your pictures, {WAYS[way].lower()}" for way, key in keys.items() if way in WAYS}
-    if best not in called or not all(map(taught.available, called)):
-        raise BadInput("These models are not here any more; learn the pictures again.")
-    return best, called
+    chosen, ways = check("chosen", learned.get("chosen"), str), check("ways", learned.get("ways"), dict[str, str])
+    called = {
+        key: f"Your pictures, {WAYS[way].lower()}" for key, way in ways.items() if way in WAYS and taught.available(key)
+    }
+    if chosen not in called:
+        raise BadInput("This model is not here any more; learn the pictures again.")
+    return chosen, called

@@ -4,3 +4,9 @@ export async function ask(server, name, question) {
   return await server[name](question).catch(() => null)
     ?? { error: "The server can't be reached; what is drawn here stays usable. Try again, or reload the page." };
 }
+
+// A line for what went wrong: shown with its sentence, hidden where there is none.
+export function tellError(line, error) {
+  line.hidden = !error;
+  line.textContent = error || "";
+}

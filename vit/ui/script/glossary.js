@@ -1,6 +1,6 @@
 // Words that open: where a word of the glossary stands in a text, a touch, or Enter, shows what it means.
 const TEXTS = ".l-words, .l-told, .l-differ, .v-note, figcaption, .v-caption, .x-telling-words, .t-about, .i-body p";
-const NOT = "button, a, label, summary, select, output, .g-card, .g-word, [aria-live], [role=img]";
+const NOT = "button, a, label, summary, select, output, .g-card, .g-word, [aria-live], [role=img], .o-way figcaption"; // there the head is the one that classifies, and no attention's
 const QUIET = 300; // milliseconds without a change, after which words are marked: never within a frame of a drag
 
 // Where a text has the words of `entries`: [start, end, entry] in order, each entry once.

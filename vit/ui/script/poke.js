@@ -1,5 +1,5 @@
 // Patches covered by hand, and the picture changed: the bars follow.
-import { ask } from "./ask.js";
+import { ask, tellError } from "./ask.js";
 import { paint } from "./canvas.js";
 import { percent } from "./format.js";
 import { step, withAlpha } from "./color.js";
@@ -57,7 +57,7 @@ export function pokeIn(element, server, table, limits) {
     $("img").src = own.image;
     $(".c-poke-says").textContent = "";
     $(".c-occlude").hidden = !own.looks;
-    fail("");
+    tellError($(".c-poke-error"), null);
     clearMap();
     draw(null);
   }
@@ -70,7 +70,7 @@ export function pokeIn(element, server, table, limits) {
     const about = own, answer = await ask(server, "poked", { token: own.token, covered: [...covered], changes });
     asking = false;
     if (again || about !== own) { again = false; follow(); if (about !== own) return; }
-    fail(answer.error);
+    tellError($(".c-poke-error"), answer.error);
     if (answer.error) return;
     $("img").src = answer.image;
     draw(answer.probabilities);
@@ -101,7 +101,7 @@ export function pokeIn(element, server, table, limits) {
     $(".c-poke-says").textContent = "Covering each patch …";
     const answer = await ask(server, "occlusion", { token: own.token });
     if (about !== own) return;
-    fail(answer.error);
+    tellError($(".c-poke-error"), answer.error);
     $(".c-poke-says").textContent = "";
     if (answer.error) return;
     const [h, w] = own.grid, top = Math.max(...answer.points), most = answer.points.indexOf(top);
@@ -160,11 +160,6 @@ export function pokeIn(element, server, table, limits) {
     if (next === undefined) stroke(here, !covered.has(here));
     else mark(next);
   });
-
-  function fail(error) {
-    $(".c-poke-error").hidden = !error;
-    $(".c-poke-error").textContent = error || "";
-  }
 
   $(".c-reset").onclick = reset;
   $(".c-occlude").onclick = occlude;

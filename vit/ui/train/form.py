@@ -25,7 +25,10 @@ LIMITS = (
     f"It ends after {UNWATCHED_MINUTES:g} minutes in which nobody watches."
 )
 
-OWN_DATA = '<button type="button" class="x-quiet-button" data-tab="Your pictures">Your pictures …</button>'
+OWN_DATA = (
+    '<button type="button" data-tab="Your pictures" title="Opens their own tab; what is set here stays">'
+    "Your pictures →</button>"
+)
 
 FITTED = (*SIZED, "batch_size")  # what suits this machine, of what the form has
 
@@ -34,8 +37,9 @@ Form = dict[str, gr.components.Component]
 
 def basics() -> Form:
     """Data, model and time: all that has to be chosen, and it is chosen already."""
-    dataset = gr.Radio([(entry.label, entry.name) for entry in DATASETS.values()], value=None, label="Data")
-    pictures.html("own-data", value=OWN_DATA)
+    with gr.Row(elem_classes="t-data"):
+        dataset = gr.Radio([(entry.label, entry.name) for entry in DATASETS.values()], value=None, label="Data")
+        pictures.html("own-data", value=OWN_DATA)
     return {
         "dataset": dataset,
         "model": gr.Radio(

@@ -140,7 +140,7 @@ def pictures_of(dataset: str, classes: tuple[str, ...], validation_size: int | N
     fixed, entry = fixed_pictures(dataset, classes, validation_size), DATASETS[dataset]
     colors = dict(zip(entry.classes, theme.class_colors(len(entry.classes))))
     return {
-        "pictures": [pictures.data_uri(picture) for picture in fixed.images],
+        "pictures": [pictures.shared_uri(picture) for picture in fixed.images],
         "labels": fixed.labels.tolist(),
         "classes": list(classes),
         "colors": [colors[name] for name in classes],

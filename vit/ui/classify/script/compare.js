@@ -1,5 +1,5 @@
 // Two models on one picture, their maps under one pair of sliders; and on the whole test set.
-import { ask } from "../../script/ask.js";
+import { ask, tellError } from "../../script/ask.js";
 import { copyLink, linkTo } from "../../script/copy.js";
 import { fill } from "../../script/gallery.js";
 import { drawLooks, unpackLooks } from "./looks.js";
@@ -63,7 +63,6 @@ export function compareIn(element, server, table, pick) {
     side.querySelector("ol").replaceChildren(...value.bars.slice(0, BARS).map(bar));
   }
 
-
   // The sliders go from a model's first layer to its last, however many it has; so do the heads, after their mean.
   function drawMaps() {
     const words = [[], []];
@@ -122,8 +121,7 @@ export function compareIn(element, server, table, pick) {
   }
 
   function fail(error) {
-    $(".c-compare-error").hidden = !error;
-    $(".c-compare-error").textContent = error || "";
+    tellError($(".c-compare-error"), error);
     if (error) $(".c-both").hidden = !other;
   }
 

@@ -1,4 +1,5 @@
 // The gallery of the test set, page by page, and the visitor's own pictures above it.
+import { tellError } from "../../script/ask.js";
 import { fill, mark, markAtFirst } from "../../script/gallery.js";
 import { mineIn } from "./mine.js";
 import { offer } from "./offered.js";
@@ -41,8 +42,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
       ?? await askUntilThere(server, "browse", question, still, (waiting) => drawWaiting($(".c-wait"), waiting));
     if (!still()) return;
     $(".c-wait").hidden = true;
-    $(".c-error").hidden = !answer.error;
-    $(".c-error").textContent = answer.error || "";
+    tellError($(".c-error"), answer.error);
     if (answer.error) return;
     pages.set(named(question), answer);
     if (pages.size > KEPT) pages.delete(pages.keys().next().value);
@@ -75,11 +75,10 @@ export function mount({ element, props, server, trigger, watch, constants }) {
   $(".c-number").onchange = () => {
     const number = $(".c-number").valueAsNumber;
     if (!Number.isInteger(number) || number < 0 || number >= state.count) {
-      $(".c-error").hidden = false;
-      $(".c-error").textContent = `There are pictures 0 to ${(state.count - 1).toLocaleString("en")}; type one of these numbers.`;
+      tellError($(".c-error"), `There are pictures 0 to ${(state.count - 1).toLocaleString("en")}; type one of these numbers.`);
       return;
     }
-    $(".c-error").hidden = true;
+    tellError($(".c-error"), null);
     mark(`${state.source}-${number}`);
     choose(`${state.source}-${number}`);
   };

@@ -1,5 +1,5 @@
 // The whole test set of a model: measured when asked for, drawn in numbers, each of which leads to its pictures.
-import { ask } from "../../script/ask.js";
+import { ask, tellError } from "../../script/ask.js";
 import { fill } from "../../script/gallery.js";
 import { percent } from "../../script/format.js";
 import { save } from "../../script/save.js";
@@ -26,7 +26,7 @@ export function setIn(element, server, pick) {
       (waiting) => drawWaiting($(".c-wait"), waiting));
     if (asked !== turn) return;
     $(".c-wait").hidden = true;
-    fail(answer.error);
+    tellError($(".c-set-error"), answer.error);
     $(".c-set-start").hidden = !answer.error;
     if (answer.error || answer.waiting) return;
     draw(answer);
@@ -62,7 +62,7 @@ export function setIn(element, server, pick) {
     item.className = i === j ? "right" : "wrong";
     button.onclick = async () => {
       const answer = await ask(server, "cell", { model, true: i, taken: j });
-      fail(answer.error);
+      tellError($(".c-set-error"), answer.error);
       if (!answer.error) fill($(".c-cell"), answer.pictures, pick);
     };
     item.append(button);
@@ -71,13 +71,8 @@ export function setIn(element, server, pick) {
 
   async function saveFile({ what, format }) {
     const answer = await ask(server, "export", { model, what, format });
-    fail(answer.error);
+    tellError($(".c-set-error"), answer.error);
     if (!answer.error) save(answer);
-  }
-
-  function fail(error) {
-    $(".c-set-error").hidden = !error;
-    $(".c-set-error").textContent = error || "";
   }
 
   $(".c-measure").onclick = measure;

@@ -6,24 +6,31 @@ import { copyLink, linkTo } from "../../script/copy.js";
 import { percent } from "../../script/format.js";
 import { base64, grab, packed } from "./sending.js";
 
-const TITLES = { head: "Head alone", all: "Whole model", scratch: "From scratch" };
-
-export function breakingIn(element, server, table, constants, camera, collecting, again) {
+// models: of which one is looked at. choose: called where the other tabs are to show that one, or none is left.
+export function breakingIn(element, server, table, constants, camera, collecting, models, choose, again) {
   const $ = (name) => element.querySelector(name);
   const section = $(".o-break"), video = $(".o-stage video"), image = $(".o-stage img"), overlay = $(".o-stage canvas");
   let held = null, live = false, turn = 0; // held: {name, content} of the picture that stands still
 
-  function load(models, best) {
-    const options = Object.entries(models).map(([way, value]) => Object.assign(document.createElement("option"), { value, textContent: TITLES[way] }));
-    $(".o-model").replaceChildren(...options);
-    $(".o-model").value = best;
-    section.hidden = false;
+  // The chosen model's answer, now that it is another.
+  function load(error) {
+    section.hidden = !models.chosen;
+    fail(error);
+    if (!models.chosen) {
+      turn++;
+      return;
+    }
     drawTruth();
-    $(".o-added").textContent = "";
-    $(".o-again").hidden = true;
-    if (held) answerHeld();
+    if (held) answerHeld(++turn, error);
+    else if (live) return;
     else if (camera.on) goLive();
     else holdOne();
+  }
+
+  function learned() {
+    $(".o-added").textContent = "";
+    $(".o-again").hidden = true;
+    load();
   }
 
   // One of those that were collected, until there is another.
@@ -72,7 +79,7 @@ export function breakingIn(element, server, table, constants, camera, collecting
     $(".o-break-error").textContent = error || "";
   };
 
-  const look = (content) => ask(server, "look", { model: $(".o-model").value, content });
+  const look = (content) => ask(server, "look", { model: models.chosen, content });
 
   // One picture after the other, as fast as the server answers, while they are seen.
   async function goLive() {
@@ -109,11 +116,11 @@ export function breakingIn(element, server, table, constants, camera, collecting
     await answerHeld(mine);
   }
 
-  async function answerHeld(mine = ++turn) {
+  async function answerHeld(mine = ++turn, before = "") {
     $(".o-cover-says").textContent = "";
     const answer = await look(held.content);
     if (mine !== turn) return;
-    fail(answer.error);
+    fail(answer.error ?? before);
     if (!answer.error) draw(answer);
   }
 
@@ -160,18 +167,18 @@ export function breakingIn(element, server, table, constants, camera, collecting
     const [file] = event.dataTransfer.files;
     if (file) drop(file);
   };
-  $(".o-model").onchange = () => { if (held) answerHeld(); };
+  for (const button of section.querySelectorAll("[data-tab]")) button.addEventListener("click", choose);
   $(".o-cover").onclick = async () => {
     const mine = turn;
     $(".o-cover-says").textContent = "Covering one place after the other …";
-    const answer = await ask(server, "cover", { model: $(".o-model").value, content: held.content });
+    const answer = await ask(server, "cover", { model: models.chosen, content: held.content });
     if (mine !== turn) return;
     $(".o-cover-says").textContent = answer.error ?? answer.says;
     if (!answer.error) cover(answer.grid, answer.map);
   };
   $(".o-again").onclick = () => again();
   $(".o-link").onclick = () => {
-    copyLink($(".o-copied"), linkTo({ tab: "classify", model: $(".o-model").value }), "The model's link", "Copied.");
+    copyLink($(".o-copied"), linkTo({ tab: "classify", model: models.chosen }), "The model's link", "Copied.");
   };
 
   function cameraChanged() {
@@ -179,5 +186,5 @@ export function breakingIn(element, server, table, constants, camera, collecting
     drawStage();
   }
 
-  return { load, drawTruth, cameraChanged };
+  return { load, learned, drawTruth, cameraChanged };
 }

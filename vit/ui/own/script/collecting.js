@@ -11,7 +11,7 @@ const NAMED = 3; // refusals that are said in full
 export function collectingIn(element, server, constants, camera, changed) {
   const $ = (name) => element.querySelector(name);
   const classes = []; // {name, pictures: [{id, src}], card}
-  let token = remembered(), latest = null, filming = null, turn = Promise.resolve();
+  let token = null, latest = null, filming = null, turn = Promise.resolve();
 
   $(".o-kept").textContent = `They stay in the server's temporary folder, are shown to nobody, and are deleted at most ${constants.minutes} minutes after you sent them.`;
 
@@ -28,9 +28,13 @@ export function collectingIn(element, server, constants, camera, changed) {
     $(".o-error").textContent = error ? String(error) : "";
   }
 
-  function keep(answer) {
-    token = answer.set;
-    try { sessionStorage.setItem(KEY, token); } catch { /* a browser that keeps nothing */ }
+  function keep(set) {
+    token = set;
+    $(".o-delete").hidden = !set;
+    try {
+      if (set) sessionStorage.setItem(KEY, set);
+      else sessionStorage.removeItem(KEY);
+    } catch { /* a browser that keeps nothing */ }
   }
 
   function make(name, pictures = []) {
@@ -54,7 +58,7 @@ export function collectingIn(element, server, constants, camera, changed) {
   async function send(kind, contents) {
     const answer = await question("add", { class: kind.name, files: contents });
     if (answer.error) throw answer.error;
-    keep(answer);
+    keep(answer.set);
     kind.pictures.push(...answer.added);
     kind.card.draw();
     changed();
@@ -109,16 +113,14 @@ export function collectingIn(element, server, constants, camera, changed) {
   function rename(kind, wanted) {
     inTurn(async () => {
       fail("");
-      let name = wanted.trim() || kind.name;
-      if (kind.pictures.length && name !== kind.name) {
+      const name = wanted.trim() || kind.name;
+      const refusal = wrongName(name, classes.filter((other) => other !== kind).map((other) => other.name), constants.longest);
+      if (refusal) fail(refusal);
+      else if (token && name !== kind.name) {
         const answer = await question("rename", { name: kind.name, new: name });
-        if (answer.error) fail(answer.error);
-        name = answer.name ?? kind.name;
-      } else if (classes.some((other) => other !== kind && other.name === name)) {
-        fail(`There is a class “${name}” already; give it another name.`);
-        name = kind.name;
-      }
-      kind.name = name;
+        fail(answer.error);
+        kind.name = answer.name ?? kind.name;
+      } else kind.name = name;
       kind.card.draw();
       changed();
     });
@@ -152,16 +154,11 @@ export function collectingIn(element, server, constants, camera, changed) {
   // What the server has, in place of what is here.
   async function restore() {
     const answer = token ? await question("collected") : { classes: [] };
-    if (answer.error) forget();
+    if (answer.error) keep(null);
     clear();
     for (const { name, pictures } of answer.classes ?? []) make(name, pictures);
     while (classes.length < 2) fresh();
     changed();
-  }
-
-  function forget() {
-    token = null;
-    try { sessionStorage.removeItem(KEY); } catch { /* a browser that keeps nothing */ }
   }
 
   $(".o-more").onclick = () => { fresh().card.element.querySelector("input").focus(); changed(); };
@@ -169,12 +166,12 @@ export function collectingIn(element, server, constants, camera, changed) {
     fail("");
     const answer = await question("sample");
     if (answer.error) throw answer.error;
-    keep(answer);
+    keep(answer.set);
     await restore();
   });
   $(".o-delete").onclick = () => inTurn(async () => {
-    if (token) await question("delete_now");
-    forget();
+    await question("delete_now");
+    keep(null);
     await restore();
     fail("");
     $(".o-camera-says").textContent = "Your pictures are deleted.";
@@ -210,7 +207,7 @@ export function collectingIn(element, server, constants, camera, changed) {
     if (!token) return { ready: false, says: "Collect pictures of two things, or try it with our drawings." };
     const answer = await question("standing", { names: classes.map(({ name }) => name) });
     if (answer.gone) {
-      forget();
+      keep(null);
       for (const kind of classes) {
         kind.pictures = [];
         kind.card.draw();
@@ -219,9 +216,11 @@ export function collectingIn(element, server, constants, camera, changed) {
     return answer;
   }
 
-  inTurn(restore);
+  keep(remembered());
+  const ready = inTurn(restore);
   return {
     cameraChanged,
+    ready,
     classes,
     get token() { return token; },
     // Whether it was taken.
@@ -232,6 +231,13 @@ export function collectingIn(element, server, constants, camera, changed) {
 
 function remembered() {
   try { return sessionStorage.getItem(KEY); } catch { return null; }
+}
+
+// Why a class can't be called so beside others, as the server says it; "" where it can.
+export function wrongName(name, others, longest) {
+  const length = [...name].length, alike = others.find((other) => other.toLowerCase() === name.toLowerCase());
+  if (length > longest) return `“${[...name].slice(0, longest).join("")} …” has ${length} characters, ${longest} are the most; shorten it.`;
+  return alike === undefined ? "" : `There is a class “${alike}” already; give it another name.`;
 }
 
 // How many are there, and what is left out.

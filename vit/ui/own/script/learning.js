@@ -4,7 +4,7 @@ import { percent } from "../../script/format.js";
 
 const EVERY = 400; // milliseconds between two looks at how it goes
 
-// learned: called with {way: model's key} and the best one's key.
+// learned: called with {way: model's key}, the run's secret and the best one's key.
 export function learningIn(element, server, collecting, learned) {
   const $ = (name) => element.querySelector(name), panels = new Map();
   let running = null, asked = 0; // {id, owner}; how often was asked how the pictures stand
@@ -47,7 +47,7 @@ export function learningIn(element, server, collecting, learned) {
       }
       now.ways.forEach(draw);
       if (!now.live) {
-        end(now);
+        end(now, begun);
         break;
       }
       tell(now.says || sentence(now.ways));
@@ -62,14 +62,14 @@ export function learningIn(element, server, collecting, learned) {
     return under ? `Learning: ${under.title.toLowerCase()} …` : "Testing …";
   };
 
-  function end({ ways, compared, says }) {
+  function end({ ways, compared, says }, { owner }) {
     tell(says || "Learned. Its models can be chosen in Classify and Attention, too.", Boolean(says));
     $(".o-compared").hidden = !compared;
     $(".o-compared").innerHTML = compared; // the server's own, escaped there
     const there = ways.filter(({ model }) => model);
     if (!there.length) return;
     const best = there.reduce((top, way) => way.result.accuracy > top.result.accuracy ? way : top);
-    learned(Object.fromEntries(there.map(({ name, model }) => [name, model])), best.model);
+    learned(Object.fromEntries(there.map(({ name, model }) => [name, model])), owner, best.model);
   }
 
   function draw(way) {

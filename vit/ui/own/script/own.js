@@ -4,6 +4,7 @@ import { breakingIn } from "./breaking.js";
 import { cameraOn } from "./camera.js";
 import { collectingIn } from "./collecting.js";
 import { learningIn } from "./learning.js";
+import { modelsIn } from "./models.js";
 
 export function mount({ element, server, trigger, constants }) {
   const table = colorTable(constants.colors);
@@ -14,9 +15,23 @@ export function mount({ element, server, trigger, constants }) {
     learning.stand();
     breaking.drawTruth();
   });
-  const learning = learningIn(element, server, collecting, (models, best) => {
-    trigger(constants.events.learned, { models, best });
-    breaking.load(models, best);
+  const learning = learningIn(element, server, collecting, (learned, owner, best) => {
+    models.add(learned, owner, best);
+    choose();
+    breaking.learned();
   });
-  const breaking = breakingIn(element, server, table, constants, camera, collecting, () => learning.start(["head"]));
+  const models = modelsIn(element, server, (error) => {
+    choose();
+    breaking.load(error);
+  });
+  let shown = ""; // key of the model that the other tabs were told of; after a reload they show what the address says
+  function choose() {
+    if (models.chosen === shown && models.chosen) return;
+    shown = models.chosen;
+    if (shown) trigger(constants.events.learned, { ways: models.ways, chosen: shown });
+    else trigger(constants.events.gone, {});
+  }
+  const again = () => learning.start(["head"]);
+  const breaking = breakingIn(element, server, table, constants, camera, collecting, models, choose, again);
+  collecting.ready.then(models.restore).then(() => breaking.load());
 }

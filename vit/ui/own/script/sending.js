@@ -6,7 +6,10 @@ const AS_IT_IS = 200_000; // bytes
 export async function packed(file, largest) {
   const blob = await smaller(file);
   if (blob.size > largest) throw `${file.name} has more than ${largest / 1e6} MB; scale it down first.`;
-  return { name: file.name, content: await base64(blob) };
+  const content = await base64(blob).catch(() => {
+    throw `${file.name} can't be read: it is a folder, or not there any more; choose the files in it.`;
+  });
+  return { name: file.name, content };
 }
 
 async function smaller(file) {
@@ -39,6 +42,6 @@ const jpeg = (canvas) => new Promise((done) => canvas.toBlob(done, "image/jpeg",
 export const base64 = (blob) => new Promise((done, failed) => {
   const reader = new FileReader();
   reader.onload = () => done(reader.result.slice(reader.result.indexOf(",") + 1));
-  reader.onerror = () => failed("This file can't be read any more; choose it again.");
+  reader.onerror = () => failed(reader.error);
   reader.readAsDataURL(blob);
 });
