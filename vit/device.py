@@ -45,7 +45,7 @@ def gpu_name(device: torch.device) -> str:
 
 
 def memory(device: torch.device) -> float:
-    """Bytes that this process may have at most: a GPU's, or the system's within its control group; else infinity."""
+    """Bytes that a process may have: a GPU's, or the system's within control group and ulimit; or infinity."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     bounds = [math.inf]
@@ -54,6 +54,11 @@ def memory(device: torch.device) -> float:
             bounds.append(float(int(Path(file).read_text(encoding="utf-8"))))
     with contextlib.suppress(OSError, ValueError, AttributeError):  # AttributeError: Windows has no sysconf
         bounds.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
+    with contextlib.suppress(ImportError):  # so has it no limits
+        import resource
+
+        limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+        bounds += [float(limit) for limit in limits if limit != resource.RLIM_INFINITY]
     return min(bounds)
 
 

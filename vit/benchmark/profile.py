@@ -1,5 +1,6 @@
 """Where a training step's time goes, by kind of operation, beside what the machine's matrix products could do."""
 
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -105,6 +106,7 @@ def profile(name: str, model: Classifier, config: TrainConfig, train_set: Datase
     before = now(device)
     run(steps)
     milliseconds = 1000 * (now(device) - before) / steps
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler calls it an error that there is no GPU
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
     with torch.profiler.profile(activities=activities, acc_events=True) as recorded:
         run(steps)

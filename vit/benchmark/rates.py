@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -105,7 +106,7 @@ def accuracy_after(
     name: of CONTENDERS, of MODELS, or PRESET. precision: of this package's own loop.
     """
     config = TrainConfig(minutes=minutes, batch_size=BATCH, precision=precision)
-    title, variant, shape = name, name, {}
+    title, variant, shape = name, name, dict[str, Any]()
     if name == PRESET:
         found = fitting("vit_live", config, device, len(splits.train))
         variant, shape, config = "vit_live", dict(found.shape), replace(config, batch_size=found.batch_size)
@@ -162,6 +163,7 @@ def _step(
         return train(model.to(device), train_set, config).__next__
     if row == RECIPE:
         config = TrainConfig(epochs=100, batch_size=BATCH, precision="bf16" if bfloat16 else "fp32")
+        assert isinstance(model.network, Classifier), "it is of this package's model alone"
         return train(model.network.to(device), train_set, config).__next__
     loop = UsualLoop(model, device, bfloat16)
     if source:

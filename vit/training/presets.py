@@ -10,10 +10,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 
 from vit.device import memory
+from vit.model import ViT
 from vit.training.config import TrainConfig
 from vit.training.trial import images_per_second
 from vit.variants import create_model
@@ -118,7 +120,7 @@ class _Trial:
     name: str
     config: TrainConfig
     device: torch.device
-    shape: Mapping[str, object]
+    shape: Mapping[str, Any]
 
     def rate(self, width: int, batch: int) -> float:
         """Images a second; 0 where a step can't be tried."""
@@ -143,4 +145,5 @@ def _counted(name: str, width: int, shape: tuple) -> tuple[int, int]:
     """Parameters and tokens, of a model without memory."""
     with torch.device("meta"):
         model = create_model(name, **{**dict(shape), **shape_of(width)})
+    assert isinstance(model, ViT), "the live presets are"
     return sum(parameter.numel() for parameter in model.parameters()), model.num_tokens
