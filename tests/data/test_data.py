@@ -1,6 +1,7 @@
 """Laws of the data: what CIFAR-10 and Shapes hold, where they come from, and what augmentation leaves alone."""
 
 import functools
+import inspect
 import io
 import pickle
 import struct
@@ -311,7 +312,8 @@ def test_shapes_are_balanced_and_have_masks(shapes):
 
 
 def test_the_same_seed_draws_the_same_shapes():
-    first, again, other = drawing.draw(100, 7), drawing.draw(100, 7), drawing.draw(100, 8)
+    draw = inspect.unwrap(drawing.draw)  # without what keeps its answers
+    first, again, other = draw(100, 7), draw(100, 7), draw(100, 8)
     assert all(a.equal(b) for a, b in zip(first, again))
     assert not first[0].equal(other[0])
 
