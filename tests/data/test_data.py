@@ -358,28 +358,6 @@ def test_shapes_are_more_than_a_linear_classifier_can_tell(shapes):
     assert 0.4 < accuracy < 0.6  # it learned what it could, and that is not enough
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_a_small_vit_learns_shapes(shapes):
-    from vit.model import ViT
-
-    torch.manual_seed(0)
-    model = ViT(img_size=32, patch_size=4, embed_dim=64, depth=3, num_heads=2, mlp_ratio=2, stem="conv")
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=700, pct_start=0.15)
-    for epoch in range(5):
-        for images, labels in data.batches(shapes.train, 64, seed=0, epoch=epoch, crop=2):
-            logits = model(data.normalize(images, shapes.train.mean, shapes.train.std))
-            torch.nn.functional.cross_entropy(logits, labels).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
-    model.eval()
-    with torch.no_grad():
-        logits = model(data.normalize(shapes.test.images, shapes.test.mean, shapes.test.std))
-    assert (logits.argmax(1) == shapes.test.labels).float().mean() > 0.9
-
-
 # Augmentation and batches
 
 
