@@ -1,6 +1,7 @@
 """What the tests share. Real CIFAR-10 comes from the Hub's cache beside the project where there is one."""
 
 import contextlib
+import functools
 import os
 import subprocess
 import sys
@@ -25,6 +26,7 @@ import pytest
 import torch
 
 from vit import ViT, data, vit_live_patch
+from vit.data import shapes as drawing
 
 KINDS = {  # of models: the arguments by which they differ in what tokens they have and what reads them
     "class token": {},
@@ -36,8 +38,16 @@ KINDS = {  # of models: the arguments by which they differ in what tokens they h
 }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def drawn_once() -> Iterator[None]:
+    """Shapes are drawn once in a process, and not by each command that a test runs."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(drawing, "draw", functools.cache(drawing.draw))
+        yield
+
+
 @pytest.fixture(scope="session")
-def shapes() -> data.Splits:
+def shapes(drawn_once) -> data.Splits:
     return data.load("shapes")
 
 

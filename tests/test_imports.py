@@ -1,6 +1,8 @@
-"""Who may import whom, and what importing costs: the floors of the house, from the ground up."""
+"""Who may import whom, and what importing costs and does: the floors of the house, from the ground up."""
 
 import ast
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +28,26 @@ ONLY_TORCH = {"vit.model", "vit.cnn", "vit.device", "vit.precision", "vit.data.a
 ONLY_TORCH_ROOMS = {"vit.interpret"}
 # ViT.save_pretrained and from_pretrained reach up when they are called: the model's own methods, as everybody expects.
 REACHES_UP = {("vit.model", "vit.weights.checkpoint")}
+
+# Imports step by step, as different programs would, and says what has been imported after each step.
+STEPS = """
+import contextlib, io, json, sys
+said = {}
+import vit
+said["vit"] = list(sys.modules)
+from vit.cli import main
+with contextlib.redirect_stderr(io.StringIO()):
+    main(["predict", "none", "none"])
+said["predict"] = list(sys.modules)
+import vit.cli.evaluate, vit.cli.train
+said["commands"] = list(sys.modules)
+import vit.ui.page
+said["page"] = list(sys.modules)
+from vit.data import cifar10
+from vit.live import models, storage
+said["folders"] = [str(path) for path in (cifar10.FOLDER, models.CHECKPOINTS, storage.FOLDER)]
+print(json.dumps(said))
+"""
 
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -90,13 +112,33 @@ def test_the_package_itself_hands_out_model_and_variants_alone():
     assert {room(name) for name in imported(MODULES["vit"])} <= {"vit.cnn", "vit.model", "vit.variants", "vit.weights"}
 
 
-def test_importing_the_package_loads_neither_gradio_nor_matplotlib_and_prints_nothing():
-    code = "import sys, vit; assert not {'gradio', 'matplotlib', 'torchvision', 'pyarrow'} & set(sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+@pytest.fixture(scope="module")
+def imported_after(tmp_path_factory) -> dict[str, set[str]]:
+    """What a process has imported after each of STEPS, started elsewhere and without any of our variables."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("VIT_")}
+    environment |= {"PYTHONPATH": str(ROOT)}
+    command, elsewhere = [sys.executable, "-c", STEPS], tmp_path_factory.mktemp("elsewhere")
+    done = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1), "nothing imported prints anything"
+    return {step: set(names) for step, names in json.loads(done.stdout).items()}
 
 
-def test_the_page_starts_without_what_takes_seconds_to_import_and_is_needed_later():
-    code = "import sys, vit.ui.page; assert not {'matplotlib', 'torchvision'} & set(sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+def test_importing_the_package_loads_neither_gradio_nor_matplotlib(imported_after):
+    assert not {"gradio", "matplotlib", "torchvision", "pyarrow"} & imported_after["vit"]
+
+
+def test_a_command_loads_no_other(imported_after):
+    assert "vit.cli.predict" in imported_after["predict"] and "vit.cli.train" not in imported_after["predict"]
+
+
+def test_matplotlib_is_not_imported_where_nothing_is_drawn(imported_after):
+    assert "vit.cli.train" in imported_after["commands"] and "matplotlib" not in imported_after["commands"]
+
+
+def test_the_page_starts_without_what_takes_seconds_to_import_and_is_needed_later(imported_after):
+    assert "gradio" in imported_after["page"] and not {"matplotlib", "torchvision"} & imported_after["page"]
+
+
+def test_the_apps_own_folders_do_not_depend_on_where_it_is_started(imported_after):
+    expected = {ROOT / "data" / "cifar-10-batches-py", ROOT / "checkpoints", ROOT / "runs" / "page"}
+    assert imported_after["folders"] == set(map(str, expected))

@@ -129,14 +129,14 @@ def test_one_that_is_hopelessly_slow_is_broken_off_in_the_middle_of_its_first_im
     monkeypatch.setattr(precision, "PATIENCE", 0.2)
     monkeypatch.setattr(precision, "SECONDS", 0.1)
     monkeypatch.setattr(precision, "_races", {})
-    done = []
+    done, pauses = [], []
 
     def begin(name):
         def step(images):
             weight = torch.ones(8, 8, requires_grad=True)
             for _ in range(1000 if name == "bf16" else 1):
                 if name == "bf16":
-                    time.sleep(0.01)
+                    pauses.append(time.sleep(0.01))
                 loss = (weight @ weight).sum()
             loss.backward()
             done.append(name)
@@ -144,9 +144,8 @@ def test_one_that_is_hopelessly_slow_is_broken_off_in_the_middle_of_its_first_im
 
         return step
 
-    before = time.perf_counter()
     found = race("work", ("fp32", "bf16"), begin, 16)
-    assert time.perf_counter() - before < 5, "all of it would take ten seconds"
+    assert 0 < len(pauses) < 500, "it is broken off long before its end"
     assert found.left_out == {"bf16": "is slower"} and "bf16" not in done
 
 

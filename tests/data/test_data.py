@@ -1,6 +1,7 @@
 """Laws of the data: what CIFAR-10 and Shapes hold, where they come from, and what augmentation leaves alone."""
 
 import functools
+import inspect
 import io
 import pickle
 import struct
@@ -8,6 +9,7 @@ import threading
 import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
@@ -166,12 +168,13 @@ def test_loading_goes_on_where_nothing_can_be_cached(small_hub):
 
 
 @pytest.mark.parametrize("address", [None, "http://127.0.0.1:9"])
-def test_without_network_or_cache_cifar10_says_what_to_do(elsewhere, hub_at, address):
+def test_without_network_or_cache_cifar10_says_what_to_do_at_once(elsewhere, hub_at, address, monkeypatch):
     hub_at(address)
-    started = time.perf_counter()
+    waits: list[float] = []  # of the Hub's client before it tries again
+    monkeypatch.setattr("huggingface_hub.utils._http.time", SimpleNamespace(sleep=waits.append))
     with pytest.raises(data.DatasetUnavailable, match=r"cifar-10-batches-py.*HF_HUB_CACHE.*Shapes"):
         data.load("cifar10")
-    assert time.perf_counter() - started < 5
+    assert not waits
 
 
 def test_cifar10_is_downloaded_from_the_hub_with_progress(elsewhere, hub_at):
@@ -311,7 +314,8 @@ def test_shapes_are_balanced_and_have_masks(shapes):
 
 
 def test_the_same_seed_draws_the_same_shapes():
-    first, again, other = drawing.draw(100, 7), drawing.draw(100, 7), drawing.draw(100, 8)
+    draw = inspect.unwrap(drawing.draw)  # without what keeps its answers
+    first, again, other = draw(100, 7), draw(100, 7), draw(100, 8)
     assert all(a.equal(b) for a, b in zip(first, again))
     assert not first[0].equal(other[0])
 
@@ -352,28 +356,6 @@ def test_shapes_are_more_than_a_linear_classifier_can_tell(shapes):
     optimizer.step(closure)
     accuracy = (linear(flat["test"]).argmax(1) == shapes.test.labels).float().mean()
     assert 0.4 < accuracy < 0.6  # it learned what it could, and that is not enough
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_a_small_vit_learns_shapes(shapes):
-    from vit.model import ViT
-
-    torch.manual_seed(0)
-    model = ViT(img_size=32, patch_size=4, embed_dim=64, depth=3, num_heads=2, mlp_ratio=2, stem="conv")
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=700, pct_start=0.15)
-    for epoch in range(5):
-        for images, labels in data.batches(shapes.train, 64, seed=0, epoch=epoch, crop=2):
-            logits = model(data.normalize(images, shapes.train.mean, shapes.train.std))
-            torch.nn.functional.cross_entropy(logits, labels).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
-    model.eval()
-    with torch.no_grad():
-        logits = model(data.normalize(shapes.test.images, shapes.test.mean, shapes.test.std))
-    assert (logits.argmax(1) == shapes.test.labels).float().mean() > 0.9
 
 
 # Augmentation and batches

@@ -56,8 +56,8 @@ def test_the_patches_left_in_are_drawn_for_each_image_and_step(shapes, monkeypat
 
 
 def test_same_seed_same_losses(shapes):
-    few = shapes.train.take(slice(256))
-    config = Config(epochs=2, batch_size=64)
+    few = shapes.train.take(slice(96))
+    config = Config(epochs=2, batch_size=32)
 
     def losses(seed):
         model = build(drop_rate=0.1, drop_path_rate=0.1, stem="conv")
@@ -94,7 +94,7 @@ def test_on_the_way_only_a_part_is_validated_and_only_while_it_is_cheap(shapes, 
         "evaluate",
         lambda model, data, precision: seen.append(len(data)) or evaluate(model, data, precision=precision),
     )
-    list(train(build(), shapes.train.take(slice(160)), Config(epochs=40, batch_size=80), shapes.validation))
+    list(train(build(), shapes.train.take(slice(16)), Config(epochs=40, batch_size=8), shapes.validation))
     assert seen == expected
 
 
@@ -165,8 +165,8 @@ def test_the_average_is_what_is_validated_and_kept(shapes):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_restored_run_ends_bit_identical_to_one_never_interrupted(shapes, optimizer):
-    few = shapes.train.take(slice(300))
-    config = Config(epochs=3, batch_size=64, mixup=0.8, cutmix=1.0, erase=0.25, color=0.2, ema=0.9, optimizer=optimizer)
+    few = shapes.train.take(slice(150))
+    config = Config(epochs=3, batch_size=32, mixup=0.8, cutmix=1.0, erase=0.25, color=0.2, ema=0.9, optimizer=optimizer)
     shape = {"stem": "conv", "drop_rate": 0.1, "drop_path_rate": 0.1}
 
     def finish(run):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from vit.data import DatasetUnavailable, Splits
 from vit.evaluation import Evaluation
@@ -38,6 +38,13 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser) -> Iterator[BrowserContext]:
+    """One for the tests of a file, whose cache has the page's scripts once the first test has opened the page."""
+    with browser.new_context() as context:
+        yield context
 
 
 def open_tab(page: Page, name: str) -> None:
@@ -111,9 +118,12 @@ def own_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def open_page(browser, here, own_url):
-    """Opens a path of a page of our own; afterwards nothing may have been fetched from where a name points to."""
-    page, fetched = browser.new_page(), []
+def open_page(context, here, own_url):
+    """Opens a path of a page of our own; afterwards nothing may have been fetched from where a name points to.
+
+    The browser remembers nothing of another test.
+    """
+    page, fetched = context.new_page(), []
     page.set_default_timeout(60_000)
     page.on("request", lambda request: fetched.append(request.url.split("?")[0]))
 
@@ -124,4 +134,6 @@ def open_page(browser, here, own_url):
 
     yield open_path
     assert fetched and not [address for address in fetched if "stolen" in address]
+    page.evaluate("localStorage.clear()")
     page.close()
+    context.clear_permissions()

@@ -107,7 +107,7 @@ def test_attention_gives_the_grid_and_the_figure(client, picture):
 
 def test_a_program_trains_a_model_and_uses_it(client, picture):
     small = {"depth": 2, "embed_dim": 32, "num_heads": 2}
-    run = client.predict("shapes", "vit_live", 0.1, *SETTINGS.values(), small, api_name="/start")
+    run = client.predict("shapes", "vit_live", 0.05, *SETTINGS.values(), small, api_name="/start")
     assert run["owner_token"] != run["run_id"]
     with pytest.raises(AppError, match="still being trained"):
         client.predict(picture, run["run_id"], api_name="/classify")

@@ -1,9 +1,10 @@
 """The page as a visitor meets it, in a real Chromium. Any console or page error fails a test."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.ui.conftest import await_quiet, open_tab
 
@@ -16,20 +17,30 @@ def context(browser):
         yield context
 
 
-@pytest.fixture(params=[{"width": 1440, "height": 900}], ids=["wide"])
-def page(context, app_url, request):
+def opened(context: BrowserContext, url: str, width: int, height: int) -> Iterator[Page]:
     """The page, once it is alive; afterwards nothing may have gone wrong on it."""
     page = context.new_page()
-    page.set_viewport_size(request.param)
+    page.set_viewport_size({"width": width, "height": height})
     page.set_default_timeout(60_000)
     errors = []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(app_url)
+    page.goto(url)
     page.wait_for_selector("#progress h2")
     yield page
     page.close()
     assert not errors
+
+
+@pytest.fixture(scope="module")
+def page(context, app_url) -> Iterator[Page]:
+    """One for all tests, each of which begins with what it needs."""
+    yield from opened(context, app_url, 1440, 900)
+
+
+@pytest.fixture
+def phone(context, app_url) -> Iterator[Page]:
+    yield from opened(context, app_url, 390, 844)
 
 
 def test_the_page_says_where_one_is(page):
@@ -91,17 +102,16 @@ def test_a_click_in_the_gallery_classifies_that_picture(page):
     expect(picked).to_have_attribute("title", re.compile("^heart"))
 
 
-@pytest.mark.parametrize("page", [{"width": 390, "height": 844}], ids=["phone"], indirect=True)
-def test_a_phone_scrolls_in_one_direction_only(page):
+def test_a_phone_scrolls_in_one_direction_only(phone):
     drawn = {
         "Train": "#forming canvas.map",
         "Classify": "#prediction .v-bars",
         "Attention": "#attention canvas.overlay",
     }
     for tab, figure in drawn.items():
-        open_tab(page, tab)
-        expect(page.locator(figure).first).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        open_tab(phone, tab)
+        expect(phone.locator(figure).first).to_be_visible()
+        assert phone.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_file_that_is_no_picture_is_refused_in_words(page, tmp_path):

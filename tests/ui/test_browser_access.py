@@ -27,16 +27,16 @@ READY = {"Train": "#forming canvas.map", "Classify": ".v-gallery", "Attention": 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("tab", READY)
 @pytest.mark.parametrize("path", ["", "run"])
-def test_axe_finds_nothing_of_ours_that_matters(open_page, ended, tab, theme, path):
+def test_axe_finds_nothing_of_ours_that_matters(open_page, ended, theme, path):
     if not AXE.exists():
         pytest.skip("axe-core is not installed: npm ci")
     page = open_page(f"?__theme={theme}" + (f"&run={ended.id}" if path else ""))
-    open_tab(page, tab)
-    expect(page.locator(f"{READY[tab]} >> visible=true").first).to_be_visible()
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    assert page.evaluate(FOUND, GRADIOS) == []
+    for tab, ready in READY.items():
+        open_tab(page, tab)
+        expect(page.locator(f"{ready} >> visible=true").first).to_be_visible()
+        assert page.evaluate(FOUND, GRADIOS) == [], tab
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_text_at_twice_its_size_and_more_needs_no_scrolling_sideways(open_page, 
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{tab} at {width}"
 
 
-def test_arrows_walk_the_tabs_and_back_walks_them_again(open_page):
+def test_arrows_walk_the_tabs_which_back_walks_again_and_the_thumbnails_which_are_one_stop(open_page):
     page = open_page("")
     page.get_by_role("tab", name="Train").focus()
     page.keyboard.press("ArrowRight")
@@ -93,9 +93,6 @@ def test_arrows_walk_the_tabs_and_back_walks_them_again(open_page):
     page.reload()
     expect(page.get_by_role("tab", name="Classify")).to_have_attribute("aria-selected", "true")
 
-
-def test_the_thumbnails_are_one_stop_with_arrows_inside(open_page):
-    page = open_page("")
     open_tab(page, "Attention")
     thumbnails = page.locator(".x-picker .v-gallery button")
     expect(thumbnails.first).to_be_visible()
@@ -127,16 +124,16 @@ def test_the_model_list_is_whole_in_every_width_and_closes_when_one_tabs_on(open
         expect(items).to_have_count(0)
 
 
-@pytest.mark.parametrize("tab", READY)
-def test_on_a_projector_no_text_is_small(open_page, tab):
+def test_on_a_projector_no_text_is_small(open_page):
     page = open_page("")
     page.set_viewport_size({"width": 1920, "height": 1080})
-    open_tab(page, tab)
-    expect(page.locator(f"{READY[tab]} >> visible=true").first).to_be_visible()
-    assert page.evaluate(SMALLEST) >= 14
-    sizes = page.locator(f":is({LABELS}) >> visible=true").evaluate_all(SIZES)
-    assert len(sizes) > 5 and min(sizes) >= 18
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for tab, ready in READY.items():
+        open_tab(page, tab)
+        expect(page.locator(f"{ready} >> visible=true").first).to_be_visible()
+        assert page.evaluate(SMALLEST) >= 14, tab
+        sizes = page.locator(f":is({LABELS}) >> visible=true").evaluate_all(SIZES)
+        assert len(sizes) > 5 and min(sizes) >= 18, tab
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
 
 
 def test_on_a_phone_the_picture_stays_in_sight_while_heads_are_tapped(open_page):

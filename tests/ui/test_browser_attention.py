@@ -21,13 +21,6 @@ from vit.weights.checkpoint import from_pretrained
 FIRST_VIEW = "document.querySelector('#attention .x-sentence')?.textContent.includes('nats')"
 
 
-@pytest.fixture(scope="module")
-def context(browser):
-    """One for all tests, whose cache has the page's scripts: what is chosen in the tab lies in its address alone."""
-    with browser.new_context() as context:
-        yield context
-
-
 @pytest.fixture
 def open_view(context, app_url):
     """Opens an address's Attention tab, drawn, with a list of what is requested after that."""

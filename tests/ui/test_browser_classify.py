@@ -55,7 +55,7 @@ def await_another(page: Page, before: str) -> None:
     expect(page.locator(SEEN)).not_to_have_attribute("src", before)
 
 
-def test_an_upload_is_shown_whole_with_its_frame_and_what_the_model_sees_of_it(page, mine):
+def test_an_upload_is_shown_whole_with_its_frame_which_is_moved_and_resized_by_mouse_and_by_keys(page, mine):
     send(page, mine)
     expect(page.locator(".c-original figcaption")).to_contain_text("Yours: 400 × 200 pixels")
     assert pixels(page.locator(".c-original img").get_attribute("src")).size == (400, 200)
@@ -67,9 +67,6 @@ def test_an_upload_is_shown_whole_with_its_frame_and_what_the_model_sees_of_it(p
     expect(page.locator(".v-says > .v-verdict")).to_contain_text("True class not known")
     expect(page.locator(".c-choose .v-gallery [aria-pressed=true]")).to_have_count(0)
 
-
-def test_the_frame_is_moved_by_mouse_and_by_keys_and_resized_by_both(page, mine):
-    send(page, mine)
     before, frame = page.locator(SEEN).get_attribute("src"), page.locator(".c-frame")
     box = frame.bounding_box()
     page.mouse.move(box["x"] + 20, box["y"] + 20)
@@ -145,7 +142,7 @@ def test_a_dropped_a_pasted_and_a_photographed_picture_are_answered(page, mine):
     expect(page.locator(".c-thumb")).to_have_count(3)
 
 
-def test_all_classes_have_bars_that_sum_to_one_and_the_right_answer_is_named(page):
+def test_all_classes_have_bars_the_right_answer_is_named_and_look_inside_opens_its_attention(page):
     page.locator(".c-choose .v-gallery button").nth(12).click()
     expect(page.locator(".c-choose .v-gallery [aria-pressed=true]")).to_have_count(1)
     shares = [float(text[:-1]) for text in page.locator(".v-bars .v-percent").all_inner_texts()]
@@ -153,9 +150,6 @@ def test_all_classes_have_bars_that_sum_to_one_and_the_right_answer_is_named(pag
     expect(page.locator(".v-verdict span")).to_have_text(re.compile("✓ Right|✗ Wrong: it is an? "))
     expect(page.locator(".c-took")).to_have_text(re.compile(r"Test picture \d+ of Shapes · vit-live · \d+ ms"))
     expect(page.locator(".c-looks figcaption")).to_have_text("Where the class token looks, mean of the heads")
-
-
-def test_look_inside_opens_the_attention_of_the_same_picture(page):
     page.locator(".c-choose .v-gallery button").nth(5).click()
     expect(page.locator(".c-choose .v-gallery button").nth(5)).to_have_attribute("aria-pressed", "true")
     page.get_by_role("button", name="Look inside").click()
@@ -163,16 +157,15 @@ def test_look_inside_opens_the_attention_of_the_same_picture(page):
     expect(page.locator(".v-gallery:visible button").nth(5)).to_have_attribute("aria-pressed", "true")
 
 
-@pytest.mark.parametrize("height", [844, 667])
-def test_on_a_phone_the_answer_is_on_screen_once_a_picture_is_tapped(page, height):
-    page.set_viewport_size({"width": 390, "height": height})
-    for place in (25, 3):
+def test_on_a_phone_the_answer_is_on_screen_once_a_picture_is_tapped(page):
+    for height, place in ((844, 25), (844, 3), (667, 25), (667, 3)):
+        page.set_viewport_size({"width": 390, "height": height})
         before = page.locator(SEEN).get_attribute("src")
         page.locator(".c-choose .v-gallery button").nth(place).click()
         await_another(page, before)
         expect(page.locator(".v-says > .v-verdict")).to_be_in_viewport(ratio=1)
         expect(page.locator(".v-bars li").nth(4)).to_be_in_viewport(ratio=1)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_what_looks_like_nothing_learned_gets_a_hint_with_its_false_alarm_rate(page, mine):
@@ -207,7 +200,19 @@ def await_page(page: Page, says: str) -> None:
     expect(page.locator(".c-where")).to_have_text(says)
 
 
-def test_pages_of_the_gallery_are_all_of_the_test_set_each_picture_once(page):
+def test_pages_of_the_gallery_are_all_of_the_test_set_and_one_seen_before_asks_the_server_nothing(page):
+    page.get_by_label("Next page").click()
+    await_page(page, "Page 2 of 7 · 200 pictures")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    at_once = page.evaluate("""() => {
+        document.querySelector(".c-back").click();
+        return document.querySelector(".c-where").textContent;
+    }""")
+    assert at_once == "Page 1 of 7 · 200 pictures"
+    await_page(page, at_once)
+    assert not asked
+
     there = []
     for number in range(1, 8):
         await_page(page, f"Page {number} of 7 · 200 pictures")
@@ -224,18 +229,7 @@ def test_pages_of_the_gallery_are_all_of_the_test_set_each_picture_once(page):
     )
 
 
-def test_a_class_and_a_number_are_found(page):
-    page.get_by_label("Of which class").select_option("heart")
-    expect(page.locator(f"{GALLERY}:not([title^=heart])")).to_have_count(0)
-    page.get_by_label("Number of a test picture").fill("42")
-    page.get_by_label("Number of a test picture").press("Enter")
-    expect(page.locator(".c-took")).to_contain_text("Test picture 42 of Shapes")
-    page.get_by_label("Number of a test picture").fill("200")
-    page.get_by_label("Number of a test picture").press("Enter")
-    expect(page.locator(".c-error")).to_have_text("There are pictures 0 to 199; type one of these numbers.")
-
-
-def test_mistakes_and_sureness_are_the_models_own(page, said):
+def test_mistakes_and_sureness_are_the_models_own_and_a_class_and_a_number_are_found(page, said):
     (sure, classes), test = said
     wrong = (classes != test.labels).nonzero()[:, 0]
     expected = {
@@ -250,6 +244,15 @@ def test_mistakes_and_sureness_are_the_models_own(page, said):
         assert names(page) == indices[:30].tolist()
     assert page.locator(GALLERY).first.get_attribute("title").endswith(f"{sure.min():.0%}")
 
+    page.get_by_label("Of which class").select_option("heart")
+    expect(page.locator(f"{GALLERY}:not([title^=heart])")).to_have_count(0)
+    page.get_by_label("Number of a test picture").fill("42")
+    page.get_by_label("Number of a test picture").press("Enter")
+    expect(page.locator(".c-took")).to_contain_text("Test picture 42 of Shapes")
+    page.get_by_label("Number of a test picture").fill("200")
+    page.get_by_label("Number of a test picture").press("Enter")
+    expect(page.locator(".c-error")).to_have_text("There are pictures 0 to 199; type one of these numbers.")
+
 
 def test_the_answers_show_progress_and_can_be_cancelled(page, monkeypatch):
     monkeypatch.setattr(answers, "_kept", OrderedDict())
@@ -261,19 +264,3 @@ def test_the_answers_show_progress_and_can_be_cancelled(page, monkeypatch):
     expect(page.locator(".c-choose .c-wait")).to_be_hidden()
     await_page(page, "Page 1 of 7 · 200 pictures")
     go.set()
-
-
-def test_a_gallery_page_seen_before_asks_the_server_nothing(page):
-    page.get_by_label("Next page").click()
-    await_page(page, "Page 2 of 7 · 200 pictures")
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
-    took = page.evaluate("""async () => {
-        const started = performance.now(), where = document.querySelector(".c-where");
-        const changed = new Promise((done) => new MutationObserver(done).observe(where, { childList: true }));
-        document.querySelector(".c-back").click();
-        await changed;
-        return performance.now() - started;
-    }""")
-    await_page(page, "Page 1 of 7 · 200 pictures")
-    assert not asked and took < 100

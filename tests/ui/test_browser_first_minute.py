@@ -14,6 +14,7 @@ from vit.live.datasets import SOURCES
 from vit.training.moments import MOMENTS, Album, figures, probe, take
 from vit.training.progress import Progress
 from vit.ui import analysis
+from vit.ui.train.recorded import forming
 
 SHIFTS = """window.shifts = []; new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts.push(entry.value);
@@ -35,14 +36,16 @@ def recorded(here, small_vit):
 
 
 @pytest.fixture
-def visit(browser, own_url):
-    """Opens the page in a browser that has never seen it; nothing may go wrong there."""
-    contexts, errors = [], []
+def visit(context, own_url):
+    """Opens the page in a browser that remembers nothing of it; nothing may go wrong there."""
+    pages, errors = [], []
 
-    def visit(path: str = "", **options):
-        contexts.append(browser.new_context(**{"viewport": WIDE, **options}))
-        contexts[-1].add_init_script(SHIFTS)
-        page = contexts[-1].new_page()
+    def visit(path: str = "", viewport: dict = WIDE, **media):
+        page = context.new_page()
+        pages.append(page)
+        page.add_init_script(SHIFTS)
+        page.set_viewport_size(viewport)
+        page.emulate_media(**media)
         page.set_default_timeout(60_000)
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -51,8 +54,9 @@ def visit(browser, own_url):
         return page
 
     yield visit
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.evaluate("localStorage.clear()")
+        page.close()
     assert not errors
 
 
@@ -65,7 +69,7 @@ def bottom(page, name: str) -> float:
     return box["y"] + box["height"]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_train_plays_the_recorded_run_once_and_nothing_jumps(recorded, visit, theme):
     page = visit(f"?__theme={theme}")
     expect(page.locator(".t-about")).to_contain_text("Recorded: how the vit-live that comes with this page learned")
@@ -86,8 +90,8 @@ def test_who_wants_no_motion_sees_the_finished_model_at_once(recorded, visit):
     expect(page.locator("#forming .play")).to_have_text("Play")
 
 
-@pytest.mark.parametrize("damage", ["cut", "of another model", "none", "of pictures that are not"])
-def test_moments_that_cannot_be_shown_leave_the_page_as_without(here, visit, damage, small_vit):
+def without(damage: str, small_vit) -> None:
+    """Moments beside the Shapes checkpoint that cannot be shown."""
     file = models.CHECKPOINTS / "shapes" / MOMENTS
     if damage == "cut":
         file.write_bytes(b"nothing")
@@ -100,6 +104,16 @@ def test_moments_that_cannot_be_shown_leave_the_page_as_without(here, visit, dam
         album.add(take(models.find_vit("shapes"), probe(SOURCES["shapes"].splits.validation)), figures())
         album.save(file)
         config("trained", validation_size=10**6)(file.parent)
+
+
+@pytest.mark.parametrize("damage", ["cut", "of another model", "none", "of pictures that are not"])
+def test_moments_that_cannot_be_shown_are_none(here, damage, small_vit):
+    without(damage, small_vit)
+    assert forming("shapes") is None
+
+
+def test_without_moments_that_can_be_shown_the_page_shows_the_model_before_training(here, visit, small_vit):
+    without("of pictures that are not", small_vit)
     page = visit()
     page.wait_for_selector("#forming canvas.map")
     expect(page.locator(".t-about")).to_contain_text("Before training")
@@ -116,6 +130,7 @@ def test_the_page_says_what_it_is_and_folds_that_away_once_it_was_used(here, vis
     page.reload()  # to the same tab
     expect(page.locator("#attention .x-sentence")).to_contain_text("nats")
     expect(page.locator("#intro .i-steps")).to_be_hidden()
+    page.evaluate("localStorage.clear()")
     phone = visit(viewport={"width": 390, "height": 844})
     expect(phone.locator("#intro summary")).to_be_visible()
     expect(phone.locator("#intro .i-steps")).to_be_hidden()

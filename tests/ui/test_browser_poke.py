@@ -58,17 +58,21 @@ def test_patches_are_covered_by_mouse_and_keys_and_the_bars_follow(page):
     expect(page.locator(f"{STAGE} img")).to_have_attribute("src", before)
 
 
-@pytest.mark.parametrize("name", LIMITS)
-def test_a_change_of_the_picture_moves_the_bars_to_what_the_package_says_of_it(name, page):
-    before, number = image(page), LIMITS[name].high
-    page.locator(f".c-changes input[data-name={name}]").fill(str(number))
-    expect(page.locator(f"{STAGE} img")).not_to_have_attribute("src", before)
+def test_a_change_of_the_picture_moves_the_bars_to_what_the_package_says_of_it_and_back(page):
+    before, said = image(page), shown(page)
     prediction = predict(models.default(), first(page))
     model = prediction.model
-    pixels = change(prediction.pixels, {name: number}, tuple(round(255 * mean) for mean in model.mean))
-    with torch.inference_mode():
-        share, best = model.probabilities(model(model.normalize(pixels)[None])[0]).max(0)
-    expect(page.locator(".c-poking .v-verdict")).to_have_text(f"{model.classes[best]} {100 * share:.1f}%")
+    for name, limit in LIMITS.items():
+        slider = page.locator(f".c-changes input[data-name={name}]")
+        slider.fill(str(limit.high))
+        expect(page.locator(f"{STAGE} img")).not_to_have_attribute("src", before)
+        pixels = change(prediction.pixels, {name: limit.high}, tuple(round(255 * mean) for mean in model.mean))
+        with torch.inference_mode():
+            share, best = model.probabilities(model(model.normalize(pixels)[None])[0]).max(0)
+        expect(page.locator(".c-poking .v-verdict")).to_have_text(f"{model.classes[best]} {100 * share:.1f}%")
+        slider.fill("0")
+        expect(page.locator(f"{STAGE} img")).to_have_attribute("src", before)
+        expect(page.locator(".c-poking .v-verdict")).to_have_text(said)
 
 
 def first(page: Page) -> tuple[str, int]:

@@ -43,7 +43,7 @@ def measure(page: Page) -> None:
     expect(page.locator(".c-measured")).to_be_visible()
 
 
-def test_accuracy_confusion_and_calibration_are_those_that_evaluate_gives(page):
+def test_accuracy_confusion_and_calibration_are_those_of_evaluate_are_saved_and_a_cell_shows_its_pictures(page):
     measure(page)
     model, test = models.find("cifar10"), SOURCES["shapes"].splits.test
     expected = evaluate(model, test, precision="fp32")
@@ -55,22 +55,6 @@ def test_accuracy_confusion_and_calibration_are_those_that_evaluate_gives(page):
     error = 100 * calibration(said.logits, said.test.labels).error
     expect(page.locator(".c-reliability")).to_contain_text(f"as trained: expected calibration error {error:.2f} points")
 
-
-def test_a_cell_of_the_matrix_shows_its_pictures_and_one_of_them_is_answered(page):
-    measure(page)
-    button = page.locator(".c-confusion td.wrong button:not([disabled])").first
-    count, true, taken = re.fullmatch(r"(\d+) of (\w+) taken for (\w+)", button.get_attribute("aria-label")).groups()
-    button.click()
-    shown = page.locator(".c-cell button")
-    expect(shown).to_have_count(min(20, int(count)))
-    assert shown.first.get_attribute("title").startswith(f"{true}, no. ")
-    shown.first.click()
-    expect(page.locator(".v-says > .v-verdict")).to_contain_text(re.compile(f"{taken}✗ Wrong: it is an? {true}"))
-    expect(page.locator(".c-mistakes button")).to_have_count(20)
-
-
-def test_the_matrix_and_the_diagram_and_all_answers_are_saved(page):
-    measure(page)
     for name, begins in {"Matrix PNG": b"\x89PNG", "Matrix SVG": b"<?xml", "Sureness PNG": b"\x89PNG"}.items():
         with page.expect_download() as download:
             page.get_by_role("button", name=name).click()
@@ -81,6 +65,16 @@ def test_the_matrix_and_the_diagram_and_all_answers_are_saved(page):
     right = sum(row["answer"] == row["true class"] for row in rows)
     assert len(rows) == 200
     expect(page.locator(".c-accuracy")).to_contain_text(f"Accuracy {right / 2:.2f}%")
+
+    button = page.locator(".c-confusion td.wrong button:not([disabled])").first
+    count, true, taken = re.fullmatch(r"(\d+) of (\w+) taken for (\w+)", button.get_attribute("aria-label")).groups()
+    button.click()
+    shown = page.locator(".c-cell button")
+    expect(shown).to_have_count(min(20, int(count)))
+    assert shown.first.get_attribute("title").startswith(f"{true}, no. ")
+    shown.first.click()
+    expect(page.locator(".v-says > .v-verdict")).to_contain_text(re.compile(f"{taken}✗ Wrong: it is an? {true}"))
+    expect(page.locator(".c-mistakes button")).to_have_count(20)
 
 
 def test_two_models_answer_the_same_picture_and_share_their_sliders(other, page):

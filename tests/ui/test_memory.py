@@ -60,7 +60,7 @@ def test_after_300_visits_and_20_runs_memory_is_within_a_tenth_of_what_it_was_af
         [server], client = children() - before, Client(url, verbose=False)
 
         def train() -> None:
-            run = client.predict("shapes", "vit_live", 0.05, *SETTINGS.values(), api_name="/start")
+            run = client.predict("shapes", "vit_live", 0.03, *SETTINGS.values(), api_name="/start")
             assert await_end(client, run["run_id"])["status"] == "finished"
 
         for _ in range(5):  # the first ones load models and fill caches

@@ -25,8 +25,9 @@ WINDOW = {"__svelte"}  # what the page puts there beside a plain page of Gradio:
 
 
 @pytest.fixture
-def page(browser):
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
+def page(context):
+    page = context.new_page()
+    page.set_viewport_size({"width": 1440, "height": 900})
     page.set_default_timeout(60_000)
     page.errors = []
     page.on("console", lambda said: page.errors.append(f"{said.text} {said.location}") if said.type == "error" else 0)
@@ -84,6 +85,7 @@ def test_the_modules_of_the_first_tab_are_fetched_before_they_are_wanted_and_onc
     assert {kind for _, kind in modules} == {"link"} and len(modules) == len(set(modules))
 
 
+@pytest.mark.slow
 def test_the_page_puts_nothing_on_window(page, app_url):
     with gr.Blocks() as plain:
         gr.HTML("plain", js_on_load="element.dataset.ran = 1")

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
@@ -120,6 +121,8 @@ def hub_in_this_process(tmp_path: Path) -> Iterator[type[Hub]]:
         )
         patch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        tried_again_at_once = SimpleNamespace(sleep=lambda seconds: None)  # and not after more and more seconds
+        patch.setattr("huggingface_hub.utils._http.time", tried_again_at_once)
         close_session()
         yield hub
     close_session()

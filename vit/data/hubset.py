@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from vit.data.cifar10 import DatasetUnavailable
 from vit.data.folder import SPLITS, Item, Reading, check_names
+from vit.data.registry import GATED
 
 MOST_BYTES = 10_000_000_000  # of the files that are downloaded
 NAME = re.compile(r"hub:(?P<repo>[\w.-]+/[\w.-]+)(:(?P<config>[^@/]+))?(@(?P<revision>.+))?")
@@ -222,10 +223,7 @@ class _refused:
         )
 
         if isinstance(error, GatedRepoError):
-            raise ValueError(
-                f"{self.repo} is gated. Accept its terms on its page, then sign in with a token of yours: `hf auth "
-                "login`, or the variable HF_TOKEN."
-            ) from error
+            raise ValueError(f"{self.repo} {GATED}") from error
         if isinstance(error, RevisionNotFoundError):
             raise ValueError(
                 f"{self.repo} has no such revision; leave out @..., or take a commit of its page."

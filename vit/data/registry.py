@@ -12,6 +12,10 @@ from torch import Tensor
 from vit.data import cifar10, shapes
 
 HUB = "hub:"  # what the name of a dataset of the Hub begins with
+GATED = (  # said of any repository of the Hub
+    "is gated. Accept its terms on its page, then sign in with a token of yours: `hf auth login`, or the variable "
+    "HF_TOKEN."
+)
 
 Progress = Callable[..., object]  # progress(fraction in [0, 1], desc="..."), the way gradio.Progress is called
 

@@ -20,7 +20,7 @@ from vit.interpret.telling import telling_heads
 from vit.live import models, uploads
 from vit.live.datasets import SOURCES
 from vit.ui import pictures, theme
-from vit.ui.errors import BadInput
+from vit.ui.errors import BadInput, as_bad_input
 from vit.ui.pictures import Picture
 
 ENDPOINT = {"concurrency_id": "picture", "concurrency_limit": 2}  # all that ask of one picture: others wait their turn
@@ -52,15 +52,13 @@ def predict(key: str | None, picture: Picture) -> Prediction:
             f"Your picture is not here any more: each is deleted {uploads.MINUTES} minutes after it was sent "
             "at the latest; send it again."
         )
-    try:
+    with as_bad_input():
         model = models.find(key)
         with _lock:
             prediction = _predictions.get((key, picture))
         if prediction is None or prediction.model is not model:  # a run's model may have been loaded anew
             looks = Analysis if model.has_attention else Prediction
             prediction = looks(model, *_pixels(picture, model.config["img_size"]))
-    except ValueError as error:
-        raise BadInput(error) from error
     with _lock:
         _predictions[key, picture] = prediction
         _predictions.move_to_end((key, picture))

@@ -11,7 +11,7 @@ import gradio as gr
 
 from vit.live import elsewhere
 from vit.ui.checks import checked
-from vit.ui.errors import BadInput, alert
+from vit.ui.errors import BadInput, alert, as_bad_input
 
 EVERY = 0.5  # seconds between two lines of progress
 BUSY = {"concurrency_id": "fetch", "concurrency_limit": 1}  # one download at a time, whoever asks
@@ -88,10 +88,8 @@ def fetch(repository: str | None) -> Iterator[str]:
 
 def unpack(archive: str) -> str:
     """The key of the model in a zip. Raises BadInput, naming the remedy."""
-    try:
+    with as_bad_input():
         return elsewhere.unpack(archive)
-    except ValueError as error:
-        raise BadInput(error) from error
 
 
 def _megabytes(total: int) -> str:

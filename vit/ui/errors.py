@@ -1,5 +1,7 @@
 """What a visitor is told: Gradio renders its notices as HTML, so all words that are not ours pass through here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 
 import gradio as gr
@@ -16,6 +18,15 @@ class BadInput(gr.Error):
     def __init__(self, sentence: object):
         self.sentence = _readable(str(sentence))
         super().__init__(_as_text(sentence), title="That didn't work", print_exception=False)
+
+
+@contextmanager
+def as_bad_input() -> Iterator[None]:
+    """What raises ValueError within, as the code below the page does of what it is given, raises BadInput instead."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadInput(error) from error
 
 
 def warn(sentence: object) -> None:

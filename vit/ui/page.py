@@ -20,7 +20,7 @@ from vit.ui.building import without_servers
 from vit.ui.checks import check, checked, whole
 from vit.ui.classify import answer, gallery
 from vit.ui.classify import tab as classify
-from vit.ui.errors import BadInput
+from vit.ui.errors import BadInput, as_bad_input
 from vit.ui.lesson import experiments
 from vit.ui.lesson import payload as lesson_payload
 from vit.ui.lesson import tab as lesson
@@ -316,10 +316,8 @@ class Page(NamedTuple):
     def resize(self, key: str, number: int, picture: Picture | None, run_names: RunNames, event: gr.EventData) -> dict:
         """The chosen model at another size of pictures."""
         size = whole("size", check("event", event._data, dict).get("size"), 1, 4096)
-        try:
+        with as_bad_input():
             key = models.at_size(key, size)
-        except ValueError as error:
-            raise BadInput(error) from error
         return self.show(
             key, number, picture, {**run_names, key: models.called(key)} if models.size_of(key) else run_names
         )

@@ -16,7 +16,7 @@ from vit.data.registry import fallback, label
 from vit.live import models, uploads
 from vit.live.datasets import SOURCES
 from vit.ui import chooser, scripts
-from vit.ui.errors import BadInput
+from vit.ui.errors import as_bad_input
 
 PER_CLASS = 3
 HERE = Path(__file__).parent
@@ -44,10 +44,8 @@ def exists(picture: Picture) -> bool:
 
 def gallery_source(key: str | None) -> str:
     """The dataset whose test pictures suit the model; the built-in one while they aren't at hand. Raises BadInput."""
-    try:
+    with as_bad_input():  # it may have gone since the page was opened
         wanted = models.dataset(models.find(key)) if key else fallback().name
-    except ValueError as error:  # it may have gone since the page was opened
-        raise BadInput(error) from error
     return wanted if SOURCES[wanted].splits is not None else fallback().name
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vit.data.registry import GATED
+
 CONFIG, WEIGHTS, PREPROCESSOR = "config.json", "model.safetensors", "preprocessor_config.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.npz", "*.h5", "*.pkl")
 MAX_BYTES = 2_500_000_000  # of weights; a ViT-Large in float32 has 1.2 GB
@@ -140,10 +142,7 @@ def _reason(error: Exception, repository: str) -> str:
     if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled | ConnectionError):
         return "the Hub can't be reached and nothing of it is cached. Check the name and the connection."
     if isinstance(error, GatedRepoError):
-        return (
-            "it is gated. Accept its terms on its page, then sign in with a token of yours: `hf auth login`, or the "
-            "variable HF_TOKEN."
-        )
+        return f"it {GATED}"
     if isinstance(error, RepositoryNotFoundError):
         if _is_dataset(repository):
             return "it is a dataset, not a model. Give a model's repository."

@@ -16,7 +16,7 @@ from vit.model import ViT
 from vit.ui.analysis import ENDPOINT, analyze
 from vit.ui.checks import checked, one_of, shortened
 from vit.ui.endpoints import unseen
-from vit.ui.errors import BadInput
+from vit.ui.errors import BadInput, as_bad_input
 
 MODEL = "model: a checkpoint's name, the id of a finished run, or '' for the default."
 
@@ -38,10 +38,8 @@ def attention(
     if one_of("mode", mode, ("heads", "rollout")) == "rollout" and head:
         raise BadInput(f"A rollout is of all heads, so head does nothing with it, got {head}; give 0.")
     patch = _patch(query, analysis.model)
-    try:
+    with as_bad_input():
         grid = analysis.grid(layer - 1, head - 1 if head else None, patch, mode == "rollout")
-    except ValueError as error:
-        raise BadInput(error) from error
     which = "rollout" if mode == "rollout" else f"head {head}" if head else "mean of heads"
     place = "read-out" if has_readout and layer == depth else f"layer {layer} of {depth}"
     title = f"{models.name(analysis.model)}, {place}, {which}"
@@ -59,10 +57,8 @@ def attention_statistics(image: str | None, model: str | None) -> dict:
 def _named(image: str | None, model: str | None) -> Analysis:
     """Of a model with a class head. Raises BadInput for one without."""
     analysis = _analysis(image, model)
-    try:
+    with as_bad_input():
         models.named(analysis.model)
-    except ValueError as error:
-        raise BadInput(error) from error
     return analysis
 
 
@@ -201,10 +197,8 @@ def _analysis(image: str | None, model: str | None) -> Analysis:
 
 
 def _model(key: str | None) -> ViT:
-    try:
+    with as_bad_input():
         return models.find_vit(key or models.default())
-    except ValueError as error:
-        raise BadInput(error) from error
 
 
 def _whole(value: object, what: str, low: int, high: int, more: str = "") -> int:

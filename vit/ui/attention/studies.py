@@ -19,7 +19,7 @@ from vit.model import ViT
 from vit.ui import pictures
 from vit.ui.checks import checked
 from vit.ui.endpoints import unseen
-from vit.ui.errors import BadInput
+from vit.ui.errors import BadInput, as_bad_input
 
 MAX_PICTURES = 1000
 BATCH = 20
@@ -100,10 +100,8 @@ def model_and_pictures(key: str, count: float) -> tuple[ViT, Dataset, list[int]]
     if not count or count != int(count) or not 2 <= count <= MAX_PICTURES:
         raise BadInput(f"The number of pictures must be 2 to {MAX_PICTURES}, got {count}.")
     key = key or models.default()
-    try:
+    with as_bad_input():
         model = models.find_vit(key)
-    except ValueError as error:
-        raise BadInput(error) from error
     source = pictures.gallery_source(key)
     if models.dataset(model) != source:
         raise BadInput(f"{label(models.dataset(model))}, whose classes this model knows, is not at hand yet.")

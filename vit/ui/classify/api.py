@@ -9,7 +9,7 @@ from vit.ui.checks import checked
 from vit.ui.classify import testset
 from vit.ui.classify.many import MOST, chosen, limited
 from vit.ui.endpoints import unseen
-from vit.ui.errors import BadInput
+from vit.ui.errors import BadInput, as_bad_input
 
 MODEL = (
     "model: a checkpoint's name such as 'shapes', the id of a finished run, with '@' and a step for an earlier moment "
@@ -63,11 +63,9 @@ def compare(model: str | None, other: str | None) -> dict:
 
 def _whole(key: str | None) -> answers.Answers:
     """All of a model's answers, once they are there. Raises BadInput."""
-    try:
+    with as_bad_input():
         said = answers.ask(key or models.default())
         said.wait()
-    except ValueError as error:
-        raise BadInput(error) from error
     return said
 
 

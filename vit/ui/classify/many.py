@@ -14,7 +14,7 @@ from vit.model import Classifier
 from vit.prediction import Answer, Table, answer_files
 from vit.ui import pictures
 from vit.ui.checks import checked
-from vit.ui.errors import BadInput
+from vit.ui.errors import BadInput, as_bad_input
 
 MOST = 1000  # pictures at once
 SHOWN = 200  # rows on the page; the CSV has all
@@ -75,10 +75,8 @@ def build(model: gr.Dropdown) -> None:
 
 def chosen(key: str | None) -> Classifier:
     """The model, or the default one. Raises BadInput, also for one that names no classes."""
-    try:
+    with as_bad_input():
         return models.named(models.find(key or models.default()))
-    except ValueError as error:
-        raise BadInput(error) from error
 
 
 def limited(model: Classifier, paths: list[str]) -> Iterator[Answer]:

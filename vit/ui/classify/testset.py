@@ -17,7 +17,7 @@ from vit.ui.asking import answering, file
 from vit.ui.checks import check, one_of, whole
 from vit.ui.classify.answer import payload
 from vit.ui.classify.gallery import progress, thumbnail
-from vit.ui.errors import BadInput
+from vit.ui.errors import BadInput, as_bad_input
 
 SHOWN = 20  # pictures of a kind
 
@@ -116,10 +116,8 @@ def against(question: dict) -> dict:
 
 def pair(model: str, other: str) -> tuple[Answers, Answers]:
     """Both models' answers to the same pictures. Raises BadInput where they tell other classes apart."""
-    try:
+    with as_bad_input():
         first, second = answers.ask(model), answers.ask(other)
-    except ValueError as error:
-        raise BadInput(error) from error
     if first.model.classes != second.model.classes or first.test.name != second.test.name:
         one, two = (f"{len(said.model.classes)} classes of {said.test.name}" for said in (first, second))
         raise BadInput(

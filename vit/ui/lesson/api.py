@@ -9,7 +9,7 @@ from vit.live import models
 from vit.ui.analysis import ENDPOINT, analyze
 from vit.ui.checks import checked, one_of, whole
 from vit.ui.endpoints import unseen
-from vit.ui.errors import BadInput
+from vit.ui.errors import BadInput, as_bad_input
 from vit.ui.lesson import asked, numbers
 from vit.ui.lesson.steps import steps
 
@@ -29,10 +29,8 @@ def lesson(
     of = whole("head", head, 1, analysis.model.num_heads) - 1
     asks = whole("token", token, 1, analysis.model.num_tokens) - 1
     told = steps(analysis.model)[STEPS.index(name)]
-    try:
+    with as_bad_input():
         found = _numbers(analysis, name, at, of, asks)
-    except ValueError as error:
-        raise BadInput(error) from error
     about = {"title": told.title, "words": told.words, "formula": told.formula}
     return {**about, "code": [line._asdict() for line in told.code], "numbers": found}
 

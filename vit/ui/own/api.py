@@ -8,18 +8,16 @@ from vit.live import collection, runs, teaching, uploads
 from vit.training.finetune import WAYS
 from vit.ui.checks import checked
 from vit.ui.endpoints import unseen
-from vit.ui.errors import BadInput
+from vit.ui.errors import as_bad_input
 from vit.ui.own import learning
 
 
 @checked
 def teach_add(images: list[str] | None, class_name: str, token: str) -> dict:
     """The set with these pictures in it."""
-    try:
+    with as_bad_input():
         own = collection.find(token) if token else collection.create()
         added = own.add(class_name, [(Path(image).name, Path(image)) for image in images or []])
-    except ValueError as error:
-        raise BadInput(error) from error
     refusal = own.refusal()
     return {
         "token": own.token,

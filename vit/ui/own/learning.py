@@ -14,7 +14,7 @@ from vit.ui.analysis import forget
 from vit.ui.asking import answering
 from vit.ui.charts import Axis, Series, chart
 from vit.ui.checks import check, one_of
-from vit.ui.errors import BadInput
+from vit.ui.errors import BadInput, as_bad_input
 
 POINTS = 100  # of a curve at most
 SHARE = Axis(1, [0, 0.25, 0.5, 0.75, 1], "{:.0%}".format)
@@ -49,10 +49,8 @@ def begin(token: str, parent: str, ways: list[str], request: gr.Request | None) 
         raise BadInput(f"ways must be some of {', '.join(WAYS)}, each once, got {ways!r:.60}; choose one or more.")
     client = request and request.client
     visitor = Visitor(address=address_of(client.host, request.headers) if client else None)
-    try:
+    with as_bad_input():
         return teaching.start(token, parent, [one_of("ways", way, WAYS) for way in ways], visitor)
-    except ValueError as error:
-        raise BadInput(error) from error
 
 
 @answering
@@ -94,10 +92,8 @@ def there(question: dict) -> dict:
 
 def find(teaching_id: str) -> Teaching:
     """Raises BadInput where there is no such run any more."""
-    try:
+    with as_bad_input():
         return teaching.find(teaching_id)
-    except ValueError as error:
-        raise BadInput(error) from error
 
 
 @answering

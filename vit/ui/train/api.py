@@ -9,7 +9,7 @@ from vit.live.datasets import SOURCES
 from vit.live.run import LiveRun
 from vit.live.visitors import Visitor, address_of
 from vit.ui.checks import checked
-from vit.ui.errors import BadInput
+from vit.ui.errors import BadInput, as_bad_input
 from vit.ui.train import view as train_view
 
 POINTS = 300  # of a curve at most
@@ -48,10 +48,8 @@ def start_training(
     """
     chosen = {"dataset": dataset, "model": model, "minutes": minutes, "batch_size": batch_size}
     chosen |= {"learning_rate": learning_rate, "weight_decay": weight_decay, "seed": seed}
-    try:
+    with as_bad_input():
         run = runs.start(settings.read(chosen, advanced), visitor(request))
-    except ValueError as error:
-        raise BadInput(error) from error
     return {"run_id": run.id, "owner_token": run.owner, "command": run.settings.command}
 
 
@@ -134,7 +132,5 @@ def steered(act: Callable[..., LiveRun], run_id: str, owner: str, *values) -> Li
 
 def find_run(run_id: str, watching: bool = False) -> LiveRun:
     """Raises BadInput where there is no such run."""
-    try:
+    with as_bad_input():
         return runs.watch(run_id) if watching else runs.find(run_id)
-    except ValueError as error:
-        raise BadInput(error) from error

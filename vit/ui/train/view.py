@@ -21,7 +21,7 @@ from vit.ui import pictures, theme
 from vit.ui.asking import file
 from vit.ui.charts import clock
 from vit.ui.checks import check
-from vit.ui.errors import BadInput, alert
+from vit.ui.errors import BadInput, alert, as_bad_input
 from vit.ui.train import curves
 from vit.ui.train.animation import animation
 
@@ -60,10 +60,8 @@ def find_album(key: str) -> Album:
     """The moments of a run, by its id, or of a checkpoint, by its name. Raises BadInput."""
     if (album := models.moments(key)).moments:
         return album
-    try:
+    with as_bad_input():
         return runs.find(key).album
-    except ValueError as error:
-        raise BadInput(error) from error
 
 
 def animate(wanted: list) -> dict:
