@@ -15,10 +15,26 @@ from vit.ui.classify import testset
 pytestmark = pytest.mark.slow  # opens a page for each test
 
 
-def test_a_run_is_compared_with_what_it_was_after_an_epoch_and_a_link_holds_it(here, ended, open_page, small_vit):
-    torch.manual_seed(1)
-    for parameter in small_vit.parameters():
+def redraw(model, seed):
+    """Other weights, so that it answers otherwise than the model that is on the page."""
+    torch.manual_seed(seed)
+    for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
+
+
+def expect_compared_on_the_test_set(page, one, other):
+    page.get_by_role("button", name="Compare on the whole test set").click()
+    pair = testset.pair(one, other)
+    for said in pair:
+        said.wait()
+    first, second = map(testset.right, pair)
+    expect(page.locator(".c-against")).to_contain_text(
+        f"On {int((first != second).sum())} of 200 pictures exactly one of them is right"
+    )
+
+
+def test_a_run_is_compared_with_what_it_was_after_an_epoch_and_a_link_holds_it(here, ended, open_page, small_vit):
+    redraw(small_vit, seed=1)
     small_vit.trained = {"dataset": "shapes", "model": "vit_live_patch", "steps": 2, "epochs": 1.0}
     earlier.keep(small_vit, storage.FOLDER / ended.id, 2)
     page = open_page("")
@@ -37,21 +53,13 @@ def test_a_run_is_compared_with_what_it_was_after_an_epoch_and_a_link_holds_it(h
     page.goto(page.evaluate("navigator.clipboard.readText()"))
     expect(titles.nth(1)).to_contain_text("at step 2, epoch 1")
     assert [side.locator(".v-bars").inner_text() for side in page.locator(".c-one").all()] == bars
-    page.get_by_role("button", name="Compare on the whole test set").click()
-    pair = testset.pair(ended.id, f"{ended.id}@2")
-    for said in pair:
-        said.wait()
-    first, second = map(testset.right, pair)
-    only = int((first & ~second).sum()), int((second & ~first).sum())
-    expect(page.locator(".c-against")).to_contain_text(f"On {sum(only)} of 200 pictures exactly one of them is right")
+    expect_compared_on_the_test_set(page, ended.id, f"{ended.id}@2")
     page.goto(page.url.replace("%402", "%407").replace("@2", "@7"))
     expect(page.locator(".c-compare-error")).to_contain_text("at step '7': kept are 2; choose another model")
 
 
 def test_a_model_from_the_hub_is_compared_once_it_is_fetched(here, open_page, small_vit, tmp_path):
-    torch.manual_seed(2)
-    for parameter in small_vit.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
+    redraw(small_vit, seed=2)
     small_vit.save_pretrained(tmp_path / "theirs")
     with hub_in_this_process(tmp_path) as hub:
         hub.folders["somebody/shapes-vit"] = tmp_path / "theirs"
@@ -70,11 +78,4 @@ def test_a_model_from_the_hub_is_compared_once_it_is_fetched(here, open_page, sm
         expect(page.locator("#status")).to_contain_text("From the Hub")
         page.goto(link)
         expect(page.locator(".c-one h4").nth(1)).to_have_text(re.compile("^somebody/shapes-vit: "))
-        page.get_by_role("button", name="Compare on the whole test set").click()
-        pair = testset.pair("shapes", "somebody/shapes-vit")
-        for said in pair:
-            said.wait()
-        first, second = map(testset.right, pair)
-        only = int((first & ~second).sum()), int((second & ~first).sum())
-        said = f"On {sum(only)} of 200 pictures exactly one of them is right"
-        expect(page.locator(".c-against")).to_contain_text(said)
+        expect_compared_on_the_test_set(page, "shapes", "somebody/shapes-vit")
