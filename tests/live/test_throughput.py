@@ -25,6 +25,7 @@ def of_command_line(splits: Splits, folder) -> float:
     config = TrainConfig(minutes=SECONDS / 60)
     steps = Run(folder, RunSpec("shapes", "vit_live", config), splits, CPU).steps(save_every=60)
     first, began = next(steps), time.perf_counter()
+    last, ended = first, time.perf_counter()
     for progress in steps:
         if progress.done < 1:  # after the last step all is validated
             last, ended = progress, time.perf_counter()
