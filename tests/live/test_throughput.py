@@ -58,7 +58,7 @@ def test_the_page_trains_nearly_as_many_images_a_second_as_the_command_line(
     measured = [(of_command_line(few_to_test, tmp_path / str(turn)), of_page()) for turn in range(TURNS)]
     alone, page = (statistics.median(rates) for rates in zip(*measured))
     print(f"\ncommand line {alone:.0f} images/s, page {page:.0f}")
-    judge(page >= 0.9 * alone, f"the page trains {page:.0f} images/s, the command line {alone:.0f}")
+    judge(page >= 0.9 * alone > 0, f"the page trains {page:.0f} images/s, the command line {alone:.0f}")
 
 
 def test_recording_takes_at_most_three_hundredths_of_a_run(shapes, tmp_path, monkeypatch, judge):
