@@ -16,8 +16,13 @@ from vit.training.run import Run
 from vit.training.spec import RunSpec
 
 pytestmark = pytest.mark.benchmark
-SECONDS, TURNS = 6.0, 3
+SECONDS, TURNS = 6.0, 2
 CPU = torch.device("cpu")
+
+
+def rate(steps: int, images: int, seconds: float) -> float:
+    """Images a second; 0 on a machine so busy that there was no second step."""
+    return steps * images / seconds if steps else 0.0
 
 
 def of_command_line(splits: Splits, folder) -> float:
@@ -29,30 +34,31 @@ def of_command_line(splits: Splits, folder) -> float:
     for progress in steps:
         if progress.done < 1:  # after the last step all is validated
             last, ended = progress, time.perf_counter()
-    return (last.step - first.step) * config.batch_size / (ended - began)
+    return rate(last.step - first.step, config.batch_size, ended - began)
 
 
 def of_page() -> float:
     run = runs.start(settings.read({"dataset": "shapes", "model": "vit_live", "minutes": SECONDS / 60}))
-    until(lambda: run.progress)
+    until(lambda: run.progress, seconds=60)
     first, began = run.progress, time.perf_counter()
     last, ended = first, began
     while run.live and run.status != "testing":
         if run.progress.step > last.step and run.progress.done < 1:
             last, ended = run.progress, time.perf_counter()
         time.sleep(0.005)
-    until(lambda: not run.live)
-    return (last.step - first.step) * run.settings.config.batch_size / (ended - began)
+    until(lambda: not run.live, seconds=60)
+    return rate(last.step - first.step, run.settings.config.batch_size, ended - began)
 
 
 def test_the_page_trains_nearly_as_many_images_a_second_as_the_command_line(
     registry, shapes, tmp_path, monkeypatch, judge
 ):
-    monkeypatch.setattr(SOURCES["shapes"], "splits", shapes)
-    measured = [(of_command_line(shapes, tmp_path / str(turn)), of_page()) for turn in range(TURNS)]
+    few_to_test = Splits(shapes.train, shapes.validation.take(slice(200)), shapes.test.take(slice(100)))
+    monkeypatch.setattr(SOURCES["shapes"], "splits", few_to_test)
+    measured = [(of_command_line(few_to_test, tmp_path / str(turn)), of_page()) for turn in range(TURNS)]
     alone, page = (statistics.median(rates) for rates in zip(*measured))
-    print(f"\ncommand line {alone:.0f} images/s, page {page:.0f}: {page / alone:.1%}")
-    judge(page >= 0.9 * alone, f"the page trains {page:.0f} images/s, the command line {alone:.0f}")
+    print(f"\ncommand line {alone:.0f} images/s, page {page:.0f}")
+    judge(page >= 0.9 * alone > 0, f"the page trains {page:.0f} images/s, the command line {alone:.0f}")
 
 
 def test_recording_takes_at_most_three_hundredths_of_a_run(shapes, tmp_path, monkeypatch, judge):

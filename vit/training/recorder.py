@@ -15,7 +15,7 @@ from vit.training.progress import Progress
 from vit.training.spec import RunSpec
 from vit.training.state import TrainState
 
-SHARE = 0.01  # of the training time at most; with the models that are kept it stays within three hundredths
+SHARE = 0.01  # of the training time at most; the eight models that are kept come on top
 
 
 class Recorder:
