@@ -268,6 +268,9 @@ def test_all_steps_by_touch_on_a_phone_stay_within_its_width(browser, app_url):
         lesson.locator(".l-words .g-word").first.tap()
         expect(page.locator(".g-card")).to_contain_text("64 patches of 4 × 4 pixels")
         page.locator(".g-close").tap()
+        side = lesson.locator(".l-stage").bounding_box()["width"]
+        lesson.locator(".l-stage").tap(position={"x": 4.5 / 8 * side, "y": 3.5 / 8 * side})
+        expect(lesson.locator(".l-here")).to_contain_text("row 4, column 5 of 8 × 8")  # one that can give all to one
         for step in range(2, 8):
             lesson.locator(".l-next").tap()
             expect(lesson.locator("h2")).to_contain_text(f"{step} ")

@@ -28,6 +28,7 @@ export function build(lesson, figure, more) {
     if (row) { chosen = +row.dataset.row; lesson.change({}); }
   });
   const poking = $(".l-poke");
+  poking.hidden = true; // until there is something to change
   poking.addEventListener("poked", ({ detail }) => { if (detail.some((p) => p > detail[view.best])) lesson.complete(); });
   const poke = pokeIn(poking, lesson.server, lesson.table, lesson.constants.changes);
   let poked = false;
@@ -61,6 +62,7 @@ export function build(lesson, figure, more) {
         + (found.temperature === 1 ? "" : ` T, ${found.temperature.toFixed(2)}, was fitted on held-out pictures, so that shares are as sure as they prove right.`);
       if (poked) return;
       poked = true;
+      poking.hidden = false;
       poke.load({ token: view.token, image: view.image, grid: view.grid, looks: true, all: { names: view.classes, shares: [...probabilities.data], colors: view.colors },
         bars: found.classes.map((c) => [view.classes[c]]) });
     },
