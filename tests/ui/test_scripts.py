@@ -50,7 +50,7 @@ def walk(page) -> None:
 
 def test_only_modules_are_served_as_scripts_from_a_folder_new_at_each_start(app_url):
     html = httpx.get(app_url).text
-    folder = re.search(r"/gradio_api/file=([^\"\\]+)", html).group(1)
+    folder = re.search(r"/gradio_api/file=([^\"\\]+/)\\", html).group(1)
     root = app_url.rstrip("/") + "/gradio_api/file="
     modules = [path.relative_to(scripts.HERE) for path in scripts.HERE.rglob("*.js")]
     for module in modules:
