@@ -77,14 +77,6 @@ def test_with_a_module_all_that_it_imports_is_asked_for_and_nothing_else():
     assert not [name for name in asked if not name.startswith(("script/", "train/script/"))]
 
 
-def test_the_modules_of_the_first_tab_are_fetched_before_they_are_wanted_and_once(page, app_url):
-    page.goto(app_url)
-    page.wait_for_selector("#forming canvas.map")
-    took = page.evaluate("performance.getEntriesByType('resource').map((e) => [e.name, e.initiatorType])")
-    modules = [(name, kind) for name, kind in took if "/gradio_api/file=" in name]
-    assert {kind for _, kind in modules} == {"link"} and len(modules) == len(set(modules))
-
-
 @pytest.mark.slow
 def test_the_page_puts_nothing_on_window(page, app_url):
     with gr.Blocks() as plain:
@@ -104,7 +96,7 @@ def test_the_page_puts_nothing_on_window(page, app_url):
 
 def test_a_module_that_does_not_come_is_named_in_its_place(page, app_url):
     page.route("**/maps.js", lambda route: route.abort())
-    page.goto(app_url)
+    page.goto(f"{app_url}?tab=attention")
     expect(page.get_by_role("alert").get_by_text(scripts.FAILED).first).to_be_visible()
 
 

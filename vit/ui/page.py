@@ -32,14 +32,6 @@ from vit.ui.train import tab as train
 HERE = Path(__file__).parent
 HEALTH = "/gradio_api/health"  # below Gradio's own prefix: what it passes on to Python where Node renders the pages
 SESSIONS = 60  # that Gradio keeps, the latest in use: about 1 MB each, as it keeps all that it ever sent to one
-# Scripts of what a visitor meets.
-FIRST = (
-    "train/script/forming.js",
-    "train/script/runs.js",
-    "train/script/next.js",
-    "script/tabs.js",
-    "script/glossary.js",
-)
 
 DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
 KEEPING = uploads.EVERY, uploads.KEPT  # of files that visitors sent: between two looks, and how long
@@ -52,7 +44,6 @@ def launch(demo: gr.Blocks, **options) -> tuple:
     return demo.launch(
         theme=theme.theme(),
         css_paths=[HERE / "style.css", *(HERE / name / f"{name}.css" for name in links.TABS)],
-        head=scripts.preload(FIRST),
         run_history=False,
         ssr_mode=False,  # a Space asks for it; Gradio's reset then comes after our styles, and buttons lose borders
         max_file_size=classify.LARGEST,

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -57,19 +56,8 @@ def load(module: Path) -> str:
     if not module.is_file():
         modules = sorted(path.relative_to(HERE).as_posix() for path in HERE.rglob("*.js"))
         raise ValueError(f"There is no script {module}; there are {', '.join(modules)}")
-    return LOAD % {"modules": json.dumps(with_imports(name)), "folder": json.dumps(_path())}
-
-
-def preload(modules: Iterable[str]) -> str:
-    """For a page's head: modules, by their paths below HERE, that a browser fetches while Gradio's own code is busy."""
-    wanted = dict.fromkeys(name for module in modules for name in with_imports(module))
-    # Relative to the page, as what comes before its own path is known to the browser alone.
-    return "".join(f'<link rel="modulepreload" href=".{_path()}{name}">' for name in wanted)
-
-
-def _path() -> str:
-    """Of the folder of modules below the server's root."""
-    return f"/gradio_api/file={quote(Path(_served().name).resolve().as_posix())}/"
+    folder = f"/gradio_api/file={quote(Path(_served().name).resolve().as_posix())}/"
+    return LOAD % {"modules": json.dumps(with_imports(name)), "folder": json.dumps(folder)}
 
 
 @functools.cache
