@@ -113,6 +113,11 @@ def test_what_was_sent_stays_as_a_thumbnail_until_it_is_removed(page, mine, tmp_
     expect(thumbs).to_have_count(1)
     expect(page.locator(".c-original")).to_be_hidden()  # a test picture in its place
     expect(page.locator(".c-choose .v-gallery [aria-pressed=true]")).to_have_count(1)
+    (tmp_path / "broken.png").write_text("no picture")
+    page.locator("#picture-input input[type=file]").set_input_files(tmp_path / "broken.png")
+    expect(page.get_by_test_id("toast-body")).to_contain_text("broken.png is a text: expected a picture")
+    expect(page.locator("#picture-input img")).to_have_count(0)
+    expect(thumbs).to_have_count(1)
 
 
 def test_a_dropped_a_pasted_and_a_photographed_picture_are_answered(page, mine):

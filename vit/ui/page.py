@@ -204,6 +204,7 @@ class Page(NamedTuple):
         said = event(handler, inputs, [self.picture, self.classifying.result, self.classifying.input], **options)
         about = [self.classifying.model, self.picture]
         said.success(self.look_inside, about, self.inside, preprocess=False, **QUIET)
+        said.failure(lambda: None, None, self.classifying.input, **QUIET)  # a browser can't show what is no picture
 
     @checked
     def open(self, owned: dict[str, str], request: gr.Request) -> dict:
