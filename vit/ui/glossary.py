@@ -1,14 +1,12 @@
 """The field's words on the page: a sentence each, a number of the view at hand, and a step of the lesson."""
 
-import base64
 from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
 
-from vit.figures import color_table
 from vit.live import models
-from vit.ui import pictures
+from vit.ui import pictures, theme
 from vit.ui.analysis import remember
 from vit.ui.at_hand import at_hand
 from vit.ui.pictures import Picture
@@ -129,7 +127,7 @@ def build() -> gr.HTML:
     """The card that opens where a word is touched; its value stands for the chosen model and picture."""
     told = {
         "entries": [entry._asdict() for entry in ENTRIES],
-        "colors": base64.b64encode(color_table()).decode(),
+        "colors": theme.color_map(),
     }
     return pictures.html("glossary", HERE / "glossary", told, server_functions=[at_hand])
 

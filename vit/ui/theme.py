@@ -1,10 +1,13 @@
 """How the page looks: a Gradio theme with the system's own fonts, and the colors of the classes."""
 
+import base64
 from functools import cache
 from itertools import cycle, islice
 
 import gradio as gr
 from gradio.themes import Color, sizes
+
+from vit.figures import COLORMAP, color_table
 
 # Tableau 10, whose neighbors stay apart for color-blind eyes; a name always stands beside the color.
 CLASS_COLORS = (
@@ -25,6 +28,11 @@ GRAY = Color(
 def class_colors(n: int) -> tuple[str, ...]:
     """Of classes 0 to n - 1; they come again after the tenth."""
     return tuple(islice(cycle(CLASS_COLORS), n))
+
+
+def color_map(name: str = COLORMAP) -> str:
+    """matplotlib's colors for 0 to 255, RGB bytes in base64: what script/color.js makes its table of."""
+    return base64.b64encode(color_table(name)).decode()
 
 
 def theme() -> gr.themes.Base:

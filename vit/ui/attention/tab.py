@@ -1,14 +1,13 @@
 """The Attention tab: every map of a picture, drawn in the page and looked into from all sides."""
 
-import base64
 from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
 
-from vit.figures import COLORMAP, color_table
+from vit.figures import COLORMAP
 from vit.live import models
-from vit.ui import heads_off, pictures
+from vit.ui import heads_off, pictures, theme
 from vit.ui.attention import api as endpoints
 from vit.ui.attention import features, probes, resolution, rows, studies
 from vit.ui.pictures import Picker
@@ -31,7 +30,7 @@ class Tab(NamedTuple):
 
 def build() -> Tab:
     """Lays out the tab and names its endpoints."""
-    colors = {name: base64.b64encode(color_table(name)).decode() for name in COLORMAPS}
+    colors = {name: theme.color_map(name) for name in COLORMAPS}
     with gr.Row(elem_classes="v-split"):
         with gr.Column(scale=4, min_width=300, elem_classes="x-picker"):
             picker = pictures.picker()

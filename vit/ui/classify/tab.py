@@ -1,15 +1,13 @@
 """The Classify tab: pictures in, and what the model says of them."""
 
-import base64
 from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
 
 from vit.data.changes import LIMITS
-from vit.figures import color_table
 from vit.live import models
-from vit.ui import pictures, poke
+from vit.ui import pictures, poke, theme
 from vit.ui.classify import api, gallery, many, testset
 
 HERE = Path(__file__).parent
@@ -57,7 +55,7 @@ def build() -> Tab:
             with gr.Accordion("Many pictures", open=False, elem_classes="c-many"):
                 many.build(model)
         with gr.Column(scale=5, min_width=300, elem_classes="c-answer"):
-            colors = base64.b64encode(color_table()).decode()
+            colors = theme.color_map()
             told = {"colors": colors, "events": {"pick": "pick", "frame": "frame", "inside": "inside"}}
             told["changes"] = [limit._asdict() for limit in LIMITS.values()]
             asked = [

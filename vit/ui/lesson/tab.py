@@ -1,15 +1,13 @@
 """The How it works tab: a lesson in seven steps, whose numbers are those of the chosen picture and model."""
 
-import base64
 from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
 
 from vit.data.changes import LIMITS
-from vit.figures import color_table
 from vit.live import models
-from vit.ui import heads_off, pictures, poke
+from vit.ui import heads_off, pictures, poke, theme
 from vit.ui.lesson import api, asked, experiments
 
 HERE = Path(__file__).parent
@@ -24,7 +22,7 @@ class Tab(NamedTuple):
 def build() -> Tab:
     """Lays out the tab and names its endpoint."""
     told = {
-        "colors": base64.b64encode(color_table()).decode(),
+        "colors": theme.color_map(),
         "changes": [limit._asdict() for limit in LIMITS.values()],
         "experiments": experiments.told(),
         "events": {"fill": "fill"},

@@ -1,16 +1,14 @@
 """The tab: collect pictures of one's own, learn them in three ways, break what came of it."""
 
-import base64
 import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
 
-from vit.figures import color_table
 from vit.live import collection, taught, uploads
 from vit.training.finetune import WAYS
-from vit.ui import pictures, push
+from vit.ui import pictures, push, theme
 from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput
 from vit.ui.own import api, breaking, learning
@@ -61,7 +59,7 @@ class Tab(NamedTuple):
 def build() -> Tab:
     """Lays out the tab and names its endpoints."""
     told = {
-        "colors": base64.b64encode(color_table()).decode(),
+        "colors": theme.color_map(),
         "classColors": CLASS_COLORS,
         "most": collection.MAX_PICTURES,
         "longest": collection.LONGEST,

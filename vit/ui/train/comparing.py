@@ -1,16 +1,15 @@
 """This browser's runs beside each other: what each was given and came to, their curves, and their moments in time."""
 
-import base64
 from pathlib import Path
 
 import gradio as gr
 
 from vit.data.registry import label
-from vit.figures import DIVERGING, color_table
+from vit.figures import DIVERGING
 from vit.live import runs
 from vit.live.datasets import SOURCES
 from vit.live.run import LiveRun
-from vit.ui import pictures
+from vit.ui import pictures, theme
 from vit.ui.charts import clock
 from vit.ui.theme import class_colors
 from vit.ui.train import curves
@@ -22,7 +21,7 @@ COLUMNS = ("Run", "Data", "Model", "Rate", "Batch", "Decay", "Time, min", "Valid
 
 def build() -> gr.HTML:
     """A table with a box to tick for each run; those that are ticked are drawn on top of and beside each other."""
-    constants = {"columns": COLUMNS, "colors": base64.b64encode(color_table(DIVERGING)).decode()}
+    constants = {"columns": COLUMNS, "colors": theme.color_map(DIVERGING)}
     return pictures.html("runs", HERE / "runs", constants, server_functions=[train_view.fetch])
 
 

@@ -1,20 +1,19 @@
 """The Train tab: choose, start, watch attention form, steer, stop."""
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
 
-from vit.figures import DIVERGING, color_table
+from vit.figures import DIVERGING
 from vit.live import datasets, runs, settings, storage
 from vit.live.datasets import SOURCES
 from vit.live.run import LiveRun
 from vit.training.setting import WrongSetting
 from vit.training.spec import RunSpec
-from vit.ui import pictures, scripts
+from vit.ui import pictures, scripts, theme
 from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput
 from vit.ui.train import api as train_api
@@ -224,7 +223,7 @@ def forming_view() -> gr.HTML:
     return pictures.html(
         "forming",
         HERE / "forming",
-        {"colors": base64.b64encode(color_table(DIVERGING)).decode()},
+        {"colors": theme.color_map(DIVERGING)},
         server_functions=[train_view.fetch, train_view.animate],
         elem_classes="t-view",
     )
