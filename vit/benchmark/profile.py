@@ -138,7 +138,11 @@ def _kind(event) -> str:
         if above.name.startswith("Optimizer.step#"):
             return above.name.removeprefix("Optimizer.step#").removesuffix(".step")
         above = above.cpu_parent
-    name = event.name.lower()
+    return _kind_of(event.name)
+
+
+def _kind_of(operation: str) -> str:
+    name = operation.lower()
     return next((kind for kind, parts in KINDS.items() if any(part in name for part in parts)), REST)
 
 
@@ -154,8 +158,7 @@ def _counted(state: TrainState, run) -> dict[str, float]:
         run(1)
     by_operation = counter.get_flop_counts()["Global"]
     for operation, flops in by_operation.items():
-        name = str(operation).lower()
-        kind = next((kind for kind, words in KINDS.items() if any(word in name for word in words)), REST)
+        kind = _kind_of(str(operation))
         parts[kind] = parts.get(kind, 0.0) + flops / 1e9
     matrices = sum(parts.get(type(optimizer).__name__, 0.0) for optimizer in state.optimizers)
     parts["attention"] = parts.get("attention", 0.0) - matrices  # an optimizer's products are batched ones, too

@@ -9,7 +9,7 @@ keep the model small whatever the machine. How many it will see is found by tria
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -82,18 +82,22 @@ def fitting(
         batch = _doubled(trial, seconds, batch)
     fit = [width for width in WIDTHS if trial.fits(width, batch)] or WIDTHS[:1]
 
+    @cache
+    def seen(width: int) -> float:
+        return seconds * trial.rate(width, batch)
+
     def pays(width: int) -> bool:
-        return worth(seconds * trial.rate(width, batch), pictures) >= trial.needs(width)
+        return worth(seen(width), pictures) >= trial.needs(width)
 
     at = fit.index(USUAL) if USUAL in fit else len(fit) - 1
     if pays(fit[at]):  # a larger model sees no more images: often that alone rules it out
-        reached = worth(seconds * trial.rate(fit[at], batch), pictures)
+        reached = worth(seen(fit[at]), pictures)
         while at + 1 < len(fit) and reached >= trial.needs(fit[at + 1]) and pays(fit[at + 1]):
             at += 1
     else:
         while at > 0 and not pays(fit[at]):
             at -= 1
-    steps = seconds * trial.rate(fit[at], batch) / batch
+    steps = seen(fit[at]) / batch
     while resize and batch > SMALLEST_BATCH and steps < FEWEST_STEPS:
         batch, steps = batch // 2, 2 * steps
     return Preset(shape_of(fit[at]), batch)

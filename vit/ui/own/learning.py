@@ -77,10 +77,8 @@ def delete_model(question: dict) -> dict:
 
 def discard(key: str, owner: str) -> None:
     """Deletes a model and all that is kept of what it said. Raises BadInput for another's."""
-    try:
+    with as_bad_input():
         teaching.delete_model(key, owner)
-    except ValueError as error:
-        raise BadInput(error) from error
     forget(key)
 
 

@@ -1,5 +1,5 @@
 // Breaking: what the model says of the camera's picture, live, and of one that is held; the failed one goes to its class.
-import { ask } from "../../script/ask.js";
+import { ask, tellError } from "../../script/ask.js";
 import { paint } from "../../script/canvas.js";
 import { step, withAlpha } from "../../script/color.js";
 import { copyLink, linkTo } from "../../script/copy.js";
@@ -74,10 +74,7 @@ export function breakingIn(element, server, table, constants, camera, collecting
     }));
   }
 
-  const fail = (error) => {
-    $(".o-break-error").hidden = !error;
-    $(".o-break-error").textContent = error || "";
-  };
+  const fail = (error) => tellError($(".o-break-error"), error);
 
   const look = (content) => ask(server, "look", { model: models.chosen, content });
 

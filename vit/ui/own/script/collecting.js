@@ -1,5 +1,5 @@
 // Collecting: the classes and their pictures, here and on the server.
-import { ask } from "../../script/ask.js";
+import { ask, tellError } from "../../script/ask.js";
 import { burst, card, parts } from "./cards.js";
 import { base64, grab, packed } from "./sending.js";
 import { recall, remember } from "./session.js";
@@ -25,8 +25,7 @@ export function collectingIn(element, server, constants, camera, changed) {
   const question = (name, more) => ask(server, name, { set: token ?? "", ...more });
 
   function fail(error) {
-    $(".o-error").hidden = !error;
-    $(".o-error").textContent = error ? String(error) : "";
+    tellError($(".o-error"), error);
   }
 
   function keep(set) {
