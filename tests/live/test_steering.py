@@ -18,6 +18,7 @@ from vit.live.worker import Frame
 from vit.training import Progress, TrainingDiverged, train
 from vit.training.config import TrainConfig
 from vit.training.state import TrainState
+from vit.ui.train import view as train_view
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -38,6 +39,17 @@ def test_a_paused_run_takes_no_step_until_it_is_resumed():
     until(lambda: run.status == "paused")
     stopped(run)
     assert run.status == "stopped" and run.usable
+
+
+def test_a_run_may_be_paused_before_its_first_step():
+    run = start()
+    runs.pause(run.id, run.owner)
+    until(lambda: run.status == "paused")
+    waiting = replace(run, progress=None)  # as it is until the step that is under way is told
+    assert "Paused" in train_view.panel(waiting) and "Step" not in train_view.panel(waiting)
+    runs.resume(run.id, run.owner)
+    until(lambda: steps(run) >= 1)
+    stopped(run)
 
 
 def test_a_new_rate_holds_from_the_next_step_and_its_kink_is_recorded():

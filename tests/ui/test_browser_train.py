@@ -12,6 +12,7 @@ from tests.ui.conftest import await_quiet, open_tab
 from vit.data import DatasetUnavailable
 from vit.live import datasets, runs
 from vit.live.run import changed
+from vit.ui import links
 
 # Gradio says this of its own event stream when a page is left while it is open.
 LEAVING = re.compile("AbortError|Connection errored out")
@@ -200,6 +201,20 @@ def test_a_run_can_be_asked_for_while_its_data_is_on_the_way(unanswered, own_url
     page.get_by_label("CIFAR-10", exact=True).check()
     button(page, "Start training").click()
     expect(page.locator("#progress h2")).to_contain_text("Preparing vit-live on CIFAR-10")
+
+
+def test_a_run_that_is_started_while_the_page_still_fills_is_steered_from_it(here, own_url, visitor, monkeypatch):
+    drawn, linked = threading.Event(), links.linked
+    monkeypatch.setattr(links, "linked", lambda params: drawn.wait(60) and linked(params))  # with which open begins
+    page = visitor(own_url)
+    start(page, 3)
+    expect(button(page, "Pause")).to_be_visible()
+    drawn.set()
+    expect(page.locator("#status")).not_to_be_empty()
+    button(page, "Pause").click()
+    expect(page.locator("#progress h2")).to_contain_text("Paused")
+    button(page, "Stop").click()
+    expect(page.locator("#progress h2")).to_contain_text("Stopped")
 
 
 @pytest.mark.slow

@@ -226,7 +226,7 @@ def _train(run: LiveRun) -> None:
             _follow(run, splits)
         finally:
             run.letter = None
-    if run.pausing and not run.stopping and run.progress.done < 1:
+    if run.pausing and not run.stopping and (run.progress is None or run.progress.done < 1):
         run.stopping, run.message = True, f"It ended: a lent GPU can't wait longer than {LONGEST_PAUSE:.0f} seconds."
     run.status = "testing"
     run.evaluation = evaluate(run.model, splits.test, lambda done, desc: setattr(run, "tested", done))

@@ -220,7 +220,8 @@ class Page(NamedTuple):
             run_names = models.name_run(run_names, key, own=False)
         elif key and key not in models.shipped():
             run_names = {**run_names, key: models.called(key)}
-        return {**self.show(key, 0, picture, run_names), self.training.run_id: run_id}
+        # Left out where there is none: a run may have been started since, for drawing takes seconds on a busy machine.
+        return {**self.show(key, 0, picture, run_names), **({self.training.run_id: run_id} if run_id else {})}
 
     @checked
     def show(self, key: str | None, number: int, picture: Picture | None, run_names: RunNames) -> dict:

@@ -199,7 +199,8 @@ def panel(run: LiveRun) -> str:
     if run.status in ("running", "paused"):
         text = "" if run.status == "running" else "Paused. Look around, change the rate, resume."
         title = "Training" if run.status == "running" else "Paused:"
-        return head(f"{title} {what}", text, progress.done, run.status) + figures(run) + warning
+        done = progress.done if progress else 0.0
+        return head(f"{title} {what}", text, done, run.status) + figures(run) + warning
     if progress and run.damaged:
         text = "Its weights were damaged on the server's disk, so there is no model of it any more; train another."
         return head(f"{what} can't be read", text, kind="error") + figures(run)
@@ -237,7 +238,10 @@ def head(title: str, text: str, done: float | None = None, kind: str = "", below
 
 
 def figures(run: LiveRun) -> str:
+    """How far a run is and how well it does; nothing before its first step, where it can be paused already."""
     progress = run.progress
+    if progress is None:
+        return ""
     accuracy = ("Validation accuracy", "–" if run.accuracy is None else f"{run.accuracy:.1%}")
     if run.evaluation:
         accuracy = ("Test accuracy", f"{run.evaluation.accuracy:.1%}")
