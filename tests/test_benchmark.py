@@ -10,6 +10,7 @@ import torch
 from vit import data
 from vit.baselines import CONTENDERS, usual_batches
 from vit.benchmark import machine, rates, tables
+from vit.benchmark.answers import Answers
 from vit.benchmark.rates import Rate
 from vit.cli import main
 from vit.data import Splits
@@ -212,3 +213,16 @@ def test_a_profile_adds_up_to_the_step_and_counts_its_operations(small, shapes):
     assert taken["attention"].gigaflops > 5 * maps / 1e9
     assert taken["Muon"].gigaflops > 0 and 0 < found.of_ceiling < 1
     assert "of a large matrix product" in str(found)
+
+
+def test_answers_are_timed_beside_a_bare_forward_pass(small, monkeypatch, capsys):
+    monkeypatch.setattr("vit.benchmark.answers.PASSES", 2)
+    assert main(["benchmark", "--answers", "--repeats", "2", "--device", "cpu", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["answers"]
+    assert list(found["image"]) == ["timm's forward", "ours", "ours with all maps"] and found["n"] == 40
+    assert all(len(row) == 2 and min(row) > 0 for part in ("image", "dataset") for row in found[part].values())
+    text = str(Answers({"a": (1.0, 3.0, 2.0), "b": (3.0, 5.0, 4.0)}, {"c": (100.0,), "d": (90.0,)}, 40))
+    assert "| b | 4.00 (3.00-5.00) | 2.00 |" in text and "| d | 90 (90-90) | 0.90 |" in text
+    monkeypatch.setitem(sys.modules, "timm.models.vision_transformer", None)
+    assert main(["benchmark", "--answers"]) != 0
+    assert "timm, which is not installed" in capsys.readouterr().err

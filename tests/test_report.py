@@ -53,6 +53,14 @@ def test_the_mildest_jpeg_has_half_the_color_on_each_side(shapes):
     assert torch.equal(CORRUPTIONS["jpeg"](shapes.test.images[:1], 1, torch.Generator())[0], by_hand)
 
 
+def test_a_shift_moves_each_picture_towards_one_of_its_corners(shapes):
+    images, inner = shapes.test.images[:40], (..., slice(2, -2), slice(2, -2))  # away from the edge, which is repeated
+    moved = CORRUPTIONS["shift"](images, 2, torch.Generator().manual_seed(0))
+    ways = [images.roll((y, x), (2, 3)) for y in (-2, 2) for x in (-2, 2)]
+    fits = torch.stack([(way[inner] == moved[inner]).flatten(1).all(1) for way in ways])
+    assert fits.any(0).all() and fits.any(1).all()
+
+
 def test_wilson_interval_against_known_values():
     assert wilson(0.5, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
     low, high = wilson(1.0, 10)

@@ -35,7 +35,8 @@ def device_name(device: torch.device) -> str:
     """The GPU's name, or the CPU's with the number of threads that compute on it."""
     if device.type != "cpu":
         return gpu_name(device)
-    return f"{torch.cpu.get_capabilities().get('cpu_name', 'CPU')}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{torch.cpu.get_capabilities().get('cpu_name', 'CPU')}, {threads} thread{'s' * (threads != 1)}"
 
 
 def gpu_name(device: torch.device) -> str:

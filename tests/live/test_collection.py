@@ -199,7 +199,7 @@ def test_pictures_are_gone_when_deleted_and_at_most_seventy_minutes_after_they_c
     collection.sweep(now + KEPT - 1 + EVERY)
     assert not any(file.exists() for file in files) and not own.folder.exists()
     assert KEPT + EVERY <= 70 * 60
-    with pytest.raises(ValueError, match="not here any more: each is deleted about 60 minutes"):
+    with pytest.raises(ValueError, match="not here any more: each is deleted within 70 minutes"):
         collection.find(own.token)
 
 

@@ -67,7 +67,7 @@ def test_it_can_be_cancelled(page, files, monkeypatch):
 def test_too_many_and_none_at_all_are_a_sentence(page, files, monkeypatch):
     monkeypatch.setattr(many, "MOST", 5)
     page.locator("#many-input input[type=file]").set_input_files(files / "all.zip")
-    expect(page.get_by_test_id("toast-body")).to_contain_text("At most 5 pictures are looked at once")
+    expect(page.get_by_test_id("toast-body")).to_contain_text("At most 5 pictures are answered at a time")
     zipfile.ZipFile(files / "empty.zip", "w").close()
     page.reload()
     open_tab(page, "Classify")

@@ -115,7 +115,7 @@ def test_a_visitor_collects_learns_breaks_and_deletes(page, files, tmp_path):
     page.locator(".o-freeze").click()
     expect(page.locator(".o-break .v-bars li")).to_have_count(3)
     page.locator(".o-cover").click()
-    expect(page.locator(".o-cover-says")).to_contain_text("With the fifth covered that it looks at most")
+    expect(page.locator(".o-cover-says")).to_contain_text("Cover the fifth that it looks at most")
     page.locator(".o-one-file").set_input_files(files["tree"][0])  # the camera's may be one that was filmed before
     expect(page.locator(".o-cover-says")).to_have_text("")
     before = count(page, 0)

@@ -130,9 +130,7 @@ def test_a_picture_is_looked_at_and_covered_and_the_numbers_are_the_models_own(h
     covered = breaking.cover(question)
     assert covered["grid"] == [8, 8] and len(covered["map"]) == 64 and min(covered["map"]) >= 0
     name, share = said["bars"][0]
-    assert covered["says"].startswith(
-        f"With the fifth covered that it looks at most, “{name}” goes from {share:.0%} to"
-    )
+    assert covered["says"].startswith(f"Cover the fifth that it looks at most, and “{name}” goes from {share:.0%} to")
     assert "expected a picture" in breaking.look({**question, "content": base64.b64encode(b"%!PS").decode()})["error"]
     assert "choose" in breaking.look({**question, "model": "nothing"})["error"]
 

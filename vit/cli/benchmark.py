@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vit.benchmark import machine, rates, tables
+from vit.benchmark.answers import answers
 from vit.benchmark.profile import profile
 from vit.cli.flags import DEVICE, JSON, print_report
 from vit.cli.inputs import load
@@ -49,6 +50,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="where the time of a model's training step goes (vit_live if none is named), and nothing else",
     )
     parser.add_argument(
+        "--answers",
+        action="store_true",
+        help="how fast one image with all maps, and a whole test set, are answered, and nothing else",
+    )
+    parser.add_argument(
         "--compare", type=Path, nargs="+", metavar="FILE", help="set benchmark.json of one machine side by side"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for benchmark.json and benchmark.png")
@@ -71,6 +77,10 @@ def run(arguments: argparse.Namespace) -> None:
         model = create_model(arguments.profile).to(device)
         found = profile(arguments.profile, model, config, splits.train, PROFILED)
         print_report(arguments.json, {**report, "profile": asdict(found)}, f"{about}\n\n{found}")
+        return
+    if arguments.answers:
+        found = answers(splits.test, device, arguments.repeats)
+        print_report(arguments.json, {**report, "answers": asdict(found)}, f"{about}\n\n{found}")
         return
     measured, timed = [], []
     with tqdm(total=0, bar_format="{desc} {elapsed}", leave=False) as bar:

@@ -52,6 +52,14 @@ def occlusion(images: Tensor, severity: int, generator: torch.Generator) -> Tens
     return images.masked_fill(covered, 128)
 
 
+def shift(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
+    """Moved by 1, 2 or 3 pixels along both axes, each picture towards a corner that is drawn; its edge is repeated."""
+    B, _, H, W = images.shape
+    padded = functional.pad(images, [severity], padding_mode="edge")
+    corners = (2 * severity * torch.randint(2, (B, 2), generator=generator)).tolist()
+    return torch.stack([image[:, y : y + H, x : x + W] for image, (y, x) in zip(padded, corners, strict=True)])
+
+
 CORRUPTIONS: dict[str, Callable[[Tensor, int, torch.Generator], Tensor]] = {
-    corruption.__name__: corruption for corruption in (noise, blur, jpeg, brightness, contrast, occlusion)
+    corruption.__name__: corruption for corruption in (noise, blur, jpeg, brightness, contrast, occlusion, shift)
 }

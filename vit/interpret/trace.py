@@ -19,8 +19,8 @@ class Layer:
 
     input, mlp, output: (B, N, D); mlp is the MLP's output, before it is added. q, k, v: (B, heads, N, D/heads).
     mlp comes after LayerScale, where the model has it.
-    map: (B, heads, N, N) after softmax, rows are queries and sum to 1. heads: (B, heads, N, D/heads), map @ v, gated
-    where the model has gates: what each head hands to the projection.
+    map: (B, heads, N, N) after softmax, rows are queries and sum to 1. heads: (B, heads, N, D/heads), map @ v:
+    what each head hands to the projection.
     """
 
     input: Tensor

@@ -25,7 +25,7 @@ from vit.data.dataset import Dataset, Splits, hold_out
 from vit.data.pictures import UnreadablePicture, fit, read_picture
 from vit.data.zips import UnreadableArchive, is_archive, unpack
 from vit.live import uploads
-from vit.live.uploads import KEPT
+from vit.live.uploads import KEPT, MINUTES
 
 NAME = "your pictures"  # what a dataset of them is called
 SIDE = 224  # pixels
@@ -245,7 +245,7 @@ def find(token: str) -> Collection:
         collection = _sets.get(token)
     if collection is None:
         raise ValueError(
-            f"These pictures are not here any more: each is deleted about {KEPT // 60} minutes after it was sent. "
+            f"These pictures are not here any more: each is deleted within {MINUTES} minutes of being sent. "
             "Collect them again."
         )
     return collection

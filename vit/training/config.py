@@ -121,7 +121,10 @@ class TrainConfig:
     accumulate: int = option(1, int, "parts that a batch is cut into where memory is short", 0, above=True)
     compile: bool = option(False, bool, "torch.compile the model: a minute first, then faster")
     precision: str = option(
-        "auto", str, f"{', '.join(CHOICES)}; auto tries for a second which is the fastest here", choices=CHOICES
+        "auto",
+        str,
+        f"{', '.join(CHOICES)}; auto takes the fastest here, by a trial of half a second each",
+        choices=CHOICES,
     )
     seed: int = option(0, int, "the same seed gives the same losses", 0, 2**63 - 1)
 

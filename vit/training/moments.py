@@ -1,6 +1,6 @@
 """What a model makes of a few fixed pictures while it learns: small snapshots, few enough to keep and to send.
 
-A snapshot is bytes, each array quantised on a scale that stays the same over the run, so that moments can be compared:
+A snapshot is bytes, each array quantized on a scale that stays the same over the run, so that moments can be compared:
 attention maps of the class token (or of the read-out in its place), probabilities, similarity of the position
 embeddings, first filters. A file of them, moments.safetensors, lies beside the weights, whoever
 trained: the page or the command line.

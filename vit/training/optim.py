@@ -56,12 +56,12 @@ def _below_head(model: nn.Module, key: str) -> int:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised before each step (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
+    """Nesterov momentum, orthogonalized before each step (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
 
     A step is scaled to the size that AdamW's typically has (Liu et al. 2025, arXiv:2502.16982), so that both share one
     schedule and decay. Unlike torch.optim.Muon it works in any dtype, which is float32 until another is set, takes all
     matrices of a shape in one product, and a convolution's kernel (out, in, h, w) as a matrix of out rows. A group's
-    "parts", 1 by default, says into how many matrices, each orthogonalised by itself, a weight's rows are divided: 3
+    "parts", 1 by default, says into how many matrices, each orthogonalized by itself, a weight's rows are divided: 3
     for q, k and v.
     """
 

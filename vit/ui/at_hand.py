@@ -123,8 +123,8 @@ def _looks(view: View, who: str) -> Told:
 def _position_embedding(view: View) -> Told:
     cosines, nearest = view.cosines, _nearest(view)
     return Told(
-        f"Here {len(cosines)} places with {view.model.config['embed_dim']} numbers each. The colors: how like each is "
-        f"to the marked one; most, {_signed(cosines[nearest])}, in {view.place(nearest)}.",
+        f"Here {len(cosines)} places with {view.model.config['embed_dim']} numbers each. The colors: how much each is "
+        f"like the marked one; most, {_signed(cosines[nearest])}, in {view.place(nearest)}.",
         cosines.clamp_min(0),
         patch=view.patch,
     )

@@ -8,6 +8,10 @@ from gradio.blocks import Block
 from gradio.components.api_component import Api
 
 MARK = "endpoints"
+MODEL = (
+    "model: a checkpoint's name such as 'shapes', the id of a finished run, with '@' and a step for an earlier moment "
+    "that was kept, or '' for the default; with '@48px' for pictures of that size."
+)
 
 
 def unseen() -> gr.Column:

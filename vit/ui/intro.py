@@ -48,7 +48,7 @@ def _html() -> str:
     whole, cut = pictures.data_uri(_larger(picture)), pictures.data_uri(_larger(_cut(picture)))
     count = (shapes.SIZE // PATCH) ** 2
     steps = (
-        ("Train", "Train one", "Two minutes on this machine; its attention forms before your eyes."),
+        ("Train", "Train one", "A few minutes at most; its attention forms before your eyes."),
         ("Classify", "Use it", "On test pictures, or on your own."),
         ("Attention", "Look inside", "Every layer and every head: where does it look, and why?"),
     )

@@ -15,10 +15,8 @@ from vit.live import models
 from vit.model import ViT
 from vit.ui.analysis import ENDPOINT, analyze
 from vit.ui.checks import checked, one_of, shortened
-from vit.ui.endpoints import unseen
+from vit.ui.endpoints import MODEL, unseen
 from vit.ui.errors import BadInput, as_bad_input
-
-MODEL = "model: a checkpoint's name, the id of a finished run, or '' for the default."
 
 
 @checked

@@ -18,7 +18,7 @@ from vit.live.datasets import SOURCES
 from vit.model import ViT
 from vit.ui import pictures
 from vit.ui.checks import checked
-from vit.ui.endpoints import unseen
+from vit.ui.endpoints import MODEL, unseen
 from vit.ui.errors import BadInput, as_bad_input
 
 MAX_PICTURES = 1000
@@ -83,8 +83,8 @@ def build(model: gr.Dropdown) -> None:
                 inputs,
                 gr.JSON(label="result"),
                 api_name=study.__name__,
-                api_description=f"{study.__doc__} model: a checkpoint's name, the id of a finished run, or '' for the "
-                "default. Yields the estimate so far; the last has done = 1. Layers and heads count from 1.",
+                api_description=f"{study.__doc__} {MODEL} Yields the estimate so far; the last has done = 1. Layers "
+                "and heads count from 1.",
                 concurrency_limit=2,
                 concurrency_id="study",
             )

@@ -8,13 +8,9 @@ from vit.ui.analysis import ENDPOINT, predict
 from vit.ui.checks import checked
 from vit.ui.classify import testset
 from vit.ui.classify.many import MOST, chosen, limited
-from vit.ui.endpoints import unseen
+from vit.ui.endpoints import MODEL, unseen
 from vit.ui.errors import BadInput, as_bad_input
 
-MODEL = (
-    "model: a checkpoint's name such as 'shapes', the id of a finished run, with '@' and a step for an earlier moment "
-    "that was kept, or '' for the default; with '@48px' for pictures of that size."
-)
 WHOLE = {"concurrency_id": "testset", "concurrency_limit": 1}  # minutes of work on the first call for a model
 
 

@@ -85,7 +85,7 @@ def limited(model: Classifier, paths: list[str]) -> Iterator[Answer]:
         raise BadInput("There is no picture; send some, or a zip of them.")
     for n, found in enumerate(answer_files(model, map(Path, paths), BATCH)):
         if n == MOST:
-            raise BadInput(f"At most {MOST:,} pictures are looked at once, and there are more; send fewer.")
+            raise BadInput(f"At most {MOST:,} pictures are answered at a time, and there are more; send fewer.")
         found.name = found.name if found.name not in paths else Path(found.name).name  # not where the server keeps it
         yield found
 

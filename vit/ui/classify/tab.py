@@ -6,13 +6,13 @@ from typing import NamedTuple
 import gradio as gr
 
 from vit.data.changes import LIMITS
-from vit.live import models
+from vit.live import models, uploads
 from vit.ui import pictures, poke, theme
 from vit.ui.classify import api, gallery, many, testset
 
 HERE = Path(__file__).parent
 LARGEST = "20mb"  # of a file that is sent, as launch() takes it
-SENDING = f"PNG, JPEG, WebP, HEIC and others, up to {LARGEST[:-2]} MB. It is deleted after about an hour."
+SENDING = f"PNG, JPEG, WebP, HEIC and others, up to {LARGEST[:-2]} MB. It is deleted within {uploads.MINUTES} minutes."
 
 
 class PictureInput(gr.Image):

@@ -8,7 +8,7 @@ from vit.interpret.statistics import listed
 from vit.live import models
 from vit.ui.analysis import ENDPOINT, analyze
 from vit.ui.checks import checked, one_of, whole
-from vit.ui.endpoints import unseen
+from vit.ui.endpoints import MODEL, unseen
 from vit.ui.errors import BadInput, as_bad_input
 from vit.ui.lesson import asked, numbers
 from vit.ui.lesson.steps import steps
@@ -67,9 +67,8 @@ def build() -> None:
             inputs,
             gr.JSON(label="step"),
             api_name="lesson",
-            api_description="The numbers of a step of the lesson. model: a checkpoint's name, the id of a finished "
-            f"run, or '' for the default. step: {', '.join(STEPS)}. layer, head and token count from 1, prefix tokens "
-            "before the patches, a read-out as one more layer. Returns title, words, formula, code and numbers, lists "
-            "by name, null where there is no number.",
+            api_description=f"The numbers of a step of the lesson. {MODEL} step: {', '.join(STEPS)}. layer, head and "
+            "token count from 1, prefix tokens before the patches, a read-out as one more layer. Returns title, words, "
+            "formula, code and numbers, lists by name, null where there is no number.",
             **ENDPOINT,
         )

@@ -37,8 +37,9 @@ def cover(question: dict) -> dict:
     before = analysis.probabilities[best].item()
     after = {which: f"{before - fifth[which] / 100:.0%}" for which in ("brightest", "random")}
     says = (
-        f"With the fifth covered that it looks at most, “{name}” goes from {before:.0%} to {after['brightest']}; with "
-        f"a random fifth, to {after['random']}. Bright is now what it needs: is that the thing, or what is behind it?"
+        f"Cover the fifth that it looks at most, and “{name}” goes from {before:.0%} to {after['brightest']}; cover "
+        f"a random fifth, and it goes to {after['random']}. Bright is now what it needs: is that the thing, or what is "
+        "behind it?"
     )
     return {"grid": list(places), "map": cost[0].clamp_min(0).tolist(), "says": says}
 

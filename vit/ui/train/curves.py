@@ -38,6 +38,7 @@ def draw(history: History, config: TrainConfig, classes: int, reference: tuple[s
         line(validation, drawn.validation_accuracy, "validation"),
     ]
     floor = [("least", least)] if (least := _least_loss(config, classes)) else []
+    guessing = [] if config.distill else [("chance", chance), *floor]  # with a teacher's answers it is another loss
     lr = _axis(max([config.lr, *drawn.lr]), 2, "{:.2g}".format)
     measured = len(drawn.validation_loss) == len(drawn.validation_seconds)  # which moments of a run don't hold
     drawings = [
@@ -47,7 +48,7 @@ def draw(history: History, config: TrainConfig, classes: int, reference: tuple[s
             [line(training, drawn.loss, "now")],
             time,
             loss,
-            [("chance", chance), *floor],
+            guessing,
             _harder(config),
         ),
         chart("Learning rate", [line(training, drawn.lr, "now" if drawn.lr else "")], time, lr),
@@ -70,6 +71,8 @@ def _why_above(history: History, config: TrainConfig) -> str:
 def _harder(config: TrainConfig) -> str:
     """What sets the training loss apart from the loss on whole pictures with plain labels."""
     done = [f"labels smoothed by {config.label_smoothing:g}"] if config.label_smoothing else []
+    if config.distill:
+        done.append(f"a teacher's answers for {config.distill_alpha:.0%} of it")
     done += _changes(config)
     return f"What it minimizes: {', '.join(done)}." if done else "Of the batches it learns from."
 
@@ -82,6 +85,8 @@ def _changes(config: TrainConfig) -> list[str]:
         done.append(f"{config.patch_dropout:.0%} of the patches left out{until}")
     if config.mixup or config.cutmix:
         done.append("pictures mixed")
+    if config.degrade:
+        done.append(f"{config.degrade:.0%} of the pictures blurred, noisy or saved as JPEG")
     if config.crop or config.flip or config.erase or config.color:
         done.append("pictures changed at random")
     return done

@@ -106,7 +106,7 @@ def advanced() -> tuple[Form, gr.HTML, gr.HTML]:
                 step=0.01,
                 label="Warm-up, share of the run",
                 buttons=[],
-                info="The rate rises this long before it falls: a young transformer breaks at full speed.",
+                info="The rate rises this long before it falls: large first steps can harm.",
             ),
             "crop": _number(
                 DEFAULTS.crop, "Random shift, pixels", "Moves each picture about, so that place counts less."

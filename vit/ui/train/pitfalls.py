@@ -40,13 +40,13 @@ PITFALLS = (
     ),
     Pitfall(
         "Another resolution",
-        "Positions are learned for one grid of patches. Interpolate them for another, and look what that costs.",
+        "Positions are learned for one grid of patches. Interpolate them for another, and see what that costs.",
         look=("Look at 48 pixels", "?tab=attention&model=shapes@48px&picture=shapes-17&open=resolution"),
     ),
     Pitfall(
         "Instability",
-        f"At a high rate, here {FAST:g}, the first steps can break a transformer for good. Have the rate rise slowly, "
-        "clip the gradients, and use AdamW or Muon.",
+        f"At a high rate, here {FAST:g}, a run may learn nothing. A rate that rises slowly can help; on the command "
+        "line also <code>--clip-grad</code> and <code>--opt adamw</code> or <code>muon</code>.",
         (
             _run("No warm-up", "vit_live_patch", learning_rate=FAST, warmup=0.0),
             _run("Warm-up over a fifth", "vit_live_patch", learning_rate=FAST, warmup=0.2),
@@ -54,7 +54,7 @@ PITFALLS = (
     ),
     Pitfall(
         "Patches cut blindly",
-        "One linear map of each patch learns edges late. Some convolutions before it, a conv stem, learn faster.",
+        "One linear map of each patch learns edges late. A few convolutions before it, a conv stem, learn faster.",
         (_run("Patch stem", "vit_live_patch"), _run("Conv stem", "vit_live")),
     ),
 )

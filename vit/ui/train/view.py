@@ -26,7 +26,7 @@ from vit.ui.train import curves
 from vit.ui.train.animation import animation
 
 BEFORE = "Before training: the weights are random, and so is where it looks. Start training and watch both change."
-LIVE = "Live: what the model makes of six pictures that it does not learn from, drawn again every few seconds."
+LIVE = "Live: what the model makes of a few pictures that it does not learn from, drawn again every few seconds."
 COST = (
     " It asks for {asked} s of your daily ZeroGPU time, {starting} of them to get going; what it doesn't use stays "
     "yours. Hugging Face lends about 2 minutes a day, and about 5 to those who are signed in."

@@ -59,7 +59,7 @@ export function build(lesson, figure, more) {
       [...more.querySelectorAll(".l-pick")].forEach((button, row) => { button.textContent = view.classes[found.classes[row]]; });
       const product = dot(found.read.data, part(found.weights, chosen)), bias = found.bias.data[chosen];
       $(".l-sum").textContent = `${view.classes[k]}: the ${found.read.data.length} numbers times its vector sum to ${signed(product)}; with its bias ${signed(bias)} the logit is ${signed(logits.data[k])}.`
-        + (found.temperature === 1 ? "" : ` T, ${found.temperature.toFixed(2)}, was fitted on held-out pictures, so that shares are as sure as they prove right.`);
+        + (found.temperature === 1 ? "" : ` T, ${found.temperature.toFixed(2)}, was fitted on held-out pictures, so that a share says how often such an answer is right.`);
       if (poked) return;
       poked = true;
       poking.hidden = false;

@@ -39,7 +39,7 @@ export function build(lesson, figure, more) {
         const at = settled();
         const [index, share] = mind()[Math.max(0, at - 1)];
         const before = at ? `After layer ${at} it says ${view.classes[index]}, ${percent(share, 1)}.` : "It never says anything else.";
-        return { right: Math.min(at, view.blocks - 1), says: `${before} In the end it is sure by ${percent(view.share, 1)}.` };
+        return { right: Math.min(at, view.blocks - 1), says: `${before} In the end it is ${percent(view.share, 1)} sure.` };
       },
     } : null,
     async draw() {
