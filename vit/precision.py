@@ -17,7 +17,7 @@ SECONDS = 0.5  # of a trial in each precision
 PATIENCE = 1.0  # seconds for one image, twice, where that took less in float32: kernels are loaded meanwhile
 FEW = 8  # images of the second step
 HOPELESS = 4  # times as long as in float32 for a matrix product: arithmetic that this device only emulates
-SIDE = 192  # of the matrices in that product
+SIDE = 64  # of the matrices in that product: one thread multiplies them, whatever else the machine does
 KEPT = 64  # races of which the outcome is kept
 
 Step = Callable[[int], float]  # does the work on so many images, and returns a number that has to be finite

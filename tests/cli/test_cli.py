@@ -98,7 +98,7 @@ def interrupt(arguments: list, folder: Path, after: int, sent: signal.Signals) -
 @pytest.mark.slow
 def test_a_run_interrupted_and_killed_at_any_moment_is_resumed_and_ends_bit_identical(tmp_path):
     short = ["--dataset", "shapes", "--model", "vit_live_patch", "--epochs", "0.6", "--batch-size", "200"]
-    short += ["--cutmix", "1", "--ema", "0.9", "--drop-path-rate", "0.1", "--save-every", "0"]
+    short += ["--precision", "fp32", "--cutmix", "1", "--ema", "0.9", "--drop-path-rate", "0.1", "--save-every", "0"]
     assert run("train", *short, "--out", tmp_path / "whole").returncode == 0
 
     killed = tmp_path / "killed"

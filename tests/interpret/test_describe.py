@@ -208,7 +208,7 @@ def test_every_model_and_picture_has_words_and_none_of_them_is_nan(build, mask):
 
 
 def test_saturation_is_spoken_of_where_it_applies():
-    assert "small changes hardly move" in describe_relevance("cat", 0.0084, 0.91)
+    assert "a small total does not mean less evidence" in describe_relevance("cat", 0.0084, 0.91)
     sure = describe_relevance("cat", 0.0229, 0.89)
     assert sure == "Total 0.0229 for cat, which the model gives 89%."
 

@@ -34,7 +34,7 @@ def start(visitor: Visitor | None = None, **changes) -> LiveRun:
     return runs.start(settings.read({**TINY, **changes}), visitor)
 
 
-def until(condition, seconds: float = 30) -> None:
+def until(condition, seconds: float = 120) -> None:
     """Waits for what a run's thread does; steps tell nobody, so it looks again now and then."""
     deadline = time.monotonic() + seconds
     with changed:

@@ -8,6 +8,7 @@ from tests.live.conftest import start, steps, stopped, until
 from vit import data
 from vit.live import models, runs
 from vit.live.datasets import SOURCES, Source
+from vit.live.run import changed
 from vit.live.visitors import Visitor, address_of
 
 pytestmark = pytest.mark.usefixtures("registry")
@@ -84,6 +85,23 @@ def test_a_long_pause_ends_when_somebody_waits():
     waiting = start()
     until(lambda: steps(waiting))
     assert paused.status == "stopped" and "paused for 5 minutes while others waited" in paused.message
+
+
+def test_a_run_that_is_stopped_just_as_its_turn_comes_ends_and_makes_way(monkeypatch):
+    await_turn = runs.await_turn
+
+    def stopped_then(turn):
+        await_turn(turn)
+        turn.stopping = turn is run
+
+    monkeypatch.setattr(runs, "await_turn", stopped_then)
+    with changed:  # its thread waits for this
+        run = start()
+    until(lambda: not run.live)
+    assert run.status == "stopped" and not run.usable
+    following = start()
+    until(lambda: steps(following))
+    stopped(following)
 
 
 @pytest.mark.parametrize("name", ["", "guess", "../../etc/passwd", "a" * 16, "..", "x" * 4000])

@@ -145,6 +145,20 @@ def test_deleting_the_pictures_ends_what_learns_them(small, monkeypatch):
     assert going.status == "stopped" and going.ways[0].key == "" and not own.folder.exists()
 
 
+def test_pictures_deleted_while_they_are_prepared_are_not_learned(small, monkeypatch):
+    own, splits = of_drawings(), collection.Collection.splits
+
+    def deleted_meanwhile(*about):
+        found = splits(*about)
+        teaching.forget(own.token)
+        return found
+
+    monkeypatch.setattr(collection.Collection, "splits", deleted_meanwhile)
+    with pytest.raises(ValueError, match="not here any more"):
+        teaching.start(own.token, None, ["head"], Visitor())
+    assert not any(other.live for other in runs.OTHERS.values())
+
+
 def test_what_waits_for_its_turn_lets_go_of_pictures_that_are_to_be_gone(small, monkeypatch):
     run, own = start_run(), of_drawings()
     until(lambda: steps(run) >= 1)

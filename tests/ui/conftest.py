@@ -1,6 +1,7 @@
 """What the tests of the page share: a real Chromium, a client and a picture, and folders for a test to damage."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from vit.training.spec import RunSpec
 from vit.ui import analysis
 from vit.ui import page as vit_page
 
+# Gradio says this of its own event stream when a page is left while it is open.
+LEAVING = re.compile("AbortError|Connection errored out")
 CHROMIUM = Path(os.getenv("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
@@ -33,7 +36,7 @@ def browser() -> Iterator[Browser]:
     """A Chromium. Without one the test is skipped; in CI, where the variable CI is set, it fails."""
     if not CHROMIUM.exists():
         (pytest.fail if os.getenv("CI") else pytest.skip)(f"There is no Chromium at {CHROMIUM}")
-    expect.set_options(timeout=30_000)  # a busy machine is slow, which is no fault of the page
+    expect.set_options(timeout=120_000)  # a busy machine is slow, which is no fault of the page
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield browser
@@ -53,8 +56,15 @@ def open_tab(page: Page, name: str) -> None:
 
 def await_quiet(page: Page, milliseconds: int = 500) -> None:
     """Until nothing has come for so long: what a page loads at the start fills fields, also some that are typed in."""
-    latest = "Math.max(...performance.getEntriesByType('resource').map((e) => e.responseEnd))"
-    page.wait_for_function(f"ms => {latest} + ms < performance.now()", arg=milliseconds)
+    since = page.evaluate("() => { performance.setResourceTimingBufferSize(100_000); return performance.now(); }")
+    latest = "Math.max(since, ...performance.getEntriesByType('resource').map((e) => e.responseEnd))"
+    page.wait_for_function(f"([ms, since]) => {latest} + ms < performance.now()", arg=[milliseconds, since])
+
+
+def await_filled(page: Page, milliseconds: int = 500) -> None:
+    """Until the page has all that it opens with: the line on top comes with the tabs, and short events follow."""
+    expect(page.locator("#status")).not_to_be_empty()
+    await_quiet(page, milliseconds)
 
 
 @pytest.fixture(scope="module")

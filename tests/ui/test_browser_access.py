@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import ROOT
-from tests.ui.conftest import open_tab
+from tests.ui.conftest import await_quiet, open_tab
 from vit.live import runs
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
@@ -22,7 +22,11 @@ NEEDED = """(field, text) => { const style = getComputedStyle(field);
   pen.font = style.font; return pen.measureText(text).width + parseFloat(style.paddingRight); }"""
 LABELS = ".t-row, .t-then, .t-says small, .t-who, .v-key, .v-y, .v-figures dt, .v-bars li, .v-caption, .x-grid span"
 SIZES = "all => all.map((one) => parseFloat(getComputedStyle(one).fontSize) * (one.currentCSSZoom ?? 1))"
-READY = {"Train": "#forming canvas.map", "Classify": ".v-gallery", "Attention": "#attention .x-layers figure"}
+READY = {
+    "Train": "#forming canvas.map",
+    "Classify": "#prediction .v-bars li",
+    "Attention": "#attention .x-layers figure",
+}
 
 
 @pytest.mark.slow
@@ -76,6 +80,7 @@ def test_text_at_twice_its_size_and_more_needs_no_scrolling_sideways(open_page, 
 
 def test_arrows_walk_the_tabs_which_back_walks_again_and_the_thumbnails_which_are_one_stop(open_page):
     page = open_page("")
+    await_quiet(page)  # what walks the tabs is there
     page.get_by_role("tab", name="Train").focus()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tab", name="Your pictures")).to_be_focused()
@@ -108,6 +113,7 @@ def test_arrows_walk_the_tabs_which_back_walks_again_and_the_thumbnails_which_ar
 def test_the_model_list_is_whole_in_every_width_and_closes_when_one_tabs_on(open_page, ended):
     page = open_page(f"?run={ended.id}")
     expect(page.locator("#status")).to_contain_text("Another's run: vit-live-patch · Shapes · 30.0% test")
+    await_quiet(page, 1500)
     field, items = page.locator(".v-model:visible input"), page.get_by_role("listbox").locator("li")
     for tab in ("Classify", "Attention"):
         open_tab(page, tab)

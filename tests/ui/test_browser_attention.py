@@ -213,7 +213,7 @@ def test_a_study_can_be_stopped(open_view):
     stopped = study.locator(".v-note").first.text_content()
     assert not stopped.startswith("500 of")
     page.get_by_role("button", name="Where each head looks").click()
-    expect(study).to_contain_text("favors the", timeout=30_000)
+    expect(study).to_contain_text("favors the")
     page.locator(".x-study").get_by_role("button", name="Stop").click()
     assert "is worth most" not in study.text_content()  # the first study no longer writes
 

@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.conftest import serving
-from tests.ui.conftest import await_quiet, open_tab
+from tests.ui.conftest import await_filled, open_tab
 from tests.weights import foreign
 from tests.weights.small_hub import serve
 from vit import ViT
@@ -42,7 +42,7 @@ def page(browser, address):
     page.goto(address)
     page.wait_for_selector("#progress h2")
     open_tab(page, "Attention")
-    await_quiet(page)
+    await_filled(page)
     yield page
     page.close()
 

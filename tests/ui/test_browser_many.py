@@ -58,7 +58,10 @@ def test_it_can_be_cancelled(page, files, monkeypatch):
     go, read = threading.Event(), prediction._picture
     monkeypatch.setattr(prediction, "_picture", lambda *about: go.wait(20) and read(*about))
     page.locator("#many-input input[type=file]").set_input_files(sorted(files.glob("*.png")))
-    page.get_by_role("button", name="Cancel", exact=True).locator("visible=true").click()
+    cancel = page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")
+    with page.expect_request("**/cancel"):  # its answer waits for the picture that is held back
+        cancel.click()
+    expect(cancel).to_have_count(0)
     go.set()
     expect(page.get_by_role("link", name="Save as CSV")).to_be_hidden()
     expect(page.locator("#many .v-note")).to_have_text("Reading …")

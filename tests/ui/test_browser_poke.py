@@ -4,7 +4,7 @@ import pytest
 import torch
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import open_tab
+from tests.ui.conftest import await_quiet, open_tab
 from vit.data.changes import LIMITS, change
 from vit.interpret.cover import cover
 from vit.live import models
@@ -48,6 +48,7 @@ def test_patches_are_covered_by_mouse_and_keys_and_the_bars_follow(page):
     )
     assert page.locator(".c-poking .v-bar s").first.get_attribute("style").startswith("left: ")
     page.get_by_role("button", name="As it was").click()
+    await_quiet(page)  # an answer that was on its way changes nothing
     expect(page.locator(f"{STAGE} img")).to_have_attribute("src", before)
     assert page.locator(".c-poking .v-percent").all_inner_texts() == bars
     stage = page.locator(STAGE)

@@ -19,6 +19,7 @@ def test_a_second_tab_and_the_way_back_find_ones_own_run_and_steer_it(browser, a
         wait_for_step(page, 0)
 
         second = context.new_page()
+        second.set_default_timeout(60_000)
         second.goto(page.url)
         button(second, "Pause").click()
         for tab in (page, second):

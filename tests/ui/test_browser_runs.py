@@ -4,7 +4,7 @@ import pytest
 import torch
 from playwright.sync_api import expect
 
-from tests.ui.conftest import await_quiet
+from tests.ui.conftest import await_filled
 from vit.evaluation import Evaluation
 from vit.live import runs
 from vit.live.run import LiveRun
@@ -50,7 +50,7 @@ def test_runs_that_are_ticked_are_overlaid_and_stand_side_by_side_at_the_same_mo
     for run, step in zip(("Run 1", "Run 2"), ("Step 2", "Step 2")):
         expect(captions.filter(has_text=run)).to_contain_text(step)
     assert lines.count() == 2
-    await_quiet(page, 1500)  # the other tabs are filled after this one
+    await_filled(page, 1500)  # the other tabs are filled after this one
     end, asked = drawn(page), []
     page.on("request", lambda request: asked.append(request.url))
     page.locator("#runs .r-when").fill("400")  # thousandths of 6 seconds

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import threading
 
 import pytest
 import torch
@@ -35,6 +36,19 @@ def page(open_page) -> Page:
     open_tab(page, "Classify")
     expect(page.locator("#prediction .v-bars li").first).to_be_visible()
     return page
+
+
+def test_another_picture_does_not_end_a_comparison_on_the_whole_test_set(other, page, monkeypatch):
+    go, next_ = threading.Event(), testset.answers.Answers._answer_next
+    monkeypatch.setattr(testset.answers.Answers, "_answer_next", lambda said: go.wait(300) and next_(said))
+    page.get_by_text("Compare with another model").click()
+    page.get_by_role("button", name="Compare on the whole test set").click()
+    expect(page.locator(".c-compare .c-wait-says")).to_contain_text("The model looks at its test pictures")
+    before = page.locator("#prediction .v-seen img").get_attribute("src")
+    page.locator(".v-gallery:visible button").nth(3).click()
+    expect(page.locator("#prediction .v-seen img")).not_to_have_attribute("src", before)
+    go.set()
+    expect(page.locator(".c-against")).to_contain_text("McNemar")
 
 
 def measure(page: Page) -> None:

@@ -30,6 +30,14 @@ def test_the_form_as_it_opens_is_a_run(fields):
     assert spec.shape == {} and spec.config == settings.DEFAULTS and spec.model == "vit_live"
 
 
+def test_classes_of_other_data_mean_that_its_own_are_on_their_way(fields):
+    entered = {field: field.value for field in fields.values()} | {fields["dataset"]: "cifar10"}
+    assert entered[fields["classes"]][0] == "circle"
+    assert form.values(fields, entered)["classes"] is None
+    with pytest.raises(WrongSetting, match="no class 'arrow'"):
+        settings.read(form.values(fields, entered | {fields["classes"]: ["arrow", "cat"]}))
+
+
 def test_the_live_preset_is_filled_in_as_it_suits_this_machine_and_what_was_chosen_stays(monkeypatch):
     usual = {**settings.variant_shape("vit_live"), "model": "vit_live", "batch_size": settings.DEFAULTS.batch_size}
     monkeypatch.setattr(form.speed, "found", [])

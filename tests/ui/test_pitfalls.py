@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.conftest import await_quiet
+from tests.ui.conftest import await_filled
 from vit.live import models, settings
 from vit.ui.train.pitfalls import FILLED, PITFALLS
 
@@ -27,7 +27,7 @@ def test_there_are_four_and_each_can_be_tried():
 @pytest.mark.slow
 def test_one_click_fills_in_the_form(open_page):
     page = open_page("")
-    await_quiet(page)
+    await_filled(page)
     page.locator("#advanced > button").click()
     page.get_by_role("button", name="Four pitfalls").click()
     page.get_by_role("button", name="No warm-up", exact=True).click()

@@ -49,12 +49,12 @@ def walk(page) -> None:
 
 
 def test_only_modules_are_served_as_scripts_from_a_folder_new_at_each_start(app_url):
-    html = httpx.get(app_url).text
+    html = httpx.get(app_url, timeout=60).text
     folder = re.search(r"/gradio_api/file=([^\"\\]+/)\\", html).group(1)
     root = app_url.rstrip("/") + "/gradio_api/file="
     modules = [path.relative_to(scripts.HERE) for path in scripts.HERE.rglob("*.js")]
     for module in modules:
-        answer = httpx.get(root + folder + module.as_posix())
+        answer = httpx.get(root + folder + module.as_posix(), timeout=60)
         assert answer.text == (scripts.HERE / module).read_text(encoding="utf-8")
         assert answer.headers["content-type"].split(";")[0] in ("text/javascript", "application/javascript")
     served = [path for path in Path(folder).rglob("*") if path.is_file()]

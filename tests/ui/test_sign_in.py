@@ -38,7 +38,10 @@ def test_a_space_with_oauth_asks_to_sign_in_and_for_no_token(provider, tmp_path)
     variables = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "VIT_RUNS_FOLDER": str(tmp_path / "runs")}
     variables |= {"SYSTEM": "spaces", "SPACE_ID": "someone/vit", "SPACE_HOST": "someone-vit.hf.space"}
     variables |= {"OAUTH_CLIENT_ID": "id", "OAUTH_CLIENT_SECRET": "secret", "OAUTH_SCOPES": "openid contribute-repos"}
-    with serving(**variables, OPENID_PROVIDER_URL=provider) as url, httpx.Client(trust_env=False) as visitor:
+    with (
+        serving(**variables, OPENID_PROVIDER_URL=provider) as url,
+        httpx.Client(trust_env=False, timeout=60) as visitor,
+    ):
         there = components(visitor.get(f"{url}/config").json())
         assert "Sign in with Hugging Face" in there
         assert there["Access token"]["visible"] is False

@@ -80,7 +80,7 @@ def test_heads_of_no_worth_are_not_counted_and_have_no_color():
     drops = torch.zeros(100, 1, 2)
     drops[:, 0, 0] = 0.2
     table = studies.importance_table(heads.HeadImportance(1.0, drops))
-    assert "Layer 1, head 1 is worth most" in table and "Of 2 heads, 1 surely help and 0 surely harm" in table
+    assert "Layer 1, head 1 is worth most" in table and "Of 2 heads, 1 surely helps and 0 surely harm" in table
     assert table.count(" 0%, transparent") == 1
 
 

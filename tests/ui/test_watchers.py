@@ -48,7 +48,7 @@ def test_thirty_phones_follow_a_run_to_its_end(tmp_path, judge):
     variables = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "VIT_RUNS_FOLDER": str(tmp_path / "runs")}
     with serving(OMP_NUM_THREADS=str(os.cpu_count()), **variables) as url:
         host = Client(url, verbose=False)
-        run = host.predict("shapes", "vit_live", 2, *SETTINGS.values(), api_name="/start")
+        run = host.predict("shapes", "vit_live", 10, *SETTINGS.values(), api_name="/start")
         while host.predict(run["run_id"], api_name="/status")["step"] < 5:
             time.sleep(0.2)
         alone = speed(host, run["run_id"])

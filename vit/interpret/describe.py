@@ -19,7 +19,7 @@ IDLE = 0.25  # values it takes, in mean norms: below it a sink adds next to noth
 BROADCAST = 1.5  # effective rank: below it a sink writes nearly the same into every token
 # A twentieth of the scale, which is ln N, uniform attention's distance or 1, is about what one sees in a chart.
 NOTABLE_CHANGE = 0.05
-SATURATED = 0.9  # probability above which gradients are small
+SATURATED = 0.9  # probability above which a total is often small, and a sentence says what that does not mean
 
 
 def percent(share: float) -> str:
@@ -275,8 +275,5 @@ def describe_relevance(name: str, total: float, probability: float) -> str:
     """Beside a relevance map, whose colors have a scale of their own: its total, and what makes totals small."""
     said = f"Total {total:.3g} for {name}, which the model gives {percent(probability)}."
     if probability > SATURATED:
-        said += (
-            " Where it is that sure, small changes hardly move its answer: gradients are small, and so is the total. "
-            "That does not mean less evidence."
-        )
+        said += " It is of the class's logit, not of that share: a small total does not mean less evidence."
     return said

@@ -106,10 +106,12 @@ def ask(key: str | None) -> Answers:
     """Those of a checkpoint or a run as it is now, however much is known; computes nothing. Raises ValueError."""
     model = models.named(models.find(key))
     assert key
+    kept = _kept.get(key)
+    if kept is None or not _same(kept.model, model):
+        kept = Answers(model)  # not under the lock: its data may be on their way, and others' are here
     with _lock:
-        kept = _kept.get(key)
-        if kept is None or not _same(kept.model, model):
-            kept = _kept[key] = Answers(model)
+        there = _kept.get(key)
+        kept = _kept[key] = there if there and _same(there.model, model) else kept
         _kept.move_to_end(key)
         while len(_kept) > KEPT:
             _kept.popitem(last=False)

@@ -60,7 +60,7 @@ def admit(turn: Turn, among: dict, visitor: Visitor) -> None:
             raise ValueError(f"{MAX_QUEUE} runs are waiting already; try again in a few minutes.")
         check_share(visitor, going, MAX_RUNS + MAX_QUEUE)
         among[turn.id] = turn
-        ended = [other.id for other in among.values() if not other.live]
+        ended = [other.id for other in list(among.values()) if not other.live]  # one may be restored meanwhile
         for turn_id in ended[: max(0, len(ended) - KEEP_RUNS)]:
             del among[turn_id]
 
@@ -180,6 +180,8 @@ def _work(run: LiveRun) -> None:
         raise
     finally:
         with changed:
+            if run.live:  # it was stopped as its turn came, or not even its end went well: nobody else ends it
+                run.status = "stopped" if run.stopping else "failed"
             changed.notify_all()
 
 

@@ -82,6 +82,7 @@ def start(token: str, parent: str | None, names: Sequence[str], visitor: Visitor
         address=visitor.address,
     )
     with changed:
+        collection.find(token)  # still
         if any(other.live and other.token == token for other in runs.OTHERS.values()):
             raise ValueError("These pictures are being learned already; wait until that ends, or stop it.")
         runs.admit(teaching, runs.OTHERS, visitor)
@@ -106,10 +107,10 @@ def stop(teaching: Teaching) -> None:
 
 def forget(token: str) -> None:
     """Deletes a set of pictures, and ends what learns them."""
+    collection.delete(token)  # first: nobody can begin to learn them now
     for teaching in list(runs.OTHERS.values()):
         if teaching.token == token and teaching.live:
             stop(teaching)
-    collection.delete(token)
 
 
 def delete_model(key: str, owner: str) -> None:

@@ -219,7 +219,9 @@ def _rollout(view: View) -> Told:
     depth = view.analysis.depth
     grid = view.analysis.grid(depth - 1, rolled=True).flatten()
     most = int(grid.argmax())
-    says = f"The colors: what comes from each patch through all {depth} layers; most, {_percent(grid[most])}, from"
+    layers = len(view.model.blocks)
+    through = (f"all {layers} layers" if layers > 1 else "its one layer") + " and the read-out" * view.model.has_readout
+    says = f"The colors: what comes from each patch through {through}; most, {_percent(grid[most])}, from"
     return Told(f"{says} {view.place(most)}.", grid, grid[most].item())
 
 

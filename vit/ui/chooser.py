@@ -22,6 +22,7 @@ class Chooser(NamedTuple):
     fetch: gr.Button
     archive: gr.UploadButton
     note: gr.HTML
+    fetched: gr.State  # the name of the repository that is being fetched, or was
 
 
 def build() -> Chooser:
@@ -38,7 +39,7 @@ def build() -> Chooser:
         with gr.Row(elem_classes="v-buttons"):
             fetch = gr.Button("Fetch and open", size="md")
             archive = gr.UploadButton("Open a zip", file_types=[".zip"], size="md")
-    return Chooser(repository, fetch, archive, note)
+    return Chooser(repository, fetch, archive, note, gr.State(""))
 
 
 @checked
@@ -54,8 +55,8 @@ def look_up(repository: str | None) -> str:
 
 
 @checked
-def fetch(repository: str | None) -> Iterator[str]:
-    """Downloads a model and tells how far it is. Raises BadInput, naming the remedy."""
+def fetch(repository: str | None) -> Iterator[tuple[str, str]]:
+    """Downloads a model and tells how far it is, and its name. Raises BadInput, naming the remedy."""
     if not (name := (repository or "").strip()):
         raise BadInput("There is no name; choose a model of the list, or type one as owner/name.")
     told: queue.Queue[tuple[int, int] | Exception | None] = queue.Queue()
@@ -68,21 +69,21 @@ def fetch(repository: str | None) -> Iterator[str]:
             told.put(error)
 
     threading.Thread(target=download, daemon=True).start()
-    yield _line(f"Asking the Hub for {name} …")
+    yield _line(f"Asking the Hub for {name} …"), name
     while True:
         latest = told.get()
         while not told.empty() and isinstance(latest, tuple):
             latest = told.get()
         if isinstance(latest, ValueError):
-            yield alert(latest)
+            yield alert(latest), name
             raise BadInput(latest)
         if isinstance(latest, Exception):
             raise latest
         if latest is None:
-            yield _line(f"{name} is open.")
+            yield _line(f"{name} is open."), name
             return
         here, total = latest
-        yield _line(f"{_megabytes(here)} of {_megabytes(total)}", here / total if total else 0)
+        yield _line(f"{_megabytes(here)} of {_megabytes(total)}", here / total if total else 0), name
         time.sleep(EVERY)
 
 

@@ -36,6 +36,7 @@ SESSIONS = 60  # that Gradio keeps, the latest in use: about 1 MB each, as it ke
 DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
 KEEPING = uploads.EVERY, uploads.KEPT  # of files that visitors sent: between two looks, and how long
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+LATEST = {"trigger_mode": "always_last"}  # of what has no more to say than its inputs
 
 
 def launch(demo: gr.Blocks, **options) -> tuple:
@@ -121,41 +122,42 @@ class Page(NamedTuple):
 
     def wire(self, demo: gr.Blocks) -> None:
         """Opening the page sets the run's id, and so does Start; whatever set it, one chain follows the run."""
-        training, latest = self.training, {**QUIET, "trigger_mode": "always_last"}
+        # Gradio's "always_last" sends what the first of several events said once more, and "once" drops the later ones.
+        training, latest, each = self.training, {**QUIET, **LATEST}, {**QUIET, "trigger_mode": "multiple"}
         chosen = [self.number, self.picture, self.run_names]
         module = scripts.load(HERE / "script" / "gallery.js")
         unmark = f"async (...inputs) => {{ (await {module}).mark(null); return inputs; }}"
         picker, classifying = self.picker, self.classifying
         for model in self.models:
-            # Not preprocessed: the list of models is empty for a session that was forgotten, and would refuse a choice.
-            model.input(self.show, [model, *chosen], self.model_views, preprocess=False, **QUIET)
-        self.answer(classifying.gallery.pick, self.pick, classifying.model, preprocess=False, **latest)
-        self.answer(classifying.result.pick, self.pick, classifying.model, preprocess=False, **latest)
-        self.answer(picker.gallery.pick, self.pick, picker.model, preprocess=False, **latest)
-        self.answer(classifying.input.upload, self.upload, [classifying.model, classifying.input], js=unmark, **QUIET)
-        self.answer(picker.upload.upload, self.upload, [picker.model, picker.upload], js=unmark, **QUIET)
+            model.input(self.show, [model, *chosen], self.model_views, **each)
+        self.answer(classifying.gallery.pick, self.pick, classifying.model, **each)
+        self.answer(classifying.result.pick, self.pick, classifying.model, **each)
+        self.answer(picker.gallery.pick, self.pick, picker.model, **each)
+        self.answer(classifying.input.upload, self.upload, [classifying.model, classifying.input], js=unmark, **each)
+        self.answer(picker.upload.upload, self.upload, [picker.model, picker.upload], js=unmark, **each)
         framed = [classifying.model, self.picture]
-        self.answer(classifying.result.frame, self.frame, framed, preprocess=False, **latest)
+        self.answer(classifying.result.frame, self.frame, framed, **each)
         self.wire_experiments()
         classifying.result.inside(lambda: gr.Tabs(selected="attention"), None, self.tabs, **QUIET)
         resized = [picker.model, *chosen]
-        self.attending.view.resize(self.resize, resized, self.model_views, preprocess=False, **latest)
+        self.attending.view.resize(self.resize, resized, self.model_views, **each)
         turned = [picker.model, self.number, self.run_names]
-        picker.other.click(self.turn_page, turned, self.model_views, preprocess=False, **latest)
+        picker.other.click(self.turn_page, turned, self.model_views, **latest)
 
         self.wire_others(picker)
         run, model = [training.run_id, training.owned], self.classifying.model
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
         followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
         owned = [*self.model_views, *self.owning.learned]
-        self.owning.view.learned(self.take_own, chosen, owned, **QUIET)
-        self.owning.view.gone(self.leave_own, [self.classifying.model, *chosen], owned, preprocess=False, **QUIET)
+        self.owning.view.learned(self.take_own, chosen, owned, **each)
+        self.owning.view.gone(self.leave_own, [self.classifying.model, *chosen], owned, **each)
 
         demo.load(None, js=DECIMAL_KEYBOARD)
         # First what is on screen: what the other tabs show is much more, and takes longer to send and to take in.
         ready = demo.load(training.open, training.owned, training.opened, **QUIET)
-        opened = ready.success(self.open, training.owned, [training.run_id, *self.model_views], **QUIET)
-        data = opened.success(top.watch_data, training.form["dataset"], self.notice, **QUIET)
+        opened = ready.success(self.open, training.owned, self.model_views, **QUIET)
+        turned = opened.success(training.turn_to, [training.run_id, training.owned], training.run_id, **QUIET)
+        data = turned.success(top.watch_data, training.form["dataset"], self.notice, **QUIET)
         data.success(training.settle, {*training.form.values(), training.run_id}, training.settled, **QUIET)
 
     def wire_experiments(self) -> None:
@@ -169,16 +171,16 @@ class Page(NamedTuple):
         """Models from elsewhere: looked up when named, then fetched or unpacked, then chosen everywhere."""
         others, chosen = picker.others, [self.number, self.picture, self.run_names]
         others.repository.input(chooser.look_up, others.repository, others.note, preprocess=False, **QUIET)
+        told = [others.note, others.fetched]
         fetched = others.fetch.click(
-            chooser.fetch, others.repository, others.note, preprocess=False, **{**QUIET, **chooser.BUSY}
+            chooser.fetch, others.repository, told, preprocess=False, **{**QUIET, **chooser.BUSY}
         )
-        fetched.success(self.take, [others.repository, *chosen], self.model_views, preprocess=False, **QUIET)
+        fetched.success(self.take, [others.fetched, *chosen], self.model_views, **QUIET)
         others.archive.upload(self.open_zip, [others.archive, *chosen], self.model_views, **QUIET)
 
     @checked
     def take(self, key: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
         """Makes a model that was fetched the chosen one."""
-        key = key.strip()
         return self.show(key, number, picture, {**run_names, key: models.called(key)})
 
     @checked
@@ -203,12 +205,12 @@ class Page(NamedTuple):
         """What a picture is answered with: what the model says at once, then, with more to compute, its attention."""
         said = event(handler, inputs, [self.picture, self.classifying.result, self.classifying.input], **options)
         about = [self.classifying.model, self.picture]
-        said.success(self.look_inside, about, self.inside, preprocess=False, **QUIET)
+        said.success(self.look_inside, about, self.inside, **QUIET, **LATEST)
         said.failure(lambda: None, None, self.classifying.input, **QUIET)  # a browser can't show what is no picture
 
     @checked
     def open(self, owned: dict[str, str], request: gr.Request) -> dict:
-        """What a visitor meets beside the Train tab's form: a model, a picture, both drawn, and the address's run."""
+        """What a visitor meets beside the Train tab's form: a model and a picture, both drawn."""
         run_id = train.run_to_open(owned, request)
         run_names: RunNames = {}
         for owned_id in filter(models.ended, owned):
@@ -220,8 +222,7 @@ class Page(NamedTuple):
             run_names = models.name_run(run_names, key, own=False)
         elif key and key not in models.shipped():
             run_names = {**run_names, key: models.called(key)}
-        # Left out where there is none: a run may have been started since, for drawing takes seconds on a busy machine.
-        return {**self.show(key, 0, picture, run_names), **({self.training.run_id: run_id} if run_id else {})}
+        return self.show(key, 0, picture, run_names)
 
     @checked
     def show(self, key: str | None, number: int, picture: Picture | None, run_names: RunNames) -> dict:
@@ -321,7 +322,7 @@ class Page(NamedTuple):
 
     @checked
     def upload(self, key: str | None, path: str) -> dict:
-        return self.draw(key, ("upload", path))
+        return self.draw(key or models.default(), ("upload", path))  # the list is empty while the page opens
 
     @checked
     def adopt(

@@ -151,11 +151,26 @@ class Picker(NamedTuple):
     upload: gr.UploadButton
 
 
-def picker() -> Picker:
-    """Lays out model choice, gallery and upload."""
-    model = gr.Dropdown(
+class ModelList(gr.Dropdown):
+    """Hands on what was chosen: what it offers is kept for each session, and is forgotten with it."""
+
+    def preprocess(self, payload):
+        return payload
+
+    def get_block_name(self) -> str:
+        return "dropdown"
+
+
+def model_list() -> ModelList:
+    """The models to choose from, which `show` fills in."""
+    return ModelList(
         [], label="Model", elem_classes="v-model", info="Models that you train appear here when they are done."
     )
+
+
+def picker() -> Picker:
+    """Lays out model choice, gallery and upload."""
+    model = model_list()
     others = chooser.build()
     gallery = html(template=HERE / "gallery", constants={"event": "pick"})
     with gr.Row(elem_classes="v-buttons"):

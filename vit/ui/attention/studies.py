@@ -119,20 +119,21 @@ def importance_table(importance: HeadImportance) -> str:
     """Heads by layers, in points of the true class's probability, and a sentence on what stands out."""
     L, H = importance.drop.shape
     points, (low, high) = 100 * importance.drop, (100 * end for end in importance.interval)
+    sure = (importance.sure[0] > 0) | (importance.sure[1] < 0)
     scale = max(1.0, points.abs().max().item())
     names = layer_names(L, importance.has_readout)
     head = "".join(f"<th>{name if L < 7 else name.removeprefix('Layer ')}</th>" for name in names)
     rows = ""
     for k in range(H):
-        values = zip(points[:, k].tolist(), low[:, k].tolist(), high[:, k].tolist())
+        values = zip(points[:, k].tolist(), low[:, k].tolist(), high[:, k].tolist(), sure[:, k].tolist())
         cells = "".join(_cell(*numbers, scale, L, f"{layer}.{k}") for layer, numbers in enumerate(values))
         rows += f"<tr><th>Head {k + 1}</th>{cells}</tr>"
     return (
         f'<p class="x-study-says">{importance_sentence(importance)}</p>'
         f'<div class="x-scroll"><table class="x-importance"><tr><td></td>{head}</tr>{rows}</table></div>'
         f'<p class="v-note">Mean fall of the true class\'s probability with one head off, in points, over '
-        f"{importance.n} pictures; below it its 95% interval. Blue: the head surely helps; orange: it surely harms; no "
-        "color: too few pictures to tell.</p>"
+        f"{importance.n} pictures; below it its own 95% interval. Blue: it surely helps, orange: it surely harms, all "
+        "judged at once; no color: too few pictures to tell.</p>"
     )
 
 
@@ -140,8 +141,8 @@ def importance_sentence(importance: HeadImportance) -> str:
     """The head that is worth most, if more pictures would hardly change that; else that none is known, and how far."""
     (low, high), best = importance.sure, importance.best
     helping, harming = int((low > 0).sum()), int((high < 0).sum())
-    of = f"{importance.drop.numel()} heads, {helping} surely help"
-    counted = f"Of {of} and {harming} surely harm, all of them judged at once."
+    of = f"{importance.drop.numel()} heads, {helping} surely help{'s' * (helping == 1)}"
+    counted = f"Of {of} and {harming} surely harm{'s' * (harming == 1)}, all of them judged at once."
     if best.clear:
         place = layer_names(len(importance.drop), importance.has_readout)[best.layer]
         drop, start, end = (100 * values[best.layer, best.head].item() for values in (importance.drop, low, high))
@@ -149,7 +150,8 @@ def importance_sentence(importance: HeadImportance) -> str:
             f"{place}, head {best.head + 1} is worth most: without it the true class has {drop:.1f} "
             f"points of probability less, {start:.1f} to {end:.1f} with 95%. {counted}"
         )
-    needed = "more pictures than there are" if best.pictures > 10_000 else f"about {_rounded(best.pictures)} pictures"
+    more = max(best.pictures, importance.n + 1)  # it is an estimate
+    needed = "more pictures than there are" if more > 10_000 else f"about {_rounded(more)} pictures"
     return f"No head stands out from all others yet; to name the one that is worth most would take {needed}. {counted}"
 
 
@@ -159,9 +161,9 @@ def _rounded(number: float) -> str:
     return f"{-(-int(number) // unit) * unit:,}"
 
 
-def _cell(points: float, low: float, high: float, scale: float, L: int, place: str) -> str:
+def _cell(points: float, low: float, high: float, sure: bool, scale: float, L: int, place: str) -> str:
     """place: layer.head, which the page's script shows at a click."""
-    strength = round(45 * min(1, abs(points) / scale)) if low > 0 or high < 0 else 0
+    strength = round(45 * min(1, abs(points) / scale)) if sure else 0
     color = "var(--v-train)" if points > 0 else "var(--v-val)"
     points, low, high = (round(number, 1) + 0.0 for number in (points, low, high))  # no minus before a zero
     interval = f"<small>{low:.1f} to {high:.1f}</small>" if L < 7 else ""

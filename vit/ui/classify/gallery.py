@@ -66,8 +66,7 @@ def browse(question: dict) -> dict:
         if said.test.name != source:
             raise BadInput("The model's own test pictures are not at hand; choose all pictures.")
         if not said.complete:
-            said.watch()
-            return {"waiting": progress(said)}
+            return waiting(said)
         indices = _asked(said, order)
     else:
         seed = whole("seed", question.get("seed"), 0, 10**6)
@@ -78,9 +77,11 @@ def browse(question: dict) -> dict:
     return _page(source, indices, number, said)
 
 
-def progress(said: Answers) -> dict:
-    """How far the answers are; error: a sentence, or ''."""
-    return {"done": said.done, "of": len(said.test), "error": said.error}
+def waiting(said: Answers) -> dict:
+    """{"waiting": how far the answers are}, which go on; error: a sentence, or '', why they broke off before."""
+    told = {"done": said.done, "of": len(said.test), "error": said.error}
+    said.watch()  # which forgets the error: it begins anew
+    return {"waiting": told}
 
 
 def _asked(said: Answers, order: str) -> Tensor:
@@ -130,4 +131,4 @@ def thumbnail(source: str, index: int, verdict: str = "") -> dict:
 def _verdict(said: Answers, index: int) -> str:
     place = torch.searchsorted(said.indices, index).item()
     sure, best = said.probabilities[place].max(0)
-    return f": it says {said.model.classes[best]}, {sure:.0%}"
+    return f": it says {said.model.classes[best]}, {sure:.1%}"

@@ -20,6 +20,7 @@ MOST = 1000  # pictures at once
 SHOWN = 200  # rows on the page; the CSV has all
 BATCH = 8  # pictures: between two of them one can cancel
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+LATEST = {**QUIET, "trigger_mode": "always_last"}
 
 
 class Many(NamedTuple):
@@ -60,7 +61,7 @@ def build(model: gr.Dropdown) -> None:
     with gr.Row(elem_classes="v-buttons"):
         cancel = gr.Button("Cancel", size="md", visible=False)
     many = Many(pictures.html("many"), cancel)
-    work = sent.upload(many.answer, [model, sent], set(many), concurrency_id="many", concurrency_limit=1, **QUIET)
+    work = sent.upload(many.answer, [model, sent], set(many), concurrency_id="many", concurrency_limit=1, **LATEST)
     cancel.click(lambda: gr.Button(visible=False), None, cancel, cancels=[work], queue=False, **QUIET)
 
     sent.clear(

@@ -36,9 +36,7 @@ def build() -> Tab:
     """Lays out the tab and names its endpoints."""
     with gr.Row(elem_classes="v-split c-split"):
         with gr.Column(scale=4, min_width=300, elem_classes="c-choose"):
-            model = gr.Dropdown(
-                [], label="Model", elem_classes="v-model", info="Models that you train appear here when they are done."
-            )
+            model = pictures.model_list()
             sent = PictureInput(
                 type="filepath",
                 image_mode=None,

@@ -16,7 +16,7 @@ from vit.ui.analysis import predict, recall
 from vit.ui.asking import answering, file
 from vit.ui.checks import check, one_of, whole
 from vit.ui.classify.answer import payload
-from vit.ui.classify.gallery import progress, thumbnail
+from vit.ui.classify.gallery import thumbnail, waiting
 from vit.ui.errors import BadInput, as_bad_input
 
 SHOWN = 20  # pictures of a kind
@@ -27,7 +27,7 @@ def measured(question: dict) -> dict:
     """A model's test set in numbers, or {"waiting": ...}. model: its key."""
     said = answers.ask(check("model", question.get("model"), str))
     if not said.complete:
-        return _waiting(said)
+        return waiting(said)
     mistakes = said.surest(said.classes != said.test.labels)
     return {**numbers(said), "classes": list(said.model.classes), "mistakes": _shown(said, mistakes)}
 
@@ -99,9 +99,8 @@ def against(question: dict) -> dict:
     first, second = pair(*(check(name, question.get(name), str) for name in ("model", "other")))
     for said in (first, second):
         if not said.complete:
-            said.watch()
             both = {"done": first.done + second.done, "of": len(first.test) + len(second.test)}
-            return {"waiting": {**both, "error": said.error}}
+            return {"waiting": {**waiting(said)["waiting"], **both}}
     rights = right(first), right(second)
     found = compare(*rights)
     return {
@@ -140,11 +139,6 @@ def _complete(key: object) -> Answers:
     return said
 
 
-def _waiting(said: Answers) -> dict:
-    said.watch()
-    return {"waiting": progress(said)}
-
-
 def _reliability(said: Answers, temperature: float) -> list[tuple[int, float, float]]:
     sure, classes = (said.logits / temperature).softmax(1).max(1)
     return reliability(sure, classes == said.test.labels)
@@ -156,7 +150,7 @@ def _shown(said: Answers, places: Tensor) -> list[dict]:
         thumbnail(
             said.test.name,
             int(said.indices[place]),
-            f": it says {said.model.classes[best.indices[place]]}, {best.values[place]:.0%}",
+            f": it says {said.model.classes[best.indices[place]]}, {best.values[place]:.1%}",
         )
         for place in places[:SHOWN].tolist()
     ]

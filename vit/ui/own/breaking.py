@@ -13,6 +13,7 @@ from vit.ui.own.pictures import content
 
 BLOCKS = 8  # a side: so many places are covered one after the other, whatever the model's grid
 LIKELIEST = 5
+NOISE = 0.05  # points of probability: where no place costs more, none is needed
 
 
 @answering
@@ -35,13 +36,15 @@ def cover(question: dict) -> dict:
     cost = 100 * covering.occlusion(model, analysis.images, best[None], places)
     fifth = covering.points(model, analysis.images, _map(analysis)[None, None], int(best))
     before = analysis.probabilities[best].item()
-    after = {which: f"{before - fifth[which] / 100:.0%}" for which in ("brightest", "random")}
+    after = {which: f"{max(0.0, before - fifth[which] / 100):.0%}" for which in ("brightest", "random")}
     says = (
         f"Cover the fifth that it looks at most, and “{name}” goes from {before:.0%} to {after['brightest']}; cover "
-        f"a random fifth, and it goes to {after['random']}. Bright is now what it needs: is that the thing, or what is "
-        "behind it?"
+        f"a random fifth, and it goes to {after['random']}. "
     )
-    return {"grid": list(places), "map": cost[0].clamp_min(0).tolist(), "says": says}
+    needed = cost[0].clamp_min(0) * (cost.max() > NOISE)
+    bright = "Bright is now what it needs: is that the thing, or what is behind it?"
+    says += bright if needed.any() else "Covering any one place alone costs nothing, so no place is bright."
+    return {"grid": list(places), "map": needed.tolist(), "says": says}
 
 
 def _map(analysis: Analysis) -> torch.Tensor:

@@ -28,7 +28,7 @@ export function pokeIn(element, server, table, limits) {
   element.insertAdjacentHTML("beforeend", MARKUP);
   const $ = (name) => element.querySelector(name), covered = new Set(), changes = {};
   const stage = $(".c-stage");
-  let own, here = 0, painting = null, asking = false, again = false;
+  let own, here = 0, painting = null, asking = false, again = false, resets = 0;
 
   $(".c-changes").append(...limits.map(slider));
 
@@ -52,6 +52,7 @@ export function pokeIn(element, server, table, limits) {
   }
 
   function reset() {
+    resets++;
     covered.clear();
     for (const input of element.querySelectorAll(".c-changes input")) { input.value = 0; input.write(); changes[input.dataset.name] = 0; }
     $("img").src = own.image;
@@ -67,9 +68,10 @@ export function pokeIn(element, server, table, limits) {
     clearMap();
     if (asking) { again = true; return; }
     asking = true;
-    const about = own, answer = await ask(server, "poked", { token: own.token, covered: [...covered], changes });
+    const about = own, before = resets, answer = await ask(server, "poked", { token: own.token, covered: [...covered], changes });
     asking = false;
     if (again || about !== own) { again = false; follow(); if (about !== own) return; }
+    if (before !== resets) return; // it is as it was again
     tellError($(".c-poke-error"), answer.error);
     if (answer.error) return;
     $("img").src = answer.image;
@@ -106,7 +108,7 @@ export function pokeIn(element, server, table, limits) {
     if (answer.error) return;
     const [h, w] = own.grid, top = Math.max(...answer.points), most = answer.points.indexOf(top);
     paint($("canvas"), w, h, Uint32Array.from(answer.points, (points) => {
-      const place = step(Math.max(0, points), Math.max(top, 1e-9));
+      const place = step(Math.max(0, points), Math.max(top, 1)); // a point at least: noise must not glow
       return withAlpha(table[place], 255 * (0.15 + 0.65 * place / 255));
     }));
     $("canvas").hidden = false;

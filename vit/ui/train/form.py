@@ -35,6 +35,16 @@ FITTED = (*SIZED, "batch_size")  # what suits this machine, of what the form has
 Form = dict[str, gr.components.Component]
 
 
+class Classes(gr.CheckboxGroup):
+    """Hands on what was ticked: what it offers is kept for each session, and is forgotten with it."""
+
+    def preprocess(self, payload):
+        return payload
+
+    def get_block_name(self) -> str:
+        return "checkboxgroup"
+
+
 def basics() -> Form:
     """Data, model and time: all that has to be chosen, and it is chosen already."""
     with gr.Row(elem_classes="t-data"):
@@ -64,7 +74,7 @@ def advanced() -> tuple[Form, gr.HTML, gr.HTML]:
     own = settings.variant_shape("vit_live")
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
         form = {
-            "classes": gr.CheckboxGroup(
+            "classes": Classes(
                 list(fallback().classes),
                 value=list(fallback().classes),
                 label="Classes",
@@ -121,6 +131,9 @@ def advanced() -> tuple[Form, gr.HTML, gr.HTML]:
 def values(form: Form, entered: dict) -> dict:
     """What Gradio hands over for a set of components, under the settings' names; minutes as a number if it is one."""
     given = {name: entered[component] for name, component in form.items()}
+    there, chosen = DATASETS.get(str(given["dataset"])), given["classes"]
+    if there and isinstance(chosen, list) and chosen and not {*there.classes} & {*map(str, chosen)}:
+        given["classes"] = None  # those of the other data still, as its own are on their way: all
     return {**given, "minutes": number(given["minutes"])}
 
 

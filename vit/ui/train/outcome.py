@@ -19,7 +19,14 @@ from vit.ui.train.api import steered
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 KEPT = f"The server keeps the latest {storage.KEEP_ON_DISK} runs of all visitors, and deletes older ones."
-LEAVE = "() => location.assign(location.pathname)"
+# What a BrowserState stores is read as a page opens, and written whole: a browser's tabs tell each other beside it.
+TELL = "localStorage.setItem('vit-live-tabs', JSON.stringify(mine));"
+GATHER = """(mine) => {
+  let others = {};
+  try { others = JSON.parse(localStorage.getItem("vit-live-tabs")) ?? {}; } catch { /* damaged: there are none */ }
+  return { ...others, ...mine };
+}"""
+LEAVE = f"(mine) => {{ {TELL} location.assign(location.pathname); }}"
 
 
 class Outcome(NamedTuple):
@@ -60,7 +67,8 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Outcome:
             gr.HTML(f'<p class="v-note">{KEPT}</p>', apply_default_css=False)
     table = comparing.build()
 
-    delete.click(delete_own, [run_id, owned], owned, **QUIET).success(None, js=LEAVE)
+    gathered = delete.click(None, owned, owned, js=GATHER, **QUIET)
+    gathered.then(delete_own, [run_id, owned], owned, **QUIET).success(None, owned, None, js=LEAVE)
 
     with unseen():
         asked = gr.Textbox(label="run_id")

@@ -89,6 +89,11 @@ class Tab(NamedTuple):
             **({} if run_id else {**self._ready(chosen), self.outcome.table: comparing.comparison(list(owned))}),
         }
 
+    @checked
+    def turn_to(self, run_id: str, owned: Owned, request: gr.Request) -> str:
+        """The run to show once the page is filled: one that was started meanwhile, else as `run_to_open`."""
+        return run_id or run_to_open(owned, request)
+
     def begin(self, entered: dict, request: gr.Request) -> dict:
         """Start: the run's id for this page, its owner's token for this browser. Raises BadInput."""
         try:
@@ -102,11 +107,11 @@ class Tab(NamedTuple):
     def settle(self, entered: dict) -> dict:
         """Once all data are there or out of reach: the preset that suits this machine, which is known by then."""
         values = train_form.values(self.form, entered)
-        values |= train_form.fitted(values)
+        suiting = train_form.fitted(values)
         return {
             self.form["model"]: train_form.sized_models(),
-            **{self.form[name]: values[name] for name in train_form.FITTED},
-            **({} if entered[self.run_id] else self._of_form(values)),
+            **{self.form[name]: value for name, value in suiting.items()},  # all else may be typed in meanwhile
+            **({} if entered[self.run_id] else self._of_form(values | suiting)),
         }
 
     def changed(self, entered: dict) -> dict:
@@ -154,7 +159,8 @@ class Tab(NamedTuple):
                 if moment != seen_moment:
                     views[self.forming] = train_view.forming(run)
                 if mode != seen_mode:
-                    views |= self._around(run, own, list(owned), first=seen is None)
+                    # In a thread: it reads and writes files, and a coroutine would keep everybody's page waiting.
+                    views |= await asyncio.to_thread(self._around, run, own, list(owned), seen is None)
                 yield views
                 seen, seen_moment, seen_mode = now, moment, mode
             if not live and (source.settled or not run.album.moments):  # after a restart moments wait for pictures
@@ -210,7 +216,9 @@ def build() -> Tab:
             ended = outcome.build(run_id, owned)
     tab = Tab(run_id, owned, form, form_column, start, controls, watching, progress, forming, charts, ended)
     _wire_form(tab, size_note, learning_note, tried)
-    start.click(
+    owned.change(None, owned, None, js=f"(mine) => {{ {outcome.TELL} }}")
+    gathered = start.click(None, owned, owned, js=outcome.GATHER, **QUIET)
+    gathered.then(
         tab.begin, {*form.values(), owned}, {run_id, owned}, trigger_mode="once", concurrency_limit=None, **QUIET
     )
     start.click(None, js=SCROLL_TO_PROGRESS)

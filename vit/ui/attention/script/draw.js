@@ -66,9 +66,10 @@ export function drawGrid(tab) {
 }
 
 export function drawComparison(tab) {
-  const { $, view } = tab, n = view.comparison.layers;
+  const { $, state, view } = tab, n = view.comparison.layers;
+  const asked = view.L - (view.readout && state.query >= 0 ? 1 : 0); // no patch asks a read-out
   for (const [name, first] of [["early", 0], ["late", view.L - n]]) {
-    const map = meanOfLayers(tab, first, first + n);
+    const map = meanOfLayers(tab, first, Math.min(first + n, asked));
     paintOverlay(tab, $(`canvas.${name}`), map, topOf(tab, map, "head"));
   }
 }

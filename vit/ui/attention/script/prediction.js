@@ -59,16 +59,16 @@ export function drawPrediction({ $, view, state }, now) {
     bar(view.classes[i], view.colors[i], share(i), now ? before.get(i) : undefined)));
 }
 
-// Points between two shares, with their sign: "−28", "+3", "0".
+// Points between two shares, with their sign: "−28.0", "+0.2", "0".
 export function points(before, now) {
-  const difference = Math.round(100 * now) - Math.round(100 * before);
-  return difference < 0 ? `−${-difference}` : difference ? `+${difference}` : "0";
+  const difference = Math.round(1000 * (now - before)) / 10;
+  return difference < 0 ? `−${(-difference).toFixed(1)}` : difference ? `+${difference.toFixed(1)}` : "0";
 }
 
 export function changeOf(name, before, now) {
-  const difference = points(before, now).replace("+", "");
-  const words = difference === "0" ? "no different to a point" : `${difference.replace("−", "")} points ${now < before ? "less" : "more"}`;
-  return `${name}: ${percent(before)} with all heads, ${percent(now)} now, ${words}.`;
+  const difference = points(before, now);
+  const words = difference === "0" ? "no different to a tenth of a point" : `${difference.slice(1)} points ${now < before ? "less" : "more"}`;
+  return `${name}: ${percent(before, 1)} with all heads, ${percent(now, 1)} now, ${words}.`;
 }
 
 // was: the share with all heads, if that is another and known.

@@ -51,6 +51,7 @@ export async function drawRelevance(tab) {
     const answer = await ask(tab, "relevance", { classes: missing });
     if (!answer) return;
     Object.assign(known, byClass(answer));
+    if (figures.some((figure, i) => +figure.querySelector("select").value !== wanted[i])) return; // others were chosen since
   }
   tab.state.why = wanted;
   figures.forEach((figure, i) => {

@@ -42,7 +42,8 @@ function patchSentence(tab) {
   const [local, global] = view.reach;
   const reach = distance < local * even ? "local" : distance > global * even ? "global" : "neither local nor global";
   const name = `the patch in ${nameOf(view, state.query)}`, among = to ? `${view.tokens} tokens` : `${view.P} patches`;
-  return `${unread}${to ? `${name.replace("the", "The")} looks` : `What attends to ${name} lies`}`
+  const skips = state.source === "rollout" ? "What skip connections alone carried is left out of distance and entropy. " : "";
+  return `${unread}${skips}${to ? `${name.replace("the", "The")} looks` : `What attends to ${name} lies`}`
     + ` ${distance.toFixed(1)} px away on average, evenly spread it would be ${even.toFixed(1)} px: ${reach}. `
     + `Entropy ${entropy.toFixed(2)} nats, as if over ${Math.exp(entropy).toFixed(0)} of ${among}; `
     + `of all patches ${to ? "most goes to" : "most comes from"} ${where === state.query ? "itself" : nameOf(view, where)}, ${percent(peak)}.`;

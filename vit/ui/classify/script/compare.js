@@ -13,7 +13,7 @@ const BARS = 5;
 export function compareIn(element, server, table, pick) {
   const $ = (name) => element.querySelector(name), sides = [...element.querySelectorAll(".c-one")];
   const linked = new URLSearchParams(location.search).get("against"); // by the link that was opened
-  let own, other, turn = 0, named = linked;
+  let own, other, turn = 0, setTurn = 0, named = linked;
 
   async function load(value) {
     const changed = own?.model !== value.model;
@@ -81,10 +81,10 @@ export function compareIn(element, server, table, pick) {
   }
 
   async function compareSets() {
-    const asked = ++turn, question = { model: own.model, other: other.model };
-    const answer = await askUntilThere(server, "against", question, () => asked === turn && element.isConnected,
+    const asked = ++setTurn, question = { model: own.model, other: other.model };
+    const answer = await askUntilThere(server, "against", question, () => asked === setTurn && element.isConnected,
       (waiting) => drawWaiting($(".c-wait"), waiting));
-    if (asked !== turn) return;
+    if (asked !== setTurn) return;
     $(".c-wait").hidden = true;
     fail(answer.error);
     if (!answer.error && !answer.waiting) drawSets(answer);
@@ -109,7 +109,7 @@ export function compareIn(element, server, table, pick) {
   }
 
   function forgetSet() {
-    turn++;
+    setTurn++;
     $(".c-wait").hidden = true;
     $(".c-against").replaceChildren();
   }

@@ -23,13 +23,13 @@ export function moved([left, top, side], key, size) {
 
 export function frameOn(element, choose) {
   const $ = (name) => element.querySelector(name), marker = $(".c-frame");
-  let original, frame, waiting, drag;
+  let original, frame, waiting = null, drag;
 
   function draw(value) {
     element.hidden = !value;
     original = value;
     if (!value) return;
-    if (drag) return; // what is dragged now is newer than what came
+    if (drag || waiting) return; // what is moved now is newer than what came
     $("img").src = value.src;
     $("figcaption").textContent = `Yours: ${value.width} × ${value.height} pixels. Move the frame, or resize it.`;
     place(value.frame);
@@ -47,7 +47,7 @@ export function frameOn(element, choose) {
   function change(next) {
     place(next);
     clearTimeout(waiting);
-    waiting = setTimeout(() => choose(frame), 120);
+    waiting = setTimeout(() => { waiting = null; choose(frame); }, 120);
   }
 
   marker.addEventListener("pointerdown", (event) => {

@@ -50,7 +50,7 @@ export function build(lesson, figure, more) {
   }
 
   async function stagesOf(divisorTimes) {
-    const answer = await lesson.fetch("layer", whichHead(view, state));
+    const answer = await layerOf(lesson);
     if (!answer) return null;
     const head = state.head - answer.first, asks = lesson.atReadOut ? 0 : state.asker;
     const q = part(answer.q, head, asks), keys = part(answer.k, head), d = q.length;
@@ -100,12 +100,18 @@ export function build(lesson, figure, more) {
 }
 
 // What to ask the server for: of a large model each head by itself, which the server decides.
-export const whichHead = (view, { layer, head }) => view.split ? { layer, head } : { layer };
+const whichHead = (view, { layer, head }) => view.split ? { layer, head } : { layer };
+
+// The chosen layer's numbers; null where there are none, or another was chosen until they came.
+export async function layerOf(lesson) {
+  const asked = whichHead(lesson.view, lesson.state), answer = await lesson.fetch("layer", asked);
+  return answer && JSON.stringify(asked) === JSON.stringify(whichHead(lesson.view, lesson.state)) ? answer : null;
+}
 
 function relation(view, asks, gets) {
   const first = view.prefix.length;
-  if (gets < first) return 3;
   if (gets === asks) return 0;
+  if (gets < first) return 3;
   const [a, b] = [asks - first, gets - first];
   const apart = Math.max(Math.abs(Math.floor(a / view.w) - Math.floor(b / view.w)), Math.abs(a % view.w - b % view.w));
   return asks >= first && apart <= 1 ? 1 : 2;

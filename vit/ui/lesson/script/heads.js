@@ -3,7 +3,7 @@ import { changeOf, headsNamed } from "./change.js";
 import { percent } from "../../script/format.js";
 import { paint } from "../../script/canvas.js";
 import { step as tableStep } from "../../script/color.js";
-import { whichHead } from "./asking.js";
+import { layerOf } from "./asking.js";
 import { asker, choosers, small, tokenName } from "./controls.js";
 import { asking, best, largest, mixed, part } from "./numbers.js";
 import { sure } from "./question.js";
@@ -76,7 +76,7 @@ export function build(lesson, figure, more) {
       },
     } : null,
     async draw() {
-      const answer = await lesson.fetch("layer", whichHead(view, state));
+      const answer = await layerOf(lesson);
       if (!answer) return;
       const asks = lesson.atReadOut ? 0 : state.asker, all = [];
       for (let head = answer.first; head < answer.first + answer.q.shape[0]; head++) all.push(ofHead(answer, head - answer.first, asks));

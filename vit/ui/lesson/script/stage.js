@@ -16,13 +16,14 @@ export function stage(lesson, host, { label, pick, says }) {
   element.style.setProperty("--columns", view.w);
   host.append(element);
   const $ = (name) => element.querySelector(name), canvas = $("canvas");
-  let here = -1;
+  let here = -1, over = -1; // chosen; under the pointer
 
+  const write = () => { if (says && over >= 0) $(".l-hover").textContent = `${says(over)} · ${nameOf(view, over)}`; };
   const hover = (event) => {
-    const patch = patchAt(view, canvas, event);
+    over = patchAt(view, canvas, event);
     $(".l-hover").hidden = !says;
-    if (says) $(".l-hover").textContent = `${says(patch)} · ${nameOf(view, patch)}`;
-    return patch;
+    write();
+    return over;
   };
   element.addEventListener("pointerdown", (event) => { here = hover(event); pick(here); });
   element.addEventListener("pointermove", (event) => {
@@ -63,9 +64,9 @@ export function stage(lesson, host, { label, pick, says }) {
       paint(canvas, width, height, moved);
     },
     // A number a patch, from 0 to top, over the picture in gray.
-    overlay(map, top) { drawMap(canvas, view, lesson.table, map, top); },
+    overlay(map, top) { drawMap(canvas, view, lesson.table, map, top); write(); },
     // A packed color and its strength for each patch.
-    shade(color, strength) { paint(canvas, view.size.width, view.size.height, blend(view, color, strength)); },
+    shade(color, strength) { paint(canvas, view.size.width, view.size.height, blend(view, color, strength)); write(); },
     mark(patch) { here = patch; place($(".l-mark"), patch); },
     // A frame around the pixels that a patch's token is made of: its own, and so many beyond on each side.
     reach(patch, beyond) {

@@ -11,10 +11,12 @@ export const refusal = (error) => REFUSED[error.name] ?? `The camera can't be us
 
 // videos: that show it while it is on. changed: called after it went on or off.
 export function cameraOn(videos, changed) {
-  let stream = null;
+  let stream = null, starting = null;
 
-  // Raises the sentence that says why there is none.
-  async function turnOn() {
+  // Raises the sentence that says why there is none. Asked again while the browser asks, it waits for the same stream.
+  const turnOn = () => starting ??= begin().finally(() => { starting = null; });
+
+  async function begin() {
     if (stream) return;
     if (!navigator.mediaDevices?.getUserMedia) throw INSECURE;
     try {

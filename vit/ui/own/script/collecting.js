@@ -100,7 +100,7 @@ export function collectingIn(element, server, constants, camera, changed) {
       }),
       () => filming === kind && camera.on,
     );
-    filming = null;
+    if (filming === kind) filming = null; // and not another's, begun since
   }
 
   function release() {
@@ -126,6 +126,7 @@ export function collectingIn(element, server, constants, camera, changed) {
   function remove(kind, ...ids) {
     inTurn(async () => {
       const answer = ids.length ? await question("remove", { ids }) : {};
+      if (answer.lost) throw answer.error;
       fail(answer.error);
       kind.pictures = kind.pictures.filter(({ id }) => !ids.includes(id));
       kind.card.draw();
@@ -137,6 +138,7 @@ export function collectingIn(element, server, constants, camera, changed) {
   function away(kind) {
     remove(kind, ...kind.pictures.map(({ id }) => id));
     inTurn(() => {
+      if (kind.pictures.length) return; // the server was not reached, and has them still
       classes.splice(classes.indexOf(kind), 1);
       kind.card.element.remove();
       changed();
@@ -151,6 +153,7 @@ export function collectingIn(element, server, constants, camera, changed) {
   // What the server has, in place of what is here.
   async function restore() {
     const answer = token ? await question("collected") : { classes: [] };
+    if (answer.lost) throw answer.error; // what the token stands for is there still, perhaps
     if (answer.error) keep(null);
     clear();
     for (const { name, pictures } of answer.classes ?? []) make(name, pictures);
@@ -167,7 +170,8 @@ export function collectingIn(element, server, constants, camera, changed) {
     await restore();
   });
   $(".o-delete").onclick = () => inTurn(async () => {
-    await question("delete_now");
+    const answer = await question("delete_now");
+    if (answer.error) throw answer.error;
     keep(null);
     await restore();
     fail("");

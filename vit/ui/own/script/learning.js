@@ -4,7 +4,7 @@ import { percent } from "../../script/format.js";
 import { recall, remember } from "./session.js";
 
 const KEY = "vit-own-run"; // remembers {id, owner} of what is being learned
-const EVERY = 400; // milliseconds between two looks at how it goes
+const EVERY = 400, LOST = 2000; // milliseconds between two looks at how it goes, and after one that was not answered
 
 // learned: called with {way: model's key}, the run's secret and the best one's key.
 export function learningIn(element, server, collecting, learned) {
@@ -54,6 +54,10 @@ export function learningIn(element, server, collecting, learned) {
       const now = await ask(server, "progress", { id: begun.id });
       if (now.error) {
         tell(now.error, true);
+        if (now.lost) { // it goes on learning there
+          await new Promise((done) => setTimeout(done, LOST));
+          continue;
+        }
         break;
       }
       now.ways.forEach(draw);

@@ -39,8 +39,8 @@ export function modelsIn(element, server, changed) {
   async function restore() {
     const before = recall(KEY) ?? [];
     if (!before.length) return;
-    const { models: there = [] } = await ask(server, "there", { models: before.map(({ key }) => key) });
-    keep(before.filter(({ key }) => there.includes(key)));
+    const { models: there = [], lost } = await ask(server, "there", { models: before.map(({ key }) => key) });
+    keep(before.filter(({ key }) => lost || there.includes(key)));
   }
 
   function sure(asked) {

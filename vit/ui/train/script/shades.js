@@ -18,5 +18,5 @@ export function shades(table, most, over) {
 // A map in numbers, for those who can't see it: how much more than an even share its brightest patch gets, and where.
 export function brightest(map, width, most) {
   const at = map.indexOf(Math.max(...map));
-  return `most at row ${Math.floor(at / width) + 1}, column ${at % width + 1}, ${(map[at] / 255 * most).toFixed(1)} times an even share`;
+  return `most at row ${Math.floor(at / width) + 1}, column ${at % width + 1}, ${map[at] === 255 ? "at least " : ""}${(map[at] / 255 * most).toFixed(1)} times an even share`;
 }
