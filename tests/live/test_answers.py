@@ -1,4 +1,4 @@
-"""What a model says of its whole test set, asked for by many: nobody waits for another's data, an error is told once."""
+"""What a model says of its whole test set: nobody waits for another's data, and an error is told once."""
 
 import threading
 
