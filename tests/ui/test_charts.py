@@ -82,7 +82,7 @@ def test_the_two_losses_are_drawn_apart_and_each_says_what_it_is_of():
     assert "smoothed" not in bare and "left out" not in bare and "least" not in bare
     taught = curves.draw(history([1.5, 1.0]), replace(SHORT, distill="soft", degrade=0.25), 10)
     training, validation = re.findall(r"<figure.*?</figure>", taught)[1:3]
-    assert "a teacher's answers for 50% of it" in training and "25% of the pictures blurred" in training
+    assert "a teacher&#x27;s answers for 50% of it" in training and "25% of the pictures blurred" in training
     assert "chance" not in training and "least" not in training and "chance" in validation
 
 

@@ -216,15 +216,15 @@ def _heads(model: ViT, found: dict) -> str:
     shares = " | ".join(f"{share:.0%}" for share in found["entropy_share"])
     sinks = " | ".join(", ".join(str(head + 1) for head in heads) or "none" for heads in found["sinks"])
     prefix = prefix_name(model.num_prefix_tokens, model.num_class_tokens)
-    count, of, row, said = sum(map(len, found["sinks"])), len(layers) * model.num_heads, "", ""
+    count, of, sunk, said = sum(map(len, found["sinks"])), len(layers) * model.num_heads, "", ""
     if model.num_prefix_tokens:  # only they can be sinks
         meaning = f"Heads that give {prefix} more than {SINK:.0%}: they hardly look at the picture"
-        row, said = f"\n| Sinks | none | {sinks} | {meaning} |", f" Sinks: {count} of {of} heads."
+        sunk, said = f"\n| Sinks | none | {sinks} | {meaning} |", f" Sinks: {count} of {of} heads."
     return f"""### Where its heads look
 
 | mean of heads | even attention | {" | ".join(layers)} | what it is |
 | --- | --- |{" --- |" * len(layers)} --- |
 {chr(10).join(rows)}
-| Entropy, as a share | 100% | {shares} | Of even attention's |{row}
+| Entropy, as a share | 100% | {shares} | Of even attention's |{sunk}
 
 Over {found["n"]:,} test images.{said} "–": no row that something reads has this number."""
