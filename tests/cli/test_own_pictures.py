@@ -96,3 +96,16 @@ def test_what_can_not_be_is_one_line(photos, tmp_path, capsys):
         said = capsys.readouterr().err
         assert words in said and "Traceback" not in said, said
     assert not (tmp_path / "out").exists()
+
+
+def test_of_some_classes_the_usual_batch_is_no_more_than_their_pictures_and_a_chosen_one_is_kept(tmp_path, capsys):
+    for label in range(12):
+        folder = tmp_path / "many" / f"kind {label}"
+        folder.mkdir(parents=True)
+        for i in range(5):
+            Image.new("L", (32, 32), 5 * (5 * label + i) % 256).save(folder / f"{i}.png")
+    flags = ["train", "--dataset", str(tmp_path / "many"), "--classes", "kind 0", "kind 1", "--epochs", "1", *SMALL]
+    assert main([*flags, "--precision", "fp32", "--out", str(tmp_path / "out")]) == 0
+    assert ViT.from_pretrained(tmp_path / "out").trained["config"]["batch_size"] == 1  # of 6 pictures; 12 of all
+    assert main([*flags, "--precision", "fp32", "--batch-size", "12", "--out", str(tmp_path / "other")]) == 2
+    assert "batch_size 12: expected 1 to 6" in capsys.readouterr().err

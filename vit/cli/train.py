@@ -144,9 +144,19 @@ def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
     folder = arguments.out or Path("runs") / f"{Path(spec.dataset).stem}-{spec.model}"
     Run.check_new(folder)
     splits = data.select_classes(load(spec.dataset, spec.validation_size, spec.img_size), spec.classes)
+    if "batch_size" not in arguments:
+        spec = _bounded(spec, len(splits.train))
     if arguments.model is None and spec.parent is None:
         spec = _fitting(spec, device, len(splits.train), "batch_size" not in arguments)
     return Run(folder, spec, splits, device)
+
+
+def _bounded(spec: RunSpec, pictures: int) -> RunSpec:
+    """With a quarter of the pictures a step, where the usual batch, which nobody chose, is more than there are."""
+    config = spec.config
+    if config.accumulate > 1 or config.batch_size * spec.processes <= pictures:
+        return spec
+    return replace(spec, config=replace(config, batch_size=max(1, pictures // (4 * spec.processes))))
 
 
 def _fitting(spec: RunSpec, device: torch.device, pictures: int, resize: bool) -> RunSpec:
