@@ -222,6 +222,15 @@ def test_predict_answers_folders_and_zips_and_writes_a_row_a_picture(trained, pi
     assert [bool(row["error"]) for row in rows] == [False, True, False] and rows[0]["answer"] == rows[2]["answer"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_name_that_is_no_utf8_is_a_row_like_any(trained, picture, tmp_path):
+    named = tmp_path / b"caf\xe9.png".decode(errors="surrogateescape")
+    named.write_bytes(picture.read_bytes())
+    assert run("predict", trained[0], named, "--csv", tmp_path / "out.csv", "--json").returncode == 0
+    (row,) = csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8"))
+    assert row["file"].endswith(r"caf\udce9.png") and row["answer"]
+
+
 def test_evaluate_compares_two_models_on_the_same_images(trained, tmp_path):
     folder, _ = trained
     report = json.loads(run("evaluate", folder, "--compare", folder, "--json").stdout)
