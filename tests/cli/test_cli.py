@@ -20,10 +20,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.conftest import ROOT
-from vit.cli import main
+from vit.cli import main, train
 from vit.data import Splits, cifar10
 from vit.model import Classifier
+from vit.training.config import TrainConfig
 from vit.training.record import read_metrics
+from vit.training.spec import RunSpec
 
 
 class Result(NamedTuple):
@@ -135,6 +137,19 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert f"python -m vit train --resume {tmp_path / 'r'}" in said
     assert 0 <= json.loads(run("evaluate", tmp_path / "r", "--json").stdout)["accuracy"] <= 1
     assert (tmp_path / "r" / "state.safetensors").exists()
+
+
+@pytest.mark.parametrize(("rank", "local", "turn"), [(0, 0, 0), (8, 0, 1), (3, 3, 2), (11, 3, 2)])
+def test_of_processes_one_decodes_first_then_one_on_each_machine_then_the_others(rank, local, turn, monkeypatch):
+    done = []
+    monkeypatch.setenv("LOCAL_RANK", str(local))
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: rank)
+    monkeypatch.setattr(torch.distributed, "barrier", lambda: done.append("waits"))
+    monkeypatch.setattr(train, "load", lambda *_: done.append("loads"))
+    monkeypatch.setattr(train.data, "select_classes", lambda splits, names: splits)
+    train._data(RunSpec("shapes", "vit_live", TrainConfig(epochs=1)))
+    assert done == ["waits"] * turn + ["loads"] + ["waits"] * (3 - turn)
 
 
 def test_a_damaged_state_says_so(tmp_path):

@@ -1,6 +1,7 @@
 """python -m vit train: a model from scratch, saved with its validation accuracy, resumable."""
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -143,12 +144,24 @@ def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
     spec = read(arguments)
     folder = arguments.out or Path("runs") / f"{Path(spec.dataset).stem}-{spec.model}"
     Run.check_new(folder)
-    splits = data.select_classes(load(spec.dataset, spec.validation_size, spec.img_size), spec.classes)
+    splits = _data(spec)
     if "batch_size" not in arguments:
         spec = _bounded(spec, len(splits.train))
     if arguments.model is None and spec.parent is None:
         spec = _fitting(spec, device, len(splits.train), "batch_size" not in arguments)
     return Run(folder, spec, splits, device)
+
+
+def _data(spec: RunSpec) -> data.Splits:
+    """What is learned from; of several processes one decodes what is new, on each machine, and the others wait."""
+    together = distributed.is_initialized()
+    turn = 0 if is_first_process() else 1 if os.environ["LOCAL_RANK"] == "0" else 2
+    for now in range(3 if together else 1):
+        if now == turn:
+            splits = load(spec.dataset, spec.validation_size, spec.img_size)
+        if together:
+            distributed.barrier()
+    return data.select_classes(splits, spec.classes)
 
 
 def _bounded(spec: RunSpec, pictures: int) -> RunSpec:
@@ -193,7 +206,7 @@ def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
         numbers["precision"] = None
     if spec.processes != processes():
         raise ValueError(f"That run has {spec.processes} processes; resume it with as many, not {processes()}.")
-    splits = data.select_classes(load(spec.dataset, spec.validation_size, spec.img_size), spec.classes)
+    splits = _data(spec)
     run = Run(arguments.resume, spec, splits, device)
     run.restore(tensors, numbers)
     return run
