@@ -10,7 +10,8 @@ from torchvision.io import decode_image, encode_jpeg
 
 from vit import ViT
 from vit.cli import main
-from vit.data import Splits
+from vit.cli.report import _foreign
+from vit.data import DATASETS, DatasetUnavailable, Splits
 from vit.data.corruptions import CORRUPTIONS
 from vit.interpret.attention import patch_coverage
 from vit.interpret.cover import FILLS, cover
@@ -148,11 +149,27 @@ def test_covering_is_of_the_true_class_and_its_ratio_that_of_the_means_with_inte
     assert maps.covering(small_vit, part.take(slice(0)), 0, silent) == {"n": 0, "fills": {}}
 
 
+def test_pictures_of_something_else_show_none_of_the_models_classes(shapes, monkeypatch):
+    def load(name):
+        if name == "cifar10":
+            raise DatasetUnavailable("Connect to the internet.")
+        return shapes
+
+    monkeypatch.setattr("vit.cli.report.load", load)
+    hearts = replace(shapes.test, name="photos", classes=("dog", "HEART"))
+    found = _foreign(hearts)
+    assert found.classes == tuple(name for name in shapes.test.classes if name != "heart")
+    assert len(found) == 1800 and found.labels.bincount().tolist() == [200] * 9
+    with pytest.raises(ValueError, match=r"something else than heart, .*: Connect to the internet"):
+        _foreign(replace(shapes.test, name="photos", classes=("heart", *found.classes)))
+
+
 @pytest.fixture
 def folder(shapes, monkeypatch, tmp_path):
     part = Splits(*(split.take(slice(100)) for split in shapes))
     monkeypatch.setattr("vit.cli.report.splits_of", lambda model, name: part)
-    monkeypatch.setattr("vit.cli.report.load", lambda name: part)
+    other = Splits(*(replace(split, name="cifar10", classes=DATASETS["cifar10"].classes) for split in part))
+    monkeypatch.setattr("vit.cli.report.load", lambda name: other)
     torch.manual_seed(0)
     model = ViT(embed_dim=24, depth=2, num_heads=3)
     model.classes, model.mean, model.std = part.test.classes, part.test.mean, part.test.std
