@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
             bar.update(names.index(part) + done - bar.n)
 
         def write(parts: dict[str, dict]) -> None:
-            write_card(model, parts, folder, arguments.pictures)
+            write_card(model, parts, folder, arguments.pictures, splits.test.name)
 
         parts = measure(Inputs(model, splits, foreign, arguments.pictures), folder, show, write)
     accuracy, calibration = parts["accuracy"], parts["calibration"]
