@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from vit import data
 from vit.cli.flags import DEVICE, JSON, SUPPRESS, add_flags, percent, print_report
-from vit.cli.inputs import load
+from vit.cli.inputs import check_same, load
 from vit.data.own import is_own
 from vit.data.registry import DATASETS, entry, preferred
 from vit.device import choose_device, is_first_process, join_processes
@@ -207,6 +207,7 @@ def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
     if spec.processes != processes():
         raise ValueError(f"That run has {spec.processes} processes; resume it with as many, not {processes()}.")
     splits = _data(spec)
+    check_same(spec.entry, numbers.get("pictures"))
     run = Run(arguments.resume, spec, splits, device)
     run.restore(tensors, numbers)
     return run

@@ -41,6 +41,7 @@ class Run:
             self.splits = seen_by(self.model, self.splits)
         self.teacher = Classifier.from_pretrained(spec.distill_from) if spec.distill_from else None
         self.state = TrainState(self.model, spec.config)
+        self.pictures = spec.entry.pictures  # asked now: a folder may be gone later
         self.accuracy: float | None = None  # the latest on held-out images
         self.progress: Progress | None = None
         self.recorder: Recorder | None = None
@@ -113,8 +114,8 @@ class Run:
         """Writes all that a run needs to go on, unless its weights are broken already."""
         if not finite(self.model):
             return
-        about = {"settings": self.spec.saved(), "numbers": {**self.state.numbers(), "accuracy": self.accuracy}}
-        save_state(self.folder, self.state.tensors(), about)
+        numbers = {**self.state.numbers(), "accuracy": self.accuracy, "pictures": self.pictures}
+        save_state(self.folder, self.state.tensors(), {"settings": self.spec.saved(), "numbers": numbers})
         if self.recorder:
             self.recorder.save()
 

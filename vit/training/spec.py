@@ -233,6 +233,7 @@ class RunSpec:
             **({"parent": self.parent} if self.parent is not None else {}),
             "validation_accuracy": validation_accuracy,
             "validation_size": self.validation_size,
+            **({"pictures": pictures} if (pictures := self.entry.pictures) is not None else {}),
             **tested,
             "epochs": round(progress.epoch, 3),
             "steps": progress.step,
