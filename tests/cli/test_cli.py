@@ -139,6 +139,19 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert (tmp_path / "r" / "state.safetensors").exists()
 
 
+def test_ctrl_c_in_the_last_step_says_that_the_run_is_finished(tmp_path, monkeypatch):
+    def interrupted(steps):
+        yield from steps
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_unbroken", interrupted)
+    small = ["--model", "vit_live_patch", "--embed-dim", 24, "--depth", 1, "--num-heads", 2, "--precision", "fp32"]
+    result = run("train", "--dataset", "shapes", "--epochs", 0.01, *small, "--out", tmp_path / "r")
+    assert result.returncode == 130
+    assert f"Finished; saved in {tmp_path / 'r'}." in result.stderr and "--resume" not in result.stderr
+    assert sorted(path.name for path in (tmp_path / "r").glob("*.safetensors")) == ["model.safetensors"]
+
+
 @pytest.mark.parametrize(("rank", "local", "turn"), [(0, 0, 0), (8, 0, 1), (3, 3, 2), (11, 3, 2)])
 def test_of_processes_one_decodes_first_then_one_on_each_machine_then_the_others(rank, local, turn, monkeypatch):
     done = []

@@ -52,6 +52,12 @@ def test_broken_weights_are_not_saved_over_good_ones(begin, tmp_path):
     assert (tmp_path / "state.safetensors").read_bytes() == good
 
 
+def test_no_state_of_a_complete_run_is_saved_which_could_not_go_on(begin, tmp_path):
+    steps = [progress.step for progress in begin(tmp_path).steps(save_every=0)]
+    _, _, numbers = unfinished(tmp_path)
+    assert numbers["step"] == steps[-2] and numbers["done"] < 1
+
+
 def test_two_runs_do_not_train_into_one_folder(begin, tmp_path):
     first = begin(tmp_path).steps(save_every=60)
     next(first)

@@ -92,11 +92,7 @@ def run(arguments: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         if training.progress is not None:
             training.finish()
-            words = f"What it learned is in {training.folder}. Go on with: python -m vit train --resume"
-            print(
-                f"Stopped at step {training.progress.step}. {words} {shlex.quote(str(training.folder))}",
-                file=sys.stderr,
-            )
+            print(_stopped(training), file=sys.stderr)
         raise
     if distributed.is_initialized():
         distributed.destroy_process_group()
@@ -116,6 +112,15 @@ def run(arguments: argparse.Namespace) -> None:
     )
     test = f"Test it with: python -m vit evaluate {shlex.quote(str(training.folder))}"
     print_report(arguments.json, result, f"{learned}; saved in {training.folder}.\n{test}")
+
+
+def _stopped(training: Run) -> str:
+    if training.reached.done >= 1:
+        return f"Finished; saved in {training.folder}."
+    return (
+        f"Stopped at step {training.reached.step}. What it learned is in {training.folder}. Go on with: "
+        f"python -m vit train --resume {shlex.quote(str(training.folder))}"
+    )
 
 
 def _unbroken(steps: Iterator) -> Iterator:

@@ -92,7 +92,7 @@ class Run:
                     )
                     if self.recorder:
                         self.recorder.look(progress, self.accuracy)
-                    if time.monotonic() - saved_at >= save_every:
+                    if progress.done < 1 and time.monotonic() - saved_at >= save_every:
                         self.save()
                         saved_at = time.monotonic()
                     yield progress
