@@ -109,6 +109,18 @@ def test_a_datasets_recipe_is_the_default_and_the_command_says_what_differs_from
     assert parsed(PLAIN) == PLAIN, "also where a value is TrainConfig's default and not the recipe's"
 
 
+def test_a_large_model_has_patches_of_its_own_size_of_large_pictures_and_of_4_of_small_ones():
+    flags = ["train", "--dataset", "shapes", "--model", "vit_base"]
+    for more, shape in (
+        ([], {"patch_size": 4}),
+        (["--img-size", "48"], {"patch_size": 4}),
+        (["--img-size", "224"], {}),
+        (["--img-size", "224", "--patch-size", "32"], {"patch_size": 32}),
+    ):
+        spec = read(build_parser().parse_args([*flags, *more]))
+        assert spec.shape == shape and parsed(spec) == spec
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

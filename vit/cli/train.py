@@ -28,6 +28,7 @@ from vit.training.spec import RUN_SETTINGS, SHAPE, RunSpec, recipe
 from vit.variants import LARGE_IMAGES, MODELS
 
 PRESET = "vit_live"  # what is trained where no model was chosen
+LARGE = 64  # pixels of a side from which large models keep the patches that they are named after
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -61,10 +62,12 @@ def read(arguments: argparse.Namespace) -> RunSpec:
     values = {name: value for name, value in vars(arguments).items() if value is not None}
     if "parent" in values and is_own(arguments.dataset) and "img_size" not in values:
         values["img_size"] = Classifier.from_pretrained(values["parent"]).config["img_size"]
-    own = recipe(entry(arguments.dataset, values.get("img_size")), {}, values.get("parent"))
+    about = entry(arguments.dataset, values.get("img_size"))
+    own = recipe(about, {}, values.get("parent"))
     if not (values.keys() | own.keys()) & LENGTHS:
         values["minutes"] = 2.0
-    if "parent" not in values and values.setdefault("model", PRESET) in LARGE_IMAGES:
+    size = values.get("img_size") or about.size
+    if "parent" not in values and values.setdefault("model", PRESET) in LARGE_IMAGES and size < LARGE:
         values.setdefault("patch_size", 4)
     return RunSpec.make({**values, "processes": processes()})
 
