@@ -41,7 +41,7 @@ def plain(name: str) -> RunSpec:
     if name in WITH_TEACHER:
         return replace(PLAIN, config=replace(PLAIN.config, distill="soft"), **TAUGHT)
     if name == "train":  # of a head, on a trained body
-        return replace(PLAIN, parent="runs/parent", config=replace(PLAIN.config, **AS_THEY_ARE))
+        return replace(PLAIN, parent="runs/parent", config=replace(PLAIN.config, **AS_THEY_ARE, optimizer="adamw"))
     return replace(PLAIN, model="cnn") if name == "width" else PLAIN
 
 
@@ -199,7 +199,12 @@ def test_trained_tells_how_and_its_command_is_the_runs():
 
 @pytest.mark.parametrize(
     ("flags", "words"),
-    [(["--no-flip"], "--no-flip"), (["--seed", "0"], "--seed"), (["--ema", "0.9"], "--model-ema-decay")],
+    [
+        (["--dataset", "shapes"], "--dataset"),
+        (["--no-flip"], "--no-flip"),
+        (["--seed", "0"], "--seed"),
+        (["--ema", "0.9"], "--model-ema-decay"),
+    ],
 )
 def test_a_resumed_run_takes_no_settings_not_even_the_default(flags, words, tmp_path, capsys):
     assert main(["train", "--resume", str(tmp_path), *flags]) == 2

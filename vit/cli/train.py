@@ -35,7 +35,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Names the flags; one that is left out stays out of the parsed arguments, as its default may be the dataset's."""
     names = ", ".join(f"{entry.name} ({entry.label})" for entry in DATASETS.values())
     own = "; or a folder with a folder of pictures for each class, a zip of such, or hub:USER/NAME[:CONFIG]"
-    parser.add_argument("--dataset", default=preferred().name, metavar="DATA", help=names + own)
+    usual = f" (default: {preferred().name})"
+    parser.add_argument("--dataset", metavar="DATA", help=names + own + usual, default=SUPPRESS)
     parser.add_argument(
         "--model",
         choices=list(MODELS),
@@ -60,9 +61,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 def read(arguments: argparse.Namespace) -> RunSpec:
     """The run that the flags say. Raises WrongSetting, a ValueError."""
     values = {name: value for name, value in vars(arguments).items() if value is not None}
-    if "parent" in values and is_own(arguments.dataset) and "img_size" not in values:
+    dataset = values.setdefault("dataset", preferred().name)
+    if "parent" in values and is_own(dataset) and "img_size" not in values:
         values["img_size"] = Classifier.from_pretrained(values["parent"]).config["img_size"]
-    about = entry(arguments.dataset, values.get("img_size"))
+    about = entry(dataset, values.get("img_size"))
     own = recipe(about, {}, values.get("parent"))
     if not (values.keys() | own.keys()) & LENGTHS:
         values["minutes"] = 2.0
@@ -205,7 +207,9 @@ def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
     flags = {**SETTINGS, **SHAPE, **RUN_SETTINGS}
     del flags["precision"]  # another one goes on with the same run, but for rounding
     chosen = [flags[name].words(name, vars(arguments)[name])[0] for name in flags if name in arguments]
-    chosen += [f"--{name}" for name in ("model", "classes", "out") if getattr(arguments, name, None) is not None]
+    chosen += [
+        f"--{name}" for name in ("dataset", "model", "classes", "out") if getattr(arguments, name, None) is not None
+    ]
     if chosen:
         raise ValueError(f"--resume takes all settings from {arguments.resume}; leave out {chosen[0]}.")
     spec, tensors, numbers = unfinished(arguments.resume)
