@@ -241,13 +241,19 @@ def test_predict_answers_folders_and_zips_and_writes_a_row_a_picture(trained, pi
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(picture.read_bytes())
     (tmp_path / "in" / "broken.png").write_bytes(b"%PDF-1.7")
-    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
-        archive.write(picture, "../b.png")
-    done = run("predict", folder, tmp_path / "in", tmp_path / "b.zip", "--csv", tmp_path / "out.csv")
-    assert [line.split(": ")[0] for line in done.stdout.splitlines()] == [str(tmp_path / "in" / "a.png"), "../b.png"]
+    zips = [tmp_path / "b.zip", tmp_path / "c.zip"]  # both hold a file of one name
+    for file in zips:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.write(picture, "../b.png")
+    done = run("predict", folder, tmp_path / "in", *zips, "--csv", tmp_path / "out.csv")
+    names = [str(tmp_path / "in" / "a.png"), *(f"{file}/../b.png" for file in zips)]
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()] == names
     assert "broken.png is a PDF document" in done.stderr
     rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8")))
-    assert [bool(row["error"]) for row in rows] == [False, True, False] and rows[0]["answer"] == rows[2]["answer"]
+    assert [bool(row["error"]) for row in rows] == [False, True, False, False]
+    assert [row["file"] for row in rows if not row["error"]] == names
+    assert len({row["answer"] for row in rows if not row["error"]}) == 1
+    assert json.loads(run("predict", folder, *zips, "--json").stdout).keys() == set(names[1:])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
