@@ -20,12 +20,13 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.conftest import ROOT
-from vit.cli import main, train
+from vit.cli import evaluate, main, train
 from vit.data import Splits, cifar10
 from vit.model import Classifier
 from vit.training.config import TrainConfig
 from vit.training.record import read_metrics
 from vit.training.spec import RunSpec
+from vit.weights.resize import set_image_size
 
 
 class Result(NamedTuple):
@@ -146,7 +147,8 @@ def test_ctrl_c_in_the_last_step_says_that_the_run_is_finished(tmp_path, monkeyp
 
     monkeypatch.setattr(train, "_unbroken", interrupted)
     small = ["--model", "vit_live_patch", "--embed-dim", 24, "--depth", 1, "--num-heads", 2, "--precision", "fp32"]
-    result = run("train", "--dataset", "shapes", "--epochs", 0.01, *small, "--out", tmp_path / "r")
+    few = ["--epochs", 0.01, "--validation-size", 10]
+    result = run("train", "--dataset", "shapes", *few, *small, "--out", tmp_path / "r")
     assert result.returncode == 130
     assert f"Finished; saved in {tmp_path / 'r'}." in result.stderr and "--resume" not in result.stderr
     assert sorted(path.name for path in (tmp_path / "r").glob("*.safetensors")) == ["model.safetensors"]
@@ -265,7 +267,7 @@ def test_a_name_that_is_no_utf8_is_a_row_like_any(trained, picture, tmp_path):
     assert row["file"].endswith(r"caf\udce9.png") and row["answer"]
 
 
-def test_evaluate_compares_two_models_on_the_same_images(trained, tmp_path):
+def test_evaluate_compares_two_models_on_the_same_images(trained, shapes, tmp_path):
     folder, _ = trained
     report = json.loads(run("evaluate", folder, "--compare", folder, "--json").stdout)
     same = report["comparison"]
@@ -273,9 +275,22 @@ def test_evaluate_compares_two_models_on_the_same_images(trained, tmp_path):
     assert (same["only_first"], same["only_second"], same["p_value"]) == (0, 0, 1.0)
     assert "McNemar's exact test: p = 1." in run("evaluate", folder, "--compare", folder).stdout
     other = Classifier.from_pretrained(folder)
+    assert evaluate._as_taken_by(other, other, shapes.test) is shapes.test
+    small = Classifier.from_pretrained(folder)
+    set_image_size(small, 16)
+    seen = evaluate._as_taken_by(small, other, shapes.test)
+    assert seen.images.shape == (2000, 3, 16, 16) and torch.equal(seen.labels, shapes.test.labels)
     other.classes = tuple(reversed(other.classes))
     other.save_pretrained(tmp_path)
     fails_with_one_line(run("evaluate", folder, "--compare", tmp_path), "same classes")
+
+
+def test_what_evaluate_can_not_know_is_null(trained, shapes, monkeypatch):
+    few = shapes.test.take(shapes.test.labels < 3).take(slice(60))
+    monkeypatch.setattr("vit.cli.evaluate.splits_of", lambda *_: shapes._replace(test=few))
+    report = json.loads(run("evaluate", trained[0], "--json").stdout, parse_constant=pytest.fail)
+    assert [share is None for share in report["per_class"].values()] == [False] * 3 + [True] * 7
+    assert "not measured" in run("evaluate", trained[0]).stdout
 
 
 def test_predict_names_the_likeliest_classes(trained, picture):

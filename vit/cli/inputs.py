@@ -34,6 +34,8 @@ def load(name: str, validation_size: int | None = None, img_size: int | None = N
 
 def splits_of(model: Classifier, name: str | None) -> data.Splits:
     """The data whose classes the model knows, with what it did not learn from held out. Raises ValueError on others."""
+    if not model.classes:
+        raise ValueError("The model has no class head: it names nothing to measure. See where it looks: vit attention.")
     own = model.trained.get("dataset", preferred().name)
     channels, size = model.config["in_chans"], model.config["img_size"]
     splits = load(name or own, model.trained.get("validation_size") if name in (None, own) else None, size)
