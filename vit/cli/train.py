@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -29,6 +30,7 @@ from vit.variants import LARGE_IMAGES, MODELS
 
 PRESET = "vit_live"  # what is trained where no model was chosen
 LARGE = 64  # pixels of a side from which large models keep the patches that they are named after
+DECODING = timedelta(days=2)  # that processes wait for the one that decodes
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -165,12 +167,13 @@ def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
 def _data(spec: RunSpec) -> data.Splits:
     """What is learned from; of several processes one decodes what is new, on each machine, and the others wait."""
     together = distributed.is_initialized()
+    waiting = distributed.new_group(timeout=DECODING, backend="gloo") if together else None
     turn = 0 if is_first_process() else 1 if os.environ["LOCAL_RANK"] == "0" else 2
     for now in range(3 if together else 1):
         if now == turn:
             splits = load(spec.dataset, spec.validation_size, spec.img_size)
         if together:
-            distributed.barrier()
+            distributed.barrier(waiting)
     return data.select_classes(splits, spec.classes)
 
 
