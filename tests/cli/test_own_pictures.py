@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +141,14 @@ def test_of_some_classes_the_usual_batch_is_no_more_than_their_pictures_and_a_ch
     assert ViT.from_pretrained(tmp_path / "out").trained["config"]["batch_size"] == 1  # of 6 pictures; 12 of all
     assert main([*flags, "--precision", "fp32", "--batch-size", "12", "--out", str(tmp_path / "other")]) == 2
     assert "batch_size 12: expected 1 to 6" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_class_whose_folder_is_named_in_no_utf8_is_learned_as_any(photos, tmp_path):
+    name = b"caf\xe9".decode(errors="surrogateescape")
+    (photos / "light").rename(photos / name)
+    out = tmp_path / "out"
+    flags = ["--dataset", str(photos), *SMALL, "--epochs", "1", "--precision", "fp32", "--out", str(out)]
+    assert main(["train", *flags]) == main(["evaluate", str(out), "--json"]) == 0
+    assert ViT.from_pretrained(out).classes == (name, "dark")
+    assert "apart: caf?, dark." in (out / "README.md").read_text(encoding="utf-8")
