@@ -132,6 +132,12 @@ def test_a_wrong_choice_is_one_line_before_any_work(arguments, words, capsys):
     assert words in capsys.readouterr().err
 
 
+def test_where_results_can_not_be_written_is_said_before_anything_is_measured(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["benchmark", "--out", str(tmp_path / "file")]) == 2
+    assert "File exists" in capsys.readouterr().err
+
+
 def rate(contender: str, row: str, precision: str, images: float) -> Rate:
     return Rate(contender, row, precision, (images,) * 3)
 
@@ -215,10 +221,13 @@ def test_a_profile_adds_up_to_the_step_and_counts_its_operations(small, shapes):
     assert "of a large matrix product" in str(found)
 
 
-def test_answers_are_timed_beside_a_bare_forward_pass(small, monkeypatch, capsys):
+def test_answers_are_timed_beside_a_bare_forward_pass(small, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("vit.benchmark.answers.PASSES", 2)
-    assert main(["benchmark", "--answers", "--repeats", "2", "--device", "cpu", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["answers"]
+    flags = ["--repeats", "2", "--device", "cpu", "--json", "--out", str(tmp_path / "new")]
+    assert main(["benchmark", "--answers", *flags]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report == json.loads((tmp_path / "new" / "benchmark.json").read_text())
+    found = report["answers"]
     assert list(found["image"]) == ["timm's forward", "ours", "ours with all maps"] and found["n"] == 40
     assert all(len(row) == 2 and min(row) > 0 for part in ("image", "dataset") for row in found[part].values())
     text = str(Answers({"a": (1.0, 3.0, 2.0), "b": (3.0, 5.0, 4.0)}, {"c": (100.0,), "d": (90.0,)}, 40))

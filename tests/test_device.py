@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
-from vit.device import choose_device, device_name, join_processes
+from vit.device import choose_device, device_name, join_processes, lacks_memory
 
 KEPT = """
 from pathlib import Path
@@ -61,3 +61,10 @@ def test_several_processes_on_another_kind_of_gpu_are_refused(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     with pytest.raises(ValueError, match=r"mps.*--device cpu"):
         join_processes(torch.device("mps"))
+
+
+@pytest.mark.parametrize("said", ["can't allocate memory", "not enough memory"])
+def test_a_lack_of_memory_is_known_by_what_each_system_says(said):
+    words = f"[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: {said}: you tried to allocate 10 bytes."
+    assert lacks_memory(RuntimeError(words)) and lacks_memory(MemoryError())
+    assert not lacks_memory(RuntimeError("size mismatch, got input (2), mat (2x3)"))

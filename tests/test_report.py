@@ -10,7 +10,8 @@ from torchvision.io import decode_image, encode_jpeg
 
 from vit import ViT
 from vit.cli import main
-from vit.data import Splits
+from vit.cli.report import _foreign
+from vit.data import DATASETS, DatasetUnavailable, Splits
 from vit.data.corruptions import CORRUPTIONS
 from vit.interpret.attention import patch_coverage
 from vit.interpret.cover import FILLS, cover
@@ -21,6 +22,7 @@ from vit.interpret.trace import trace
 from vit.interpret.views import middle_of_picture
 from vit.report import maps, measure
 from vit.report.calibration import calibration, calibration_error, fit_temperature, wilson
+from vit.report.card import write_card
 
 
 @pytest.mark.parametrize("name", list(CORRUPTIONS))
@@ -148,11 +150,27 @@ def test_covering_is_of_the_true_class_and_its_ratio_that_of_the_means_with_inte
     assert maps.covering(small_vit, part.take(slice(0)), 0, silent) == {"n": 0, "fills": {}}
 
 
+def test_pictures_of_something_else_show_none_of_the_models_classes(shapes, monkeypatch):
+    def load(name):
+        if name == "cifar10":
+            raise DatasetUnavailable("Connect to the internet.")
+        return shapes
+
+    monkeypatch.setattr("vit.cli.report.load", load)
+    hearts = replace(shapes.test, name="photos", classes=("dog", "HEART"))
+    found = _foreign(hearts)
+    assert found.classes == tuple(name for name in shapes.test.classes if name != "heart")
+    assert len(found) == 1800 and found.labels.bincount().tolist() == [200] * 9
+    with pytest.raises(ValueError, match=r"something else than heart, .*: Connect to the internet"):
+        _foreign(replace(shapes.test, name="photos", classes=("heart", *found.classes)))
+
+
 @pytest.fixture
 def folder(shapes, monkeypatch, tmp_path):
     part = Splits(*(split.take(slice(100)) for split in shapes))
     monkeypatch.setattr("vit.cli.report.splits_of", lambda model, name: part)
-    monkeypatch.setattr("vit.cli.report.load", lambda name: part)
+    other = Splits(*(replace(split, name="cifar10", classes=DATASETS["cifar10"].classes) for split in part))
+    monkeypatch.setattr("vit.cli.report.load", lambda name: other)
     torch.manual_seed(0)
     model = ViT(embed_dim=24, depth=2, num_heads=3)
     model.classes, model.mean, model.std = part.test.classes, part.test.mean, part.test.std
@@ -180,6 +198,30 @@ def test_a_report_writes_what_it_measured(folder, shapes, capsys):
     assert loaded.temperature == parts["calibration"]["temperature"] != 1
     assert (folder / "confusion.png").read_bytes().startswith(b"\x89PNG")
     assert parts["areas"]["n"] == 10 and set(parts["areas"]["fills"]) == set(FILLS)
+
+
+def test_an_accuracy_is_said_of_the_dataset_that_it_was_measured_on(folder):
+    figures = {"confidence": 0.5, "accuracy": 0.5, "direction": "too sure", "error": 0.1}
+    both = {"temperature": 1.0, "fitted_on": "some", "scored_on": "others", "before": figures, "after": figures}
+    foreign = {"name": "cats", "confidence": 0.5, "confident": 0.1, "confident_here": 0.2}
+    speed = {"latency": 1.0, "latency_with_maps": None, "load": None, "device": "CPU", "tflops": 1.0, "torch": "2"}
+    accuracy = {
+        "accuracy": 0.25,
+        "interval": [0.2, 0.3],
+        "n": 100,
+        "per_class": [None] * 10,
+        "confusion": [[1] * 10] * 10,
+    }
+    named = zip(("accuracy", "calibration", "foreign", "speed"), (accuracy, both, foreign, speed), strict=True)
+    parts = {name: {**part, "seconds": 1.0} for name, part in named}
+    for dataset, said, more in (("my photos", " of my photos", " --dataset 'my photos'"), ("shapes", "", "")):
+        model = ViT.from_pretrained(folder)
+        write_card(model, parts, folder, 10, dataset)
+        text = (folder / "README.md").read_text()
+        assert f"**25.00%** of 100 test images{said} are recognized (95% interval 20.00% to\n30.00%)" in text
+        assert f"\npython -m vit report {folder.as_posix()} --pictures 10{more}\n" in text
+        assert "# ViT on shapes" in text and f"name: {dataset}\n" in text.split("---")[1]
+        assert ViT.from_pretrained(folder).trained.get("test_dataset") == (dataset if more else None)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
+LACKING = ("can't allocate memory", "not enough memory: you tried to allocate")  # on Linux and macOS; on Windows
 _keeping, _keeping_lock = 0, threading.Lock()  # how many are in keeping_memory
 
 
@@ -65,7 +66,7 @@ def memory(device: torch.device) -> float:
 
 def lacks_memory(error: BaseException) -> bool:
     """Whether that is what an error says: torch's for CPUs has no kind of its own."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(said in str(error) for said in LACKING)
 
 
 def now(device: torch.device) -> float:

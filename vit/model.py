@@ -593,7 +593,9 @@ def _per_channel(values: Sequence[float], images: Tensor) -> Tensor:
             f"Expected images (..., {len(values)}, H, W), as there are {len(values)} values of mean and std, "
             f"got {tuple(images.shape)}."
         )
-    return torch.tensor(values, dtype=images.dtype).to(images.device, non_blocking=True).view(-1, 1, 1)
+    constants = torch.tensor(values, dtype=images.dtype)
+    sent = constants.to(images.device, non_blocking=images.is_cuda)  # MPS would read what is freed by then
+    return sent.view(-1, 1, 1)
 
 
 def _fused_is_faster(q: Tensor) -> bool:

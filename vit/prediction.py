@@ -20,13 +20,14 @@ BATCH = 32  # pictures
 
 @dataclass
 class Answer:
-    """name: the file's. pixels: (C, H, W) uint8, as the model sees it, and probabilities: (classes,); or the reason, a
-    sentence without its subject, why there are none."""
+    """name: the file's. archive: the ZIP that it lies in, "" for none. pixels: (C, H, W) uint8, as the model sees it,
+    and probabilities: (classes,); or the reason, a sentence without its subject, why there are none."""
 
     name: str
     pixels: Tensor | None = None
     probabilities: Tensor | None = None
     reason: str = ""
+    archive: str = ""
 
 
 def answer_files(model: Classifier, paths: Iterable[Path], batch: int = BATCH) -> Iterator[Answer]:
@@ -71,7 +72,9 @@ def _unpacked(archive: Path, img_size: int, channels: int) -> Iterator[Answer]:
         try:
             for name, file, reason in unpack(archive, Path(folder)):
                 empty = False
-                yield _picture(name, file, img_size, channels) if file else Answer(name, reason=reason)
+                found = _picture(name, file, img_size, channels) if file else Answer(name, reason=reason)
+                found.archive = str(archive)
+                yield found
         except UnreadableArchive as error:
             yield Answer(archive.name, reason=str(error).removeprefix(f"{archive.name} "))
             return

@@ -20,10 +20,13 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.conftest import ROOT
-from vit.cli import main
+from vit.cli import evaluate, main, train
 from vit.data import Splits, cifar10
 from vit.model import Classifier
+from vit.training.config import TrainConfig
 from vit.training.record import read_metrics
+from vit.training.spec import RunSpec
+from vit.weights.resize import set_image_size
 
 
 class Result(NamedTuple):
@@ -137,6 +140,34 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert (tmp_path / "r" / "state.safetensors").exists()
 
 
+def test_ctrl_c_in_the_last_step_says_that_the_run_is_finished(tmp_path, monkeypatch):
+    def interrupted(steps):
+        yield from steps
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_unbroken", interrupted)
+    small = ["--model", "vit_live_patch", "--embed-dim", 24, "--depth", 1, "--num-heads", 2, "--precision", "fp32"]
+    few = ["--epochs", 0.01, "--validation-size", 10]
+    result = run("train", "--dataset", "shapes", *few, *small, "--out", tmp_path / "r")
+    assert result.returncode == 130
+    assert f"Finished; saved in {tmp_path / 'r'}." in result.stderr and "--resume" not in result.stderr
+    assert sorted(path.name for path in (tmp_path / "r").glob("*.safetensors")) == ["model.safetensors"]
+
+
+@pytest.mark.parametrize(("rank", "local", "turn"), [(0, 0, 0), (8, 0, 1), (3, 3, 2), (11, 3, 2)])
+def test_of_processes_one_decodes_first_then_one_on_each_machine_then_the_others(rank, local, turn, monkeypatch):
+    done = []
+    monkeypatch.setenv("LOCAL_RANK", str(local))
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: rank)
+    monkeypatch.setattr(torch.distributed, "new_group", lambda **_: "all")
+    monkeypatch.setattr(torch.distributed, "barrier", lambda group: done.append("waits"))
+    monkeypatch.setattr(train, "load", lambda *_: done.append("loads"))
+    monkeypatch.setattr(train.data, "select_classes", lambda splits, names: splits)
+    train._data(RunSpec("shapes", "vit_live", TrainConfig(epochs=1)))
+    assert done == ["waits"] * turn + ["loads"] + ["waits"] * (3 - turn)
+
+
 def test_a_damaged_state_says_so(tmp_path):
     (tmp_path / "state.safetensors").write_bytes(b"nothing")
     fails_with_one_line(run("train", "--resume", tmp_path), "state.safetensors", "damaged")
@@ -213,16 +244,31 @@ def test_predict_answers_folders_and_zips_and_writes_a_row_a_picture(trained, pi
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(picture.read_bytes())
     (tmp_path / "in" / "broken.png").write_bytes(b"%PDF-1.7")
-    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
-        archive.write(picture, "../b.png")
-    done = run("predict", folder, tmp_path / "in", tmp_path / "b.zip", "--csv", tmp_path / "out.csv")
-    assert [line.split(": ")[0] for line in done.stdout.splitlines()] == [str(tmp_path / "in" / "a.png"), "../b.png"]
+    zips = [tmp_path / "b.zip", tmp_path / "c.zip"]  # both hold a file of one name
+    for file in zips:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.write(picture, "../b.png")
+    done = run("predict", folder, tmp_path / "in", *zips, "--csv", tmp_path / "out.csv")
+    names = [str(tmp_path / "in" / "a.png"), *(f"{file}/../b.png" for file in zips)]
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()] == names
     assert "broken.png is a PDF document" in done.stderr
     rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8")))
-    assert [bool(row["error"]) for row in rows] == [False, True, False] and rows[0]["answer"] == rows[2]["answer"]
+    assert [bool(row["error"]) for row in rows] == [False, True, False, False]
+    assert [row["file"] for row in rows if not row["error"]] == names
+    assert len({row["answer"] for row in rows if not row["error"]}) == 1
+    assert json.loads(run("predict", folder, *zips, "--json").stdout).keys() == set(names[1:])
 
 
-def test_evaluate_compares_two_models_on_the_same_images(trained, tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_name_that_is_no_utf8_is_a_row_like_any(trained, picture, tmp_path):
+    named = tmp_path / b"caf\xe9.png".decode(errors="surrogateescape")
+    named.write_bytes(picture.read_bytes())
+    assert run("predict", trained[0], named, "--csv", tmp_path / "out.csv", "--json").returncode == 0
+    (row,) = csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8"))
+    assert row["file"].endswith(r"caf\udce9.png") and row["answer"]
+
+
+def test_evaluate_compares_two_models_on_the_same_images(trained, shapes, tmp_path):
     folder, _ = trained
     report = json.loads(run("evaluate", folder, "--compare", folder, "--json").stdout)
     same = report["comparison"]
@@ -230,9 +276,22 @@ def test_evaluate_compares_two_models_on_the_same_images(trained, tmp_path):
     assert (same["only_first"], same["only_second"], same["p_value"]) == (0, 0, 1.0)
     assert "McNemar's exact test: p = 1." in run("evaluate", folder, "--compare", folder).stdout
     other = Classifier.from_pretrained(folder)
+    assert evaluate._as_taken_by(other, other, shapes.test) is shapes.test
+    small = Classifier.from_pretrained(folder)
+    set_image_size(small, 16)
+    seen = evaluate._as_taken_by(small, other, shapes.test)
+    assert seen.images.shape == (2000, 3, 16, 16) and torch.equal(seen.labels, shapes.test.labels)
     other.classes = tuple(reversed(other.classes))
     other.save_pretrained(tmp_path)
     fails_with_one_line(run("evaluate", folder, "--compare", tmp_path), "same classes")
+
+
+def test_what_evaluate_can_not_know_is_null(trained, shapes, monkeypatch):
+    few = shapes.test.take(shapes.test.labels < 3).take(slice(60))
+    monkeypatch.setattr("vit.cli.evaluate.splits_of", lambda *_: shapes._replace(test=few))
+    report = json.loads(run("evaluate", trained[0], "--json").stdout, parse_constant=pytest.fail)
+    assert [share is None for share in report["per_class"].values()] == [False] * 3 + [True] * 7
+    assert "not measured" in run("evaluate", trained[0]).stdout
 
 
 def test_predict_names_the_likeliest_classes(trained, picture):

@@ -1,6 +1,8 @@
 """The commands on pictures of one's own, gray ones and on a trained parent, as a person types them."""
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import torch
 from PIL import Image
 
 from tests.conftest import of_kind
-from vit.cli import main
+from vit.cli import build_parser, main, train
 from vit.data import own
 from vit.model import ViT
 
@@ -96,3 +98,57 @@ def test_what_can_not_be_is_one_line(photos, tmp_path, capsys):
         said = capsys.readouterr().err
         assert words in said and "Traceback" not in said, said
     assert not (tmp_path / "out").exists()
+
+
+def test_pictures_that_came_later_are_not_tested_with_as_all_are_dealt_anew(photos, tmp_path, capsys):
+    flags = ["train", "--dataset", str(photos), *SMALL, "--epochs", "2", "--precision", "fp32", "--out"]
+    done, halted = str(tmp_path / "done"), str(tmp_path / "halted")
+    assert main([*flags, done]) == 0
+    steps = train._new(build_parser().parse_args([*flags, halted]), torch.device("cpu")).steps(save_every=60)
+    next(steps)
+    steps.close()
+    assert main(["evaluate", done]) == 0
+    new = photos / "light" / "new.png"
+    Image.new("L", (40, 50), 7).save(new)
+    for command in (["evaluate", done], ["train", "--resume", halted]):
+        capsys.readouterr()
+        assert main(command) == 2
+        assert "has 41 pictures, and had 40 when the model was trained" in capsys.readouterr().err
+    new.unlink()
+    assert main(["evaluate", done]) == main(["train", "--resume", halted]) == 0
+
+
+def test_pictures_to_learn_from_may_come_where_those_to_test_with_have_a_folder(photos, tmp_path):
+    root = tmp_path / "split"
+    shutil.copytree(photos, root / "train")
+    for kind, name in (("dark", "0.png"), ("light", "1.png")):
+        (root / "test" / kind).mkdir(parents=True)
+        (root / "train" / kind / name).rename(root / "test" / kind / name)
+    flags = ["--dataset", str(root), *SMALL, "--epochs", "1", "--precision", "fp32", "--out", str(tmp_path / "out")]
+    assert main(["train", *flags]) == 0
+    Image.new("L", (40, 50), 7).save(root / "train" / "light" / "new.png")
+    assert main(["evaluate", str(tmp_path / "out")]) == 0
+
+
+def test_of_some_classes_the_usual_batch_is_no_more_than_their_pictures_and_a_chosen_one_is_kept(tmp_path, capsys):
+    for label in range(12):
+        folder = tmp_path / "many" / f"kind {label}"
+        folder.mkdir(parents=True)
+        for i in range(5):
+            Image.new("L", (32, 32), 5 * (5 * label + i) % 256).save(folder / f"{i}.png")
+    flags = ["train", "--dataset", str(tmp_path / "many"), "--classes", "kind 0", "kind 1", "--epochs", "1", *SMALL]
+    assert main([*flags, "--precision", "fp32", "--out", str(tmp_path / "out")]) == 0
+    assert ViT.from_pretrained(tmp_path / "out").trained["config"]["batch_size"] == 1  # of 6 pictures; 12 of all
+    assert main([*flags, "--precision", "fp32", "--batch-size", "12", "--out", str(tmp_path / "other")]) == 2
+    assert "batch_size 12: expected 1 to 6" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_class_whose_folder_is_named_in_no_utf8_is_learned_as_any(photos, tmp_path):
+    name = b"caf\xe9".decode(errors="surrogateescape")
+    (photos / "light").rename(photos / name)
+    out = tmp_path / "out"
+    flags = ["--dataset", str(photos), *SMALL, "--epochs", "1", "--precision", "fp32", "--out", str(out)]
+    assert main(["train", *flags]) == main(["evaluate", str(out), "--json"]) == 0
+    assert ViT.from_pretrained(out).classes == (name, "dark")
+    assert "apart: caf?, dark." in (out / "README.md").read_text(encoding="utf-8")

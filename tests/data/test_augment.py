@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from vit.data.augment import color_jitter, cutmix, degrade, mixup, random_erasing
+from vit.data.jpeg import jpeg
+from vit.model import normalize
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -94,3 +96,19 @@ def test_degraded_pictures_are_blurred_noisy_or_saved_as_jpeg_and_the_others_unt
     assert 0.2 < (roughness > 0.02).float().mean() < 0.45  # noise, mostly
     assert 0.2 < (inner.abs().amax((1, 2, 3)) < 0.004).float().mean() < 0.45  # blur
     assert torch.equal(degrade(images, 0.0, generator), images / 255)
+
+
+def test_only_cuda_is_sent_what_it_may_read_later(monkeypatch):
+    """Apple's GPU would read memory that was freed meanwhile; a CPU stands for all others."""
+    sent, to = [], torch.Tensor.to
+
+    def watched(tensor, *where, non_blocking=False, **more):
+        sent.append(non_blocking)
+        return to(tensor, *where, **more)
+
+    monkeypatch.setattr(torch.Tensor, "to", watched)
+    pixels = torch.zeros(2, 3, 16, 16)
+    normalize(pixels, (0.5,) * 3, (0.3,) * 3)
+    color_jitter(pixels, 0.5, seeded())
+    jpeg(pixels, torch.full((2,), 50.0))
+    assert len(sent) > 5 and not any(sent)

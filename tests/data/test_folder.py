@@ -226,6 +226,8 @@ def test_decoding_that_broke_off_goes_on_where_it_stopped_and_ends_the_same(tmp_
 def test_the_cache_is_bounded_and_what_was_used_longest_ago_goes_first(tmp_path, monkeypatch, cache):
     one = 30 * 3 * 16 * 16
     monkeypatch.setattr(packed, "KEPT", 2 * one + 20_000)  # their indices take a few kilobytes
+    cache.mkdir(parents=True)
+    (cache / ".DS_Store").write_bytes(b"of a system")
     roots = [
         photos(tmp_path / name, 10, {"x": (k, 9, 9), "y": (9, 9, k), "z": (9, k, 9)}) for k, name in enumerate("abc")
     ]
@@ -234,10 +236,19 @@ def test_the_cache_is_bounded_and_what_was_used_longest_ago_goes_first(tmp_path,
         data.load(str(root), img_size=16)
         (new,) = set(cache.iterdir()) - before
         os.utime(new, (moment, moment))
-    assert len(list(cache.iterdir())) == 2
+    assert sum(path.is_dir() for path in cache.iterdir()) == 2
     monkeypatch.setattr(packed, "KEPT", one // 2)
     with pytest.raises(ValueError, match=r"need 0.0 GB, and .* has room for 0.0 GB; choose a smaller --img-size"):
         data.load(str(roots[0]), img_size=16)
+
+
+def test_a_cache_that_can_only_be_read_is_read(tmp_path, monkeypatch, cache):
+    def refuse(*_):
+        raise OSError("Read-only file system")
+
+    before = data.load(str(photos(tmp_path)), img_size=16)
+    monkeypatch.setattr(packed.os, "utime", refuse)
+    assert torch.equal(data.load(str(tmp_path), img_size=16).train.images, before.train.images)
 
 
 def test_the_splits_are_views_of_the_file_and_take_no_memory_of_their_own(tmp_path):

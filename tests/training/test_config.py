@@ -41,7 +41,7 @@ def plain(name: str) -> RunSpec:
     if name in WITH_TEACHER:
         return replace(PLAIN, config=replace(PLAIN.config, distill="soft"), **TAUGHT)
     if name == "train":  # of a head, on a trained body
-        return replace(PLAIN, parent="runs/parent", config=replace(PLAIN.config, **AS_THEY_ARE))
+        return replace(PLAIN, parent="runs/parent", config=replace(PLAIN.config, **AS_THEY_ARE, optimizer="adamw"))
     return replace(PLAIN, model="cnn") if name == "width" else PLAIN
 
 
@@ -107,6 +107,18 @@ def test_a_datasets_recipe_is_the_default_and_the_command_says_what_differs_from
     assert (other.config.flip, other.config.epochs, other.config.minutes) == (True, 2, None)
     assert parsed(other) == other and "--flip" in other.command
     assert parsed(PLAIN) == PLAIN, "also where a value is TrainConfig's default and not the recipe's"
+
+
+def test_a_large_model_has_patches_of_its_own_size_of_large_pictures_and_of_4_of_small_ones():
+    flags = ["train", "--dataset", "shapes", "--model", "vit_base"]
+    for more, shape in (
+        ([], {"patch_size": 4}),
+        (["--img-size", "48"], {"patch_size": 4}),
+        (["--img-size", "224"], {}),
+        (["--img-size", "224", "--patch-size", "32"], {"patch_size": 32}),
+    ):
+        spec = read(build_parser().parse_args([*flags, *more]))
+        assert spec.shape == shape and parsed(spec) == spec
 
 
 @pytest.mark.parametrize(
@@ -187,7 +199,12 @@ def test_trained_tells_how_and_its_command_is_the_runs():
 
 @pytest.mark.parametrize(
     ("flags", "words"),
-    [(["--no-flip"], "--no-flip"), (["--seed", "0"], "--seed"), (["--ema", "0.9"], "--model-ema-decay")],
+    [
+        (["--dataset", "shapes"], "--dataset"),
+        (["--no-flip"], "--no-flip"),
+        (["--seed", "0"], "--seed"),
+        (["--ema", "0.9"], "--model-ema-decay"),
+    ],
 )
 def test_a_resumed_run_takes_no_settings_not_even_the_default(flags, words, tmp_path, capsys):
     assert main(["train", "--resume", str(tmp_path), *flags]) == 2

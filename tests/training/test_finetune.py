@@ -14,6 +14,7 @@ from vit.data.dataset import fitted
 from vit.evaluation import evaluate
 from vit.model import Classifier
 from vit.training import TrainConfig, train
+from vit.training.config import SETTINGS
 from vit.training.finetune import recipe, seen_by, student
 from vit.training.head import features
 from vit.training.optim import MUON_RATE, optimizers
@@ -189,8 +190,22 @@ def test_what_a_head_alone_can_not_do_is_refused_by_name(splits):
     with pytest.raises(WrongSetting, match="learns on a trained body; name one: --from"):
         RunSpec("shapes", "vit_live", config)
     values = {"dataset": "shapes", "parent": "runs/x", "train": "head"}
-    with pytest.raises(WrongSetting, match="mixup would do nothing"):
-        RunSpec.make({**values, "mixup": 0.5})
+    idle = {
+        "mixup": 0.5,
+        "flip": True,
+        "optimizer": "muon",
+        "clip_norm": 2,
+        "layer_decay": 0.5,
+        "accumulate": 2,
+        "compile": True,
+    }
+    for name, value in idle.items():
+        said = " ".join(SETTINGS[name].words(name, value))
+        with pytest.raises(WrongSetting, match=f"^{said} would do nothing: the head alone learns from") as caught:
+            RunSpec.make({**values, name: value})
+        assert caught.value.field == name
+    harmless = {"clip_norm": 1, "layer_decay": 1, "accumulate": 1, "compile": False, "optimizer": "adamw", "ema": 0.9}
+    RunSpec.make({**values, **harmless})
     with pytest.raises(WrongSetting, match="has its depth"):
         RunSpec.make({**values, "depth": 2})
     with pytest.raises(WrongSetting, match="leave out --model"):

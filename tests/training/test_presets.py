@@ -113,6 +113,11 @@ def test_a_run_of_few_steps_has_smaller_batches_but_not_where_the_batch_was_chos
     assert chosen(1) == (96, 128)
 
 
+def test_of_few_pictures_the_batch_is_a_quarter_at_most(machine):
+    machine(100_000, 0.01)  # which has batches of 512 of many
+    assert [chosen(2, pictures=pictures)[1] for pictures in (900, 1_024, 2_048)] == [128, 256, 512]
+
+
 def test_little_memory_gives_a_smaller_preset(machine, monkeypatch):
     machine(1320)
     found = []

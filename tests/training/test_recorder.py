@@ -12,7 +12,7 @@ from vit.interpret.statistics import TABLE
 from vit.live import stored
 from vit.training.config import TrainConfig
 from vit.training.earlier import SHARES
-from vit.training.moments import MOMENTS, PICTURES, Album
+from vit.training.moments import MOMENTS, PICTURES, Album, probe
 from vit.training.record import read_metrics
 from vit.training.run import Run, unfinished
 from vit.training.spec import RunSpec
@@ -72,6 +72,12 @@ def test_a_recorded_run_keeps_moments_and_eight_models(tmp_path, splits):
     assert torch.equal(start.head.weight, SPEC.build().head.weight.half().float())
     assert torch.equal(end.head.weight, run.model.head.weight.half().float())
     assert end.trained["steps"] == 64 and start.classes == SPEC.classes
+
+
+def test_the_fixed_pictures_are_of_classes_of_which_some_are_held_out(shapes):
+    few = shapes.validation.take(slice(3))
+    assert probe(few).labels.tolist() == few.labels.unique().tolist()
+    assert probe(shapes.validation).labels.tolist() == [0, 2, 4, 5, 7, 9]
 
 
 def test_recording_changes_nothing_of_the_run(tmp_path, splits):

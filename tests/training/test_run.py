@@ -42,6 +42,20 @@ def test_a_run_that_diverges_keeps_what_it_had_learned(begin, tmp_path):
     assert not (tmp_path / "state.safetensors").exists(), "it would diverge again"
 
 
+def test_a_resumed_run_that_diverges_at_once_keeps_what_it_had_learned_before(begin, tmp_path):
+    steps = begin(tmp_path).steps(save_every=60)
+    for _ in range(3):
+        next(steps)
+    steps.close()
+    run, (_, tensors, numbers) = begin(tmp_path), unfinished(tmp_path)
+    run.restore(tensors, numbers)
+    torch.nn.init.constant_(run.model.head.weight, torch.nan)
+    with pytest.raises(TrainingDiverged, match=rf"What it had learned by step 3 is in {tmp_path}"):
+        next(run.steps(save_every=60))
+    kept = ViT.from_pretrained(tmp_path).trained
+    assert (kept["steps"], kept["epochs"]) == (3, 0.6) and kept["images_per_second"] > 0
+
+
 def test_broken_weights_are_not_saved_over_good_ones(begin, tmp_path):
     run = begin(tmp_path)
     steps = run.steps(save_every=0)
@@ -50,6 +64,12 @@ def test_broken_weights_are_not_saved_over_good_ones(begin, tmp_path):
     torch.nn.init.constant_(run.model.head.weight, torch.nan)
     run.save()
     assert (tmp_path / "state.safetensors").read_bytes() == good
+
+
+def test_no_state_of_a_complete_run_is_saved_which_could_not_go_on(begin, tmp_path):
+    steps = [progress.step for progress in begin(tmp_path).steps(save_every=0)]
+    _, _, numbers = unfinished(tmp_path)
+    assert numbers["step"] == steps[-2] and numbers["done"] < 1
 
 
 def test_two_runs_do_not_train_into_one_folder(begin, tmp_path):

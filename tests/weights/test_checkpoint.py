@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
 from vit import ViT
-from vit.weights import checkpoint
+from vit.weights import card, checkpoint
 from vit.weights.checkpoint import CheckpointError
 
 
@@ -64,11 +64,20 @@ def test_another_librarys_model_is_refused_by_name(other, tmp_path):
 
 def test_the_card_is_one_that_the_hub_reads(model, tmp_path):
     folder = model.save_pretrained(tmp_path / "saved")
-    card = ModelCard.load(folder / "README.md")
-    assert card.data.pipeline_tag == "image-classification"
-    result = card.data.eval_results[0]
+    read = ModelCard.load(folder / "README.md")
+    assert read.data.pipeline_tag == "image-classification"
+    result = read.data.eval_results[0]
     assert (result.metric_type, result.metric_value, result.dataset_split) == ("accuracy", 0.5, "validation")
-    assert f"{sum(p.numel() for p in model.parameters()):,} parameters" in card.text
+    assert f"{sum(p.numel() for p in model.parameters()):,} parameters" in read.text
+
+
+def test_names_that_are_no_utf8_are_saved_and_read_as_what_they_are(model, tmp_path):
+    model.classes = (b"caf\xe9".decode(errors="surrogateescape"), *model.classes[1:])
+    folder = model.save_pretrained(tmp_path / "saved")
+    checkpoint.write_text(card.card(model), folder / "again.md")
+    for name in (checkpoint.CARD, "again.md"):
+        assert "caf?" in (folder / name).read_text(encoding="utf-8")
+    assert ViT.from_pretrained(folder).classes == model.classes
 
 
 def test_saving_again_replaces_the_checkpoint_and_keeps_other_files(model, tmp_path):

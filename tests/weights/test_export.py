@@ -2,8 +2,11 @@
 
 import json
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -74,3 +77,18 @@ def test_what_exporting_needs_is_named_where_it_is_missing(tmp_path, monkeypatch
     assert main(["export", str(ROOT / "checkpoints" / "shapes"), "--out", str(file)]) == 2 and not file.exists()
     said = capsys.readouterr().err.splitlines()[-1]
     assert said == "export: needs onnxscript, which is not installed; it comes with the extra vit-live[export]"
+
+
+def test_an_export_that_fails_leaves_the_file_that_was_there(tmp_path, monkeypatch):
+    def full(proto, file):
+        Path(file).write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"whole")
+    program = SimpleNamespace(model_proto=onnx.ModelProto())
+    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: program)
+    monkeypatch.setattr(onnx, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        export_onnx(of_kind("class token"), file)
+    assert file.read_bytes() == b"whole"

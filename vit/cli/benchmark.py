@@ -68,6 +68,8 @@ def run(arguments: argparse.Namespace) -> None:
         print_report(arguments.json, {"comparison": text}, text)
         return
     rates.check(arguments.repeats, arguments.steps, arguments.minutes, arguments.accuracy_of, arguments.seeds)
+    if arguments.out is not None:  # before what takes hours
+        arguments.out.mkdir(parents=True, exist_ok=True)
     device = choose_device(arguments.device)
     about = machine.describe(device)
     report = {"command": "python -m vit " + shlex.join(sys.argv[1:]), "machine": asdict(about)}
@@ -76,11 +78,11 @@ def run(arguments: argparse.Namespace) -> None:
         config = TrainConfig(epochs=1, precision=arguments.precision)
         model = create_model(arguments.profile).to(device)
         found = profile(arguments.profile, model, config, splits.train, PROFILED)
-        print_report(arguments.json, {**report, "profile": asdict(found)}, f"{about}\n\n{found}")
+        _tell(arguments, {**report, "profile": asdict(found)}, f"{about}\n\n{found}")
         return
     if arguments.answers:
         found = answers(splits.test, device, arguments.repeats)
-        print_report(arguments.json, {**report, "answers": asdict(found)}, f"{about}\n\n{found}")
+        _tell(arguments, {**report, "answers": asdict(found)}, f"{about}\n\n{found}")
         return
     measured, timed = [], []
     with tqdm(total=0, bar_format="{desc} {elapsed}", leave=False) as bar:
@@ -97,11 +99,15 @@ def run(arguments: argparse.Namespace) -> None:
     if timed:
         report["accuracies"] = [asdict(row) for row in timed]
     text = "\n\n".join([str(about), *tables.tables(measured, timed)])
-    if arguments.out is not None:
+    _tell(arguments, report, text)
+    drawn = [rate for rate in measured if rate.rates]
+    if arguments.out is not None and drawn:
         from vit.figures import rates_figure
 
-        arguments.out.mkdir(parents=True, exist_ok=True)
+        rates_figure(drawn).savefig(arguments.out / "benchmark.png")
+
+
+def _tell(arguments: argparse.Namespace, report: dict, text: str) -> None:
+    if arguments.out is not None:
         (arguments.out / "benchmark.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        if drawn := [rate for rate in measured if rate.rates]:
-            rates_figure(drawn).savefig(arguments.out / "benchmark.png")
     print_report(arguments.json, report, text)

@@ -1,6 +1,7 @@
 """python -m vit evaluate: accuracy on the test images, overall and per class."""
 
 import argparse
+import math
 
 import torch
 from torch import Tensor
@@ -35,13 +36,15 @@ def run(arguments: argparse.Namespace) -> None:
     model = Classifier.from_pretrained(arguments.folder).to(choose_device(arguments.device))
     test = splits_of(model, arguments.dataset).test
     other = _other(arguments, model)
+    seen = None if other is None else _as_taken_by(other, model, test)
     result, right = _evaluated(model, test)
-    per_class = dict(zip(test.classes, result.per_class))
+    shares = [None if math.isnan(share) else share for share in result.per_class]  # of a class without images
+    per_class = dict(zip(test.classes, shares))
     report = {
         "accuracy": result.accuracy,
         "n": result.n,
         "images_per_second": result.images_per_second,
-        "loss": result.loss,
+        "loss": result.loss if math.isfinite(result.loss) else None,
         "dataset": test.name,
         "split": test.split,
         "per_class": per_class,
@@ -52,8 +55,8 @@ def run(arguments: argparse.Namespace) -> None:
     lines += [f"{'':>{width}}  recognized  taken for (rows: true class, counts)"]
     for (name, share), row in zip(per_class.items(), result.confusion.tolist()):
         lines.append(f"{name:>{width}}  {percent(share):>10}  {' '.join(f'{count:5}' for count in row)}")
-    if other is not None:
-        found = compare(right, _evaluated(other, test)[1])
+    if other is not None and seen is not None:
+        found = compare(right, _evaluated(other, seen)[1])
         report["comparison"] = {"other": arguments.compare, **vars(found)}
         lines += ["", _compared(arguments, found)]
     print_report(arguments.json, report, "\n".join(lines))
@@ -84,6 +87,12 @@ def _other(arguments: argparse.Namespace, model: Classifier) -> Classifier | Non
             f"{', '.join(other.classes)}."
         )
     return other
+
+
+def _as_taken_by(other: Classifier, model: Classifier, test: Dataset) -> Dataset:
+    """The model's test set in the size and channels that the other takes."""
+    same = all(other.config[name] == model.config[name] for name in ("img_size", "in_chans"))
+    return test if same else splits_of(other, test.name).test
 
 
 def _compared(arguments: argparse.Namespace, found: Comparison) -> str:

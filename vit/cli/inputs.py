@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from vit import data
 from vit.data.dataset import fitted
-from vit.data.registry import entry, preferred
+from vit.data.registry import Entry, entry, preferred
 from vit.model import Classifier
 
 
@@ -34,11 +34,28 @@ def load(name: str, validation_size: int | None = None, img_size: int | None = N
 
 def splits_of(model: Classifier, name: str | None) -> data.Splits:
     """The data whose classes the model knows, with what it did not learn from held out. Raises ValueError on others."""
+    if not model.classes:
+        raise ValueError("The model has no class head: it names nothing to measure. See where it looks: vit attention.")
     own = model.trained.get("dataset", preferred().name)
     channels, size = model.config["in_chans"], model.config["img_size"]
     splits = load(name or own, model.trained.get("validation_size") if name in (None, own) else None, size)
+    if name in (None, own):
+        check_same(entry(own, size), model.trained.get("pictures"))
     if set(model.classes) < set(splits.test.classes):
         splits = data.select_classes(splits, model.classes)
     if model.classes != splits.test.classes:
         raise ValueError(f"The model's classes, {', '.join(model.classes)}, are not those of {splits.test.name}.")
     return data.Splits(*(fitted(split, channels, size) for split in splits))
+
+
+def check_same(about: Entry, before: int | None) -> None:
+    """Raises ValueError where pictures came or went since training began, when there were so many; None if unknown.
+
+    All are then dealt out anew, and of those to test with the model has learned from some.
+    """
+    there = about.pictures
+    if isinstance(before, int) and there is not None and before != there:
+        raise ValueError(
+            f"{about.name} has {there:,} pictures, and had {before:,} when the model was trained: those to test with "
+            "are others now, and it learned from some of them. Undo the change, or train anew."
+        )

@@ -30,9 +30,12 @@ def run(arguments: argparse.Namespace) -> None:
     with ExitStack() as stack:
         table = None
         if arguments.csv is not None:
-            file = stack.enter_context(open(arguments.csv, "w", newline="", encoding="utf-8"))
+            target = arguments.csv  # errors: names of files need not be UTF-8
+            file = stack.enter_context(open(target, "w", newline="", encoding="utf-8", errors="backslashreplace"))
             table = Table(file, model.classes)
         for found in answer_files(model, arguments.images):
+            if found.archive:  # two may hold files of one name
+                found.name = f"{found.archive}/{found.name}"
             if table:
                 table.add(found)
             if found.probabilities is None:

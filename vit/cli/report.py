@@ -1,7 +1,6 @@
 """python -m vit report: measures a checkpoint on its test set and writes its card."""
 
 import argparse
-from contextlib import suppress
 
 from tqdm import tqdm
 
@@ -45,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
             bar.update(names.index(part) + done - bar.n)
 
         def write(parts: dict[str, dict]) -> None:
-            write_card(model, parts, folder, arguments.pictures)
+            write_card(model, parts, folder, arguments.pictures, splits.test.name)
 
         parts = measure(Inputs(model, splits, foreign, arguments.pictures), folder, show, write)
     accuracy, calibration = parts["accuracy"], parts["calibration"]
@@ -58,9 +57,14 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _foreign(test: data.Dataset) -> data.Dataset:
-    """Pictures of other classes: of the first other dataset that can be had."""
-    names = [name for name in data.DATASETS if name != test.name]
-    for name in names[:-1]:
-        with suppress(data.DatasetUnavailable):
-            return load(name).test
-    return load(names[-1]).test
+    """Pictures of none of the classes, of the first other dataset that has some and can be had. Raises ValueError."""
+    known, why = {name.lower() for name in test.classes}, "no other dataset shows any"
+    for name, about in data.DATASETS.items():
+        others = [kind for kind in about.classes if kind.lower() not in known]
+        if name == test.name or not others:
+            continue
+        try:
+            return data.select_classes(load(name), others).test
+        except data.DatasetUnavailable as error:
+            why = str(error)
+    raise ValueError(f"A report needs pictures of something else than {', '.join(test.classes)}: {why}")

@@ -1,11 +1,13 @@
 """python -m vit train: a model from scratch, saved with its validation accuracy, resumable."""
 
 import argparse
+import os
 import shlex
 import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -14,7 +16,7 @@ from tqdm import tqdm
 
 from vit import data
 from vit.cli.flags import DEVICE, JSON, SUPPRESS, add_flags, percent, print_report
-from vit.cli.inputs import load
+from vit.cli.inputs import check_same, load
 from vit.data.own import is_own
 from vit.data.registry import DATASETS, entry, preferred
 from vit.device import choose_device, is_first_process, join_processes
@@ -27,13 +29,16 @@ from vit.training.spec import RUN_SETTINGS, SHAPE, RunSpec, recipe
 from vit.variants import LARGE_IMAGES, MODELS
 
 PRESET = "vit_live"  # what is trained where no model was chosen
+LARGE = 64  # pixels of a side from which large models keep the patches that they are named after
+DECODING = timedelta(days=2)  # that processes wait for the one that decodes
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Names the flags; one that is left out stays out of the parsed arguments, as its default may be the dataset's."""
     names = ", ".join(f"{entry.name} ({entry.label})" for entry in DATASETS.values())
     own = "; or a folder with a folder of pictures for each class, a zip of such, or hub:USER/NAME[:CONFIG]"
-    parser.add_argument("--dataset", default=preferred().name, metavar="DATA", help=names + own)
+    usual = f" (default: {preferred().name})"
+    parser.add_argument("--dataset", metavar="DATA", help=names + own + usual, default=SUPPRESS)
     parser.add_argument(
         "--model",
         choices=list(MODELS),
@@ -58,12 +63,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 def read(arguments: argparse.Namespace) -> RunSpec:
     """The run that the flags say. Raises WrongSetting, a ValueError."""
     values = {name: value for name, value in vars(arguments).items() if value is not None}
-    if "parent" in values and is_own(arguments.dataset) and "img_size" not in values:
+    dataset = values.setdefault("dataset", preferred().name)
+    if "parent" in values and is_own(dataset) and "img_size" not in values:
         values["img_size"] = Classifier.from_pretrained(values["parent"]).config["img_size"]
-    own = recipe(entry(arguments.dataset, values.get("img_size")), {}, values.get("parent"))
+    about = entry(dataset, values.get("img_size"))
+    own = recipe(about, {}, values.get("parent"))
     if not (values.keys() | own.keys()) & LENGTHS:
         values["minutes"] = 2.0
-    if "parent" not in values and values.setdefault("model", PRESET) in LARGE_IMAGES:
+    size = values.get("img_size") or about.size
+    if "parent" not in values and values.setdefault("model", PRESET) in LARGE_IMAGES and size < LARGE:
         values.setdefault("patch_size", 4)
     return RunSpec.make({**values, "processes": processes()})
 
@@ -91,11 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         if training.progress is not None:
             training.finish()
-            words = f"What it learned is in {training.folder}. Go on with: python -m vit train --resume"
-            print(
-                f"Stopped at step {training.progress.step}. {words} {shlex.quote(str(training.folder))}",
-                file=sys.stderr,
-            )
+            print(_stopped(training), file=sys.stderr)
         raise
     if distributed.is_initialized():
         distributed.destroy_process_group()
@@ -115,6 +119,15 @@ def run(arguments: argparse.Namespace) -> None:
     )
     test = f"Test it with: python -m vit evaluate {shlex.quote(str(training.folder))}"
     print_report(arguments.json, result, f"{learned}; saved in {training.folder}.\n{test}")
+
+
+def _stopped(training: Run) -> str:
+    if training.reached.done >= 1:
+        return f"Finished; saved in {training.folder}."
+    return (
+        f"Stopped at step {training.reached.step}. What it learned is in {training.folder}. Go on with: "
+        f"python -m vit train --resume {shlex.quote(str(training.folder))}"
+    )
 
 
 def _unbroken(steps: Iterator) -> Iterator:
@@ -143,10 +156,33 @@ def _new(arguments: argparse.Namespace, device: torch.device) -> Run:
     spec = read(arguments)
     folder = arguments.out or Path("runs") / f"{Path(spec.dataset).stem}-{spec.model}"
     Run.check_new(folder)
-    splits = data.select_classes(load(spec.dataset, spec.validation_size, spec.img_size), spec.classes)
+    splits = _data(spec)
+    if "batch_size" not in arguments:
+        spec = _bounded(spec, len(splits.train))
     if arguments.model is None and spec.parent is None:
         spec = _fitting(spec, device, len(splits.train), "batch_size" not in arguments)
     return Run(folder, spec, splits, device)
+
+
+def _data(spec: RunSpec) -> data.Splits:
+    """What is learned from; of several processes one decodes what is new, on each machine, and the others wait."""
+    together = distributed.is_initialized()
+    waiting = distributed.new_group(timeout=DECODING, backend="gloo") if together else None
+    turn = 0 if is_first_process() else 1 if os.environ["LOCAL_RANK"] == "0" else 2
+    for now in range(3 if together else 1):
+        if now == turn:
+            splits = load(spec.dataset, spec.validation_size, spec.img_size)
+        if together:
+            distributed.barrier(waiting)
+    return data.select_classes(splits, spec.classes)
+
+
+def _bounded(spec: RunSpec, pictures: int) -> RunSpec:
+    """With a quarter of the pictures a step, where the usual batch, which nobody chose, is more than there are."""
+    config = spec.config
+    if config.accumulate > 1 or config.batch_size * spec.processes <= pictures:
+        return spec
+    return replace(spec, config=replace(config, batch_size=max(1, pictures // (4 * spec.processes))))
 
 
 def _fitting(spec: RunSpec, device: torch.device, pictures: int, resize: bool) -> RunSpec:
@@ -174,7 +210,9 @@ def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
     flags = {**SETTINGS, **SHAPE, **RUN_SETTINGS}
     del flags["precision"]  # another one goes on with the same run, but for rounding
     chosen = [flags[name].words(name, vars(arguments)[name])[0] for name in flags if name in arguments]
-    chosen += [f"--{name}" for name in ("model", "classes", "out") if getattr(arguments, name, None) is not None]
+    chosen += [
+        f"--{name}" for name in ("dataset", "model", "classes", "out") if getattr(arguments, name, None) is not None
+    ]
     if chosen:
         raise ValueError(f"--resume takes all settings from {arguments.resume}; leave out {chosen[0]}.")
     spec, tensors, numbers = unfinished(arguments.resume)
@@ -183,7 +221,8 @@ def _resumed(arguments: argparse.Namespace, device: torch.device) -> Run:
         numbers["precision"] = None
     if spec.processes != processes():
         raise ValueError(f"That run has {spec.processes} processes; resume it with as many, not {processes()}.")
-    splits = data.select_classes(load(spec.dataset, spec.validation_size, spec.img_size), spec.classes)
+    splits = _data(spec)
+    check_same(spec.entry, numbers.get("pictures"))
     run = Run(arguments.resume, spec, splits, device)
     run.restore(tensors, numbers)
     return run

@@ -2,7 +2,7 @@
 
 images: (B, C, H, W), normalized floats, but for `degrade`. targets: (B, classes), rows sum to 1. Draws come from a
 generator on the CPU, so that they are the same on every device; where they are many they are made on the device, from a
-generator that this one seeds. What comes in is not changed, and no accelerator is waited for.
+generator that this one seeds. What comes in is not changed, and cuda is not waited for.
 """
 
 import torch
@@ -93,7 +93,7 @@ def on_device(generator: torch.Generator, device: torch.device) -> torch.Generat
 
 
 def _sent(draws: Tensor, device: torch.device) -> Tensor:
-    return draws.to(device, non_blocking=True)
+    return draws.to(device, non_blocking=device.type == "cuda")  # MPS would read what is freed by then
 
 
 def color_jitter(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:

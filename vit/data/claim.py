@@ -27,4 +27,5 @@ def claimed(file: Path, refusal: str) -> Iterator[None]:
         try:
             yield
         finally:
-            file.unlink(missing_ok=True)
+            if fcntl:  # Windows lets nobody remove what is open; there it stays, empty
+                file.unlink(missing_ok=True)

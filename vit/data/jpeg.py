@@ -67,4 +67,5 @@ def _quantized(planes: Tensor, table: tuple[tuple[int, ...], ...], scale: Tensor
 
 
 def _constant(values: Sequence[Sequence[float]], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)
+    constants = torch.tensor(values, dtype=like.dtype)
+    return constants.to(like.device, non_blocking=like.is_cuda)  # MPS would read what is freed by then

@@ -48,6 +48,7 @@ def entry(name: str, img_size: int | None = None, progress: Progress | None = No
             description=f"Pictures of {len(source.classes)} classes in {source.name}.",
             hub_name=hub_name(name),
             train_images=images,
+            pictures=None if given else learned,
             dealt=True,
             recipe={"batch_size": min(MOST_A_STEP, max(1, images // 4))},
         )
@@ -67,6 +68,7 @@ def _source(name: str, progress: Progress | None) -> Source:
 def _load(key: tuple[str, int], progress: Progress) -> dict[str, Tensor]:
     source = _source(key[0], progress)  # anew: pictures may have been added
     packed = pack(source, key[1], progress)
+    given = any(item.split == "test" for item in source.items)
     _opened[key] = _opened[source.name, key[1]] = replace(
         _opened[key],
         classes=source.classes,
@@ -74,6 +76,7 @@ def _load(key: tuple[str, int], progress: Progress) -> dict[str, Tensor]:
         mean=packed.mean,
         std=packed.std,
         train_images=len(packed.labels["train"]),
+        pictures=None if given else len(packed.labels["train"]) + len(packed.labels["test"]),
         left_out=packed.left_out,
     )
     images = {f"{split}.images": images for split, images in packed.images.items()}

@@ -13,6 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -97,7 +98,8 @@ def pack(source: Source, size: int, progress: Progress) -> Packed:
             found, index.complete = _mapped(source, order, size, folder, index), True
             _write_index(folder, index)
             return found
-    os.utime(folder)
+    with suppress(OSError):  # of a cache that can only be read
+        os.utime(folder)
     return _mapped(source, order, size, folder, index)
 
 
@@ -257,7 +259,8 @@ def _write_index(folder: Path, index: Index) -> None:
 def _make_room(folder: Path, needed: int, name: str) -> None:
     """Removes what was used longest ago. Raises ValueError where there is no room all the same."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    others = sorted((path for path in folder.parent.iterdir() if path != folder), key=lambda path: path.stat().st_mtime)
+    others = [path for path in folder.parent.iterdir() if path.is_dir() and path != folder]
+    others.sort(key=lambda path: path.stat().st_mtime)
     sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in others}
     here = sum(file.stat().st_size for file in folder.iterdir()) if folder.is_dir() else 0
     for path in others:

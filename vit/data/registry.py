@@ -32,7 +32,8 @@ class Entry:
     description: one sentence for people and the model's card. built_in: needs no network and no file, ever.
     dealt: whether its training pictures lie in the order in which they are held out. left_out: a sentence on pictures
         that could not be used. train_images: pictures to train on, from which some are held out; None where that is
-        not known beforehand.
+        not known beforehand. pictures: all there are, where those to test with are dealt out of them, and so are others
+        where pictures come or go; None where it is fixed which they are.
     hub_name: its repository on the Hub. recipe: values of TrainConfig's fields that suit it better than the defaults.
     """
 
@@ -47,6 +48,7 @@ class Entry:
     description: str
     built_in: bool = False
     train_images: int | None = None
+    pictures: int | None = None
     dealt: bool = False
     left_out: str = ""
     hub_name: str | None = None

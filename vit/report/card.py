@@ -2,10 +2,12 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import torch
 
+from vit.data.registry import label
 from vit.figures import confusion_figure
 from vit.interpret.cover import FILLS
 from vit.interpret.describe import SINK, layer_names, percent, prefix_name, worded
@@ -21,9 +23,10 @@ FIGURE = "confusion.png"
 NEEDED = {"accuracy", "calibration", "foreign", "speed"}
 
 
-def write_card(model: Classifier, parts: dict[str, dict], folder: Path, pictures: int) -> None:
+def write_card(model: Classifier, parts: dict[str, dict], folder: Path, pictures: int, dataset: str) -> None:
     """Puts the parts into the folder's card, the confusion matrix beside it, accuracy and temperature into its config.
 
+    dataset: whose test set it is; named where the model learned from another.
     Nothing is written before NEEDED are there; of the others, the card names those that are not measured yet.
 
     Each file by a rename, config.json last, so that a crash leaves files of which each is whole.
@@ -31,6 +34,9 @@ def write_card(model: Classifier, parts: dict[str, dict], folder: Path, pictures
     if not parts.keys() >= NEEDED:
         return
     model.trained["test_accuracy"] = parts["accuracy"]["accuracy"]
+    model.trained.pop("test_dataset", None)
+    if dataset != model.trained.get("dataset"):
+        model.trained["test_dataset"] = dataset
     model.temperature = parts["calibration"]["temperature"]
     if found := parts.get("doubt"):
         model.doubt = Doubt(found["score"], found["threshold"], found["false_alarm"])
@@ -45,6 +51,11 @@ def write_card(model: Classifier, parts: dict[str, dict], folder: Path, pictures
 def _sections(model: Classifier, parts: dict[str, dict], folder: Path, pictures: int) -> str:
     accuracy, foreign, speed = parts["accuracy"], parts["foreign"], parts["speed"]
     low, high = accuracy["interval"]
+    tested = model.trained.get("test_dataset")
+    whose = "" if tested is None else f" of {label(tested)}"
+    recognized = f"**{100 * accuracy['accuracy']:.2f}%** of {accuracy['n']:,} test images{whose} are recognized"
+    command = ["python", "-m", "vit", "report", folder.as_posix(), "--pictures", str(pictures)]
+    command += [] if tested is None else ["--dataset", tested]
     size = (folder / WEIGHTS).stat().st_size / 1e6
     per_class = "\n".join(
         f"| {name} | {'none shown' if share is None else f'{share:.1%}'} |"
@@ -63,7 +74,7 @@ def _sections(model: Classifier, parts: dict[str, dict], folder: Path, pictures:
     return f"""
 ## Measured
 
-**{100 * accuracy["accuracy"]:.2f}%** of {accuracy["n"]:,} test images are recognized (95% interval {100 * low:.2f}% to
+{recognized} (95% interval {100 * low:.2f}% to
 {100 * high:.2f}%), one view each, from the stored weights ({size:.1f} MB). One image takes {speed["latency"]:.1f} ms
 {with_maps}(median of 50). All of it was measured in float32, with
 seed {SEED}, in {minutes:.0f} minutes, on {speed["device"]} ({speed["tflops"]:.3f} TFLOP/s in a 1024 x 1024
@@ -71,7 +82,7 @@ matmul{load}; torch
 {speed["torch"]}) by
 
 ```sh
-python -m vit report {folder.as_posix()} --pictures {pictures}
+{shlex.join(command)}
 ```
 {_missing(model, parts)}
 The numbers are in `report.json`. Intervals are of 95%; those of means hold for any number of images and any

@@ -20,6 +20,14 @@ HEAD_EPOCHS = 100
 WAYS = {"head": "Head alone", "all": "Whole model", "scratch": "From scratch"}  # to learn few pictures
 AS_THEY_ARE = {"crop": 0, "flip": False, "patch_dropout": 0.0}  # a head alone sees each picture once
 PIXELS = (*AS_THEY_ARE, "mixup", "cutmix", "erase", "degrade", "color")  # settings that change pictures
+ALONE: dict[str, object] = {  # where settings are of which a head alone makes no use
+    **dict.fromkeys(PIXELS, 0),
+    "optimizer": "adamw",
+    "clip_norm": 1.0,
+    "layer_decay": 1.0,
+    "accumulate": 1,
+    "compile": False,
+}
 
 
 def student(

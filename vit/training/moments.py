@@ -59,9 +59,9 @@ class Moment:
 
 
 def probe(dataset: Dataset) -> Dataset:
-    """The fixed pictures: the dataset's first of each of some classes, evenly chosen."""
-    classes = len(dataset.classes)
-    chosen = sorted({round(i * (classes - 1) / (PICTURES - 1)) for i in range(PICTURES)})
+    """The fixed pictures: the dataset's first of each of some classes that it shows, evenly chosen."""
+    there = dataset.labels.unique().tolist()
+    chosen = sorted({there[round(i * (len(there) - 1) / (PICTURES - 1))] for i in range(PICTURES)})
     return dataset.take(torch.tensor([(dataset.labels == label).nonzero()[0].item() for label in chosen]))
 
 

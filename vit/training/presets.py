@@ -29,6 +29,7 @@ REPEATS = 15.4  # passes after the first, of which a picture gives most of what 
 MEMORY_SHARE = 0.25  # of all memory that a step may take: data, validation and the page need theirs
 
 SMALLEST_BATCH, LARGEST_BATCH = 16, 512  # images
+FEWEST_BATCHES = 4  # of all pictures: of few the batch is not doubled
 FEWEST_STEPS, MANY_STEPS = 100, 1_000  # fewer: the batch is halved; as many are left: it may be doubled
 SHORT_STEP = 0.05  # seconds; where a step is shorter, a good part of it may be what each step costs, however large
 GAIN = 1.25  # times as many images a second, for which the batch is doubled
@@ -79,7 +80,7 @@ def fitting(
     while resize and batch > SMALLEST_BATCH and not trial.fits(WIDTHS[0], batch):
         batch //= 2
     if resize and trial.fits(USUAL, batch):
-        batch = _doubled(trial, seconds, batch)
+        batch = _doubled(trial, seconds, batch, min(LARGEST_BATCH, pictures // FEWEST_BATCHES))
     fit = [width for width in WIDTHS if trial.fits(width, batch)] or WIDTHS[:1]
 
     @cache
@@ -103,11 +104,11 @@ def fitting(
     return Preset(shape_of(fit[at]), batch)
 
 
-def _doubled(trial: "_Trial", seconds: float, batch: int) -> int:
-    """The batch, or a larger one, where a step is short and larger ones train more images a second."""
+def _doubled(trial: "_Trial", seconds: float, batch: int, most: int) -> int:
+    """The batch, or a larger one up to most, where a step is short and larger ones train more images a second."""
     rate = trial.rate(USUAL, batch)
     while (
-        2 * batch <= LARGEST_BATCH
+        2 * batch <= most
         and batch < SHORT_STEP * rate
         and seconds * rate >= MANY_STEPS * 2 * batch
         and trial.fits(USUAL, 2 * batch)

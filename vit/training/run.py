@@ -1,8 +1,8 @@
 """A training run with a folder of its own: saved on the way, recorded, and resumed as if never interrupted."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from vit.model import Classifier
 from vit.precision import Precision
 from vit.training.finetune import seen_by
 from vit.training.loop import finite, train
-from vit.training.progress import Progress, TrainingDiverged
+from vit.training.progress import Progress, TrainingDiverged, extent
 from vit.training.record import draw_curve, record
 from vit.training.recorder import Recorder
 from vit.training.spec import RunSpec
@@ -41,6 +41,7 @@ class Run:
             self.splits = seen_by(self.model, self.splits)
         self.teacher = Classifier.from_pretrained(spec.distill_from) if spec.distill_from else None
         self.state = TrainState(self.model, spec.config)
+        self.pictures = spec.entry.pictures  # asked now: a folder may be gone later
         self.accuracy: float | None = None  # the latest on held-out images
         self.progress: Progress | None = None
         self.recorder: Recorder | None = None
@@ -91,7 +92,7 @@ class Run:
                     )
                     if self.recorder:
                         self.recorder.look(progress, self.accuracy)
-                    if time.monotonic() - saved_at >= save_every:
+                    if progress.done < 1 and time.monotonic() - saved_at >= save_every:
                         self.save()
                         saved_at = time.monotonic()
                     yield progress
@@ -113,8 +114,8 @@ class Run:
         """Writes all that a run needs to go on, unless its weights are broken already."""
         if not finite(self.model):
             return
-        about = {"settings": self.spec.saved(), "numbers": {**self.state.numbers(), "accuracy": self.accuracy}}
-        save_state(self.folder, self.state.tensors(), about)
+        numbers = {**self.state.numbers(), "accuracy": self.accuracy, "pictures": self.pictures}
+        save_state(self.folder, self.state.tensors(), {"settings": self.spec.saved(), "numbers": numbers})
         if self.recorder:
             self.recorder.save()
 
@@ -124,14 +125,28 @@ class Run:
             return ""
         _, tensors, numbers = unfinished(self.folder)
         self.restore(tensors, numbers)
-        last = self.reached
-        epoch = last.epoch * self.state.step / last.step
-        self.progress = replace(
-            last, step=self.state.step, epoch=epoch, elapsed=self.state.total.seconds, done=self.state.done
-        )
+        self.progress = self._where()
         self.finish()
         (self.folder / STATE).unlink()
         return f" What it had learned by step {self.state.step} is in {self.folder}."
+
+    def _where(self) -> Progress:
+        """Where a restored state stands, which knows no loss."""
+        state, config = self.state, self.spec.config
+        batch = config.batch_size * self.spec.processes
+        per_epoch = len(self.splits.train) // batch
+        return Progress(
+            step=state.step,
+            steps=extent(state.step, per_epoch, state.total.seconds, config)[0],
+            epoch=state.step / per_epoch,
+            done=state.done,
+            loss=math.nan,
+            train_accuracy=math.nan,
+            lr=config.lr,
+            images_per_second=state.step * batch / state.updating.seconds,
+            elapsed=state.total.seconds,
+            remaining=0.0,
+        )
 
     def finish(self) -> None:
         """Writes the checkpoint and the curve, and drops the state once the run is complete."""

@@ -14,7 +14,7 @@ from vit.model import GLOBAL_POOLS, Classifier
 from vit.precision import Precision
 from vit.training import finetune
 from vit.training.config import LENGTHS, SETTINGS, TrainConfig, current_names, defaults, option, settings_of
-from vit.training.finetune import PIXELS, student
+from vit.training.finetune import ALONE, PIXELS, student
 from vit.training.setting import Setting, WrongSetting
 from vit.variants import MODELS, create_model, kind_of
 
@@ -98,9 +98,8 @@ class RunSpec:
             object.__setattr__(self, "model", self.parent.rstrip("/\\").replace("\\", "/").rpartition("/")[2])
         elif self.config.train == "head":
             raise WrongSetting("train", "The head alone learns on a trained body; name one: --from CHECKPOINT.")
-        if idle := [name for name in PIXELS if self.config.train == "head" and getattr(self.config, name)]:
-            message = f"{idle[0]} would do nothing: the head alone learns from each picture as it is; leave it out."
-            raise WrongSetting(idle[0], message)
+        if self.config.train == "head":
+            _check_alone(self.config)
         if unknown := [name for name in self.shape if name not in SHAPE]:
             raise WrongSetting(unknown[0], f"There is no {unknown[0]!r} to choose of a model; {', '.join(SHAPE)} are.")
         if self.parent is not None and self.shape:
@@ -233,6 +232,7 @@ class RunSpec:
             **({"parent": self.parent} if self.parent is not None else {}),
             "validation_accuracy": validation_accuracy,
             "validation_size": self.validation_size,
+            **({"pictures": pictures} if (pictures := self.entry.pictures) is not None else {}),
             **tested,
             "epochs": round(progress.epoch, 3),
             "steps": progress.step,
@@ -274,6 +274,15 @@ def _entry(dataset: Any, img_size: int | None) -> Entry:
         return entry(dataset, img_size)
     except ValueError as error:
         raise WrongSetting("dataset", str(error)) from error
+
+
+def _check_alone(config: TrainConfig) -> None:
+    """Raises WrongSetting for what would do nothing where the head alone learns."""
+    for name, unused in ALONE.items():
+        if (value := getattr(config, name)) != unused:
+            said = " ".join(SETTINGS[name].words(name, value))
+            how = "from each picture as it is" if name in PIXELS else "from features, by plain steps of AdamW"
+            raise WrongSetting(name, f"{said} would do nothing: the head alone learns {how}; leave it out.")
 
 
 def _classes(about: Entry, chosen: object) -> tuple[str, ...]:

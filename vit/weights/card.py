@@ -20,19 +20,18 @@ def card(model: Classifier) -> str:
     dataset = trained.get("dataset", "unknown")
     split = "test" if trained.get("test_accuracy") is not None else "validation"
     accuracy = trained.get(f"{split}_accuracy")
-    repository = hub_name(dataset)
-    called = dataset if dataset in DATASETS else label(dataset)  # no path of somebody's own
+    tested = trained.get("test_dataset", dataset) if split == "test" else dataset
     results = accuracy is not None and EvalResult(
         task_type="image-classification",
-        dataset_type=repository or called,
-        dataset_name=called,
+        dataset_type=hub_name(tested) or _called(tested),
+        dataset_name=_called(tested),
         dataset_split=split,
         metric_type="accuracy",
         metric_value=round(accuracy, 4),
     )
     parent = trained.get("parent", "")
     foreign = "pretrained" in trained or "parent" in trained
-    title = trained["model"] if "pretrained" in trained else f"{kind} on {called}"
+    title = trained["model"] if "pretrained" in trained else f"{kind} on {_called(dataset)}"
     data = ModelCardData(
         model_name=title,
         license=None if foreign else "mit",
@@ -40,7 +39,7 @@ def card(model: Classifier) -> str:
         pipeline_tag="image-classification" if model.classes else "image-feature-extraction",
         tags=["vision-transformer" if model.has_attention else "cnn"] + ([] if foreign else ["from-scratch"]),
         base_model=parent if on_hub(parent) and not Path(parent).exists() else None,
-        datasets=[repository] if repository else None,
+        datasets=[repository] if (repository := hub_name(dataset)) else None,
         metrics=["accuracy"],
         eval_results=[results] if results else None,
     )
@@ -81,6 +80,11 @@ model = {kind}.from_pretrained("path/to/this/folder")
 {call}  # images normalized with model.mean and model.std
 ```
 """
+
+
+def _called(dataset: str) -> str:
+    """Its name, but of somebody's own no path."""
+    return dataset if dataset in DATASETS else label(dataset)
 
 
 def _readable(value: object) -> str:

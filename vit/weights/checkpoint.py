@@ -23,6 +23,7 @@ from vit.weights.timm_config import timm_config
 
 CARD, STATE, PICTURES = "README.md", "state.safetensors", "pictures.json"
 SHOWN = 5  # tensors that a refusal names
+UNSPEAKABLE = "replace"  # names of files need not be UTF-8: a card has "?" there
 
 
 def save_pretrained(model: nn.Module, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
@@ -45,7 +46,7 @@ def save_pretrained(model: nn.Module, folder: str | os.PathLike, dtype: torch.dt
             weights = {name: w.to(dtype) if w.is_floating_point() else w for name, w in weights.items()}
         write_tensors(weights, new / WEIGHTS, {"format": "pt"})
         (new / CONFIG).write_text(json.dumps(config_of(model), indent=2) + "\n", encoding="utf-8")
-        (new / CARD).write_text(card(model), encoding="utf-8")
+        (new / CARD).write_text(card(model), encoding="utf-8", errors=UNSPEAKABLE)
         for name in (WEIGHTS, CONFIG, CARD):
             os.replace(new / name, folder / name)
     return folder
@@ -247,7 +248,7 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def write_text(text: str, file: Path) -> None:
     """Writes a file beside the old one and renames it into place, so that there is the old one or the new one."""
     new = file.with_name(f".{file.name}")
-    new.write_text(text, encoding="utf-8")
+    new.write_text(text, encoding="utf-8", errors=UNSPEAKABLE)
     os.replace(new, file)
 
 

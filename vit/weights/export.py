@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import warnings
 from pathlib import Path
 
@@ -70,5 +71,7 @@ def export_onnx(model: Classifier, file: Path) -> Path:
         },
     )
     file.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(proto, str(file))
+    new = file.with_name(f".{file.name}")
+    onnx.save(proto, str(new))
+    os.replace(new, file)  # so that there is the old file or the new one, and none half written
     return file
