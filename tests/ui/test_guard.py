@@ -4,8 +4,9 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import httpx
@@ -14,11 +15,13 @@ import safehttpx
 from gradio.utils import get_upload_folder
 
 from tests.answering import Handler, listening
-from vit.live import runs
-from vit.ui import asking, guard
+from vit.live import datasets, runs
+from vit.ui import asking, guard, top
 from vit.ui import page as vit_page
 from vit.ui.errors import BadInput
+from vit.ui.train import tab as train
 from vit.ui.train import view as train_view
+from vit.ui.train import watching
 
 HOST = "pictures.example"  # a public one, whose address is this machine's
 
@@ -248,3 +251,23 @@ def test_a_question_that_finds_no_place_is_told_so_and_the_next_one_is_answered(
     assert outer({}) == {"error": asking.BUSY}
     assert inner({}) == {"fine": True}
     assert inner(5)["error"] and inner({}) == {"fine": True}  # a mistake gives its place back, too
+
+
+def test_whatever_goes_on_says_something_now_and_then_though_nothing_is_new(here, ended, monkeypatch):
+    monkeypatch.setattr(guard, "HEARD", -1.0)
+    monkeypatch.setattr(datasets, "settled", lambda: False)
+    monkeypatch.setitem(runs.RUNS, ended.id, ended)
+    ended.status = "paused"
+    with gr.Blocks():
+        tab = train.build()
+
+    async def second(values: AsyncIterator) -> object:
+        assert await anext(values) != gr.skip()
+        return await anext(values)
+
+    async def each() -> list:
+        request = SimpleNamespace(query_params={"run": ended.id})
+        going = watching.follow(request), tab.watch(ended.id, {}), top.watch_data("shapes")
+        return await asyncio.gather(*map(second, going))
+
+    assert asyncio.run(each()) == [gr.skip()] * 3
