@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(2)
 
     from vit.device import share_memory
-    from vit.live import datasets, elsewhere, models, speed
+    from vit.live import datasets, elsewhere, models, space, speed
     from vit.ui import logs, page
 
     logs.start()
@@ -49,6 +49,8 @@ def main(argv: list[str] | None = None) -> None:
             elsewhere.give(arguments.model)
         except ValueError as error:
             parser.error(f"--model: {error}")
+    if space.ON_SPACE or arguments.share or arguments.host not in environment.HERE:
+        elsewhere.lend_no_token()  # only now: the model above may be the host's alone
     address = {"server_name": arguments.host, "server_port": arguments.port}
     demo = page.build()
     page.launch(demo, share=arguments.share, auth=login, mcp_server=arguments.mcp, prevent_thread_lock=True, **address)

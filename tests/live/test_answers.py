@@ -1,4 +1,4 @@
-"""What a model says of its whole test set: nobody waits for another's data, and an error is told once."""
+"""What a model says of its whole test set: nobody waits for another's data or for ever, and an error is told once."""
 
 import threading
 
@@ -47,3 +47,9 @@ def test_why_the_answers_broke_off_is_told_before_they_begin_anew(asked, monkeyp
     assert gallery.waiting(said)["waiting"]["error"] == ""
     said._thread.join()
     assert "could not be run (no memory)" in gallery.waiting(said)["waiting"]["error"]
+
+
+def test_nobody_waits_longer_than_half_an_hour(asked, monkeypatch):
+    monkeypatch.setattr(answers, "LONGEST", -1.0)
+    with pytest.raises(ValueError, match=r"0 of 20 pictures are answered; ask again, and it goes on from there"):
+        answers.ask("first").wait()

@@ -208,3 +208,24 @@ def test_the_drawings_are_two_dozen_always_the_same_and_all_different():
     assert list(first) == list(CLASSES) and len(first) == 3
     assert all(len(images) == EACH and torch.equal(images, again[name]) for name, images in first.items())
     assert len({image.numpy().tobytes() for images in first.values() for image in images}) == 24
+
+
+def test_no_call_has_more_than_so_many_files_looked_at_whatever_becomes_of_them(files, monkeypatch):
+    monkeypatch.setattr(collection, "MAX_FILES", 3)
+    read = []
+    monkeypatch.setattr(collection, "read_picture", lambda *given: read.append(given) or torch.zeros(3, SIDE, SIDE))
+    added = collection.create().add("cup", [*files(1) * 4, ("last.png", Path("nowhere"))])
+    assert len(read) == 3 and len(added.pictures) == 1 and not added.full
+    assert added.refused[-1] == "0.png and all after it are left out: at most 3 files at once."
+
+
+def test_empty_sets_make_way_once_they_are_a_minute_old(monkeypatch):
+    monkeypatch.setattr(collection, "MAX_SETS", 3)
+    full = collected(cup=1)
+    empty = [collection.create() for _ in range(2)]
+    with pytest.raises(ValueError, match="full of others' pictures"):
+        collection.create()
+    for own in (full, empty[0]):
+        own.latest -= collection.EMPTY + 1
+    made = collection.create()
+    assert set(collection._sets) == {full.token, empty[1].token, made.token} and not empty[0].folder.exists()

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from huggingface_hub import constants
+from huggingface_hub.utils import build_hf_headers
 
 from tests.weights import foreign
 from tests.weights.small_hub import hub_in_this_process
 from vit import ViT
-from vit.live import elsewhere, fetched, models
+from vit.cnn import CNN
+from vit.live import bounds, elsewhere, fetched, models
 from vit.weights import fetch
 
 NAME = "somebody/vit_tiny_patch16_224.dino"
@@ -101,6 +104,56 @@ def test_a_model_for_too_many_patches_is_read_at_another_size_and_that_is_said(h
     key = elsewhere.unpack(packed(tmp_path, tmp_path / "large"))
     assert models.find(key).config["img_size"] == 224
     assert "read at 224 px, made for 608" in models.choices({key: "Your own"})[0][0]
+
+
+SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 3, "num_classes": 2}
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (lambda: CNN(img_size=20_000, width=8, num_classes=2), "20,000 pixels a side, here 1,024 are the most"),
+        (lambda: CNN(img_size=1024, width=400, num_classes=2), "104,857,600 numbers in its widest layer"),
+        (lambda: ViT(**{**SMALL, "embed_dim": 48, "depth": 9, "num_heads": 48}), "432 heads in all layers, here 400"),
+        (lambda: ViT(**{**SMALL, "img_size": 80, "patch_size": 1}), "6,400 tokens, here 5,000"),
+        (lambda: ViT(**{**SMALL, "reg_tokens": 100}), "100 registers, here 64"),
+        (lambda: ViT(**{**SMALL, "img_size": 64, "patch_size": 1, "mlp_ratio": 1000.0}), "98,304,000 numbers"),
+    ],
+)
+def test_a_small_zip_of_a_model_that_would_fill_the_memory_is_refused_before_it_is_run(
+    hub, tmp_path, monkeypatch, model, words
+):
+    model().save_pretrained(tmp_path / "huge")
+    monkeypatch.setattr(elsewhere, "from_pretrained", lambda *_, **__: pytest.fail("it was run"))
+    with pytest.raises(ValueError, match=f"The model has {words}.*; take a smaller model"):
+        elsewhere.unpack(packed(tmp_path, tmp_path / "huge"))
+    assert not elsewhere._folders
+
+
+def test_a_repository_is_bounded_by_its_shapes_and_what_the_app_is_given_is_not(hub, saved, monkeypatch):
+    monkeypatch.setattr(bounds, "HEADS", 7)
+    with pytest.raises(ValueError, match=f"{NAME} has 8 heads in all layers, here 7 are the most"):
+        elsewhere.download(NAME, lambda *_: None)
+    assert elsewhere.give(NAME) == NAME and models.find(NAME).config["num_heads"] == 4
+
+
+def test_what_the_host_has_in_the_hubs_cache_is_no_visitors_before_one_could_have_fetched_it(hub, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_host")
+    assert build_hf_headers()["authorization"] == "Bearer hf_of_the_host"
+    fetch.files(NAME)
+    assert not models.available(NAME)
+    with pytest.raises(ValueError, match="is not on this server yet; fetch it"):
+        models.find(NAME)
+    elsewhere.lend_no_token()
+    assert "authorization" not in build_hf_headers()
+    hub.refused[NAME] = (401, "RepoNotFound")
+    with pytest.raises(ValueError, match=r"doesn't hand .* out to everybody"):
+        elsewhere.download(NAME, lambda *_: None)
+    assert not models.available(NAME)
+    del hub.refused[NAME]
+    elsewhere.download(NAME, lambda *_: None)
+    assert models.available(NAME)
 
 
 def test_a_zip_of_ones_own_is_a_model_and_nothing_else_in_it_is_kept(hub, small_vit, tmp_path):

@@ -1,6 +1,7 @@
 """One analysis for all who ask: the page, its questions, the endpoints and the command line give the same numbers."""
 
 import base64
+import copy
 import json
 import os
 import time
@@ -14,7 +15,7 @@ from PIL import Image
 
 from vit.cli import main
 from vit.interpret.statistics import TABLE
-from vit.live import models
+from vit.live import models, sizes
 from vit.live.uploads import KEPT
 from vit.ui import analysis, page, pictures, poke
 from vit.ui.attention import api, probes
@@ -132,6 +133,25 @@ def test_what_is_kept_is_bounded_in_bytes_and_the_oldest_goes_first(monkeypatch)
     monkeypatch.setattr(analysis, "KEPT_BYTES", 1)
     analysis.analyze("shapes", ("shapes", 4))
     assert [picture[1] for _, picture in analysis._predictions] == [4]
+
+
+def test_models_that_kept_predictions_hold_count_each_once_from_a_size_on(small_vit, monkeypatch):
+    small_vit.classes = tuple("abcdefghij")
+    found = {"one": small_vit, "same": sizes.at(small_vit, 48), "other": copy.deepcopy(small_vit)}
+    monkeypatch.setattr(models, "find", found.__getitem__)
+
+    def kept_after(*keys: str) -> list[str]:
+        for key in keys:
+            analysis.analyze(key, ("shapes", 0))
+        return [key for key, _ in analysis._predictions]
+
+    assert kept_after(*found) == [*found]
+    weights = sum(tensor.nbytes for tensor in small_vit.state_dict().values())
+    monkeypatch.setattr(analysis, "FREE_WEIGHTS", weights)
+    two = sum(analysis._size(prediction) for (key, _), prediction in analysis._predictions.items() if key != "one")
+    monkeypatch.setattr(analysis, "KEPT_BYTES", two + weights // 2)
+    assert kept_after("other") == ["other"]  # of the two before, either holds most of the weights of both
+    assert kept_after("one", "same") == ["one", "same"]
 
 
 def test_what_is_made_of_an_upload_is_gone_an_hour_after_it_came_and_all_else_stays(picture, monkeypatch):

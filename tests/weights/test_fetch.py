@@ -1,5 +1,6 @@
 """Models from the Hub, by the Hub's own client, from a small Hub on this machine."""
 
+import json
 import shutil
 
 import pytest
@@ -92,3 +93,23 @@ def test_a_file_of_five_gigabytes_is_refused_before_it_is_downloaded(hub):
     hub.sizes[NAME] = 5_000_000_000
     refused(NAME, "5.0 GB of weights")
     assert not [path for method, path, _ in hub.asked if method == "GET" and path.endswith("safetensors")]
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
+def test_a_description_of_more_than_a_megabyte_is_refused_before_it_is_downloaded(hub, saved, tmp_path, name):
+    shutil.copytree(saved, tmp_path / "padded")
+    config = json.loads((saved / "config.json").read_text())
+    (tmp_path / "padded" / name).write_text(json.dumps({**config, "more": "x" * fetch.MAX_JSON}))
+    hub.folders["a/padded"] = tmp_path / "padded"
+    refused("a/padded", f"1.0 MB of {name}, and 1 MB are the most")
+    assert not [path for method, path, _ in hub.asked if method == "GET" and path.endswith(name)]
+    refused(tmp_path / "padded", f"{name} has 1.0 MB, expected 1 at most")
+
+
+def test_what_is_cached_is_no_answer_to_whether_the_hub_hands_it_out(hub):
+    ViT.from_pretrained(NAME)
+    fetch.check_handed_out(NAME)
+    hub.refused[NAME] = (401, "RepoNotFound")
+    assert fetch.size(NAME)[1]
+    with pytest.raises(CheckpointError, match=f"doesn't hand {NAME} out to everybody"):
+        fetch.check_handed_out(NAME)

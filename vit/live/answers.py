@@ -19,6 +19,7 @@ from vit.model import Classifier
 
 BATCH = 50  # images: what a visitor who cancels still waits for
 UNWATCHED = 5.0  # seconds
+LONGEST = 1800.0  # seconds that one question waits
 KEPT = 12  # models' answers: 0.5 MB each with ten classes and 10,000 pictures
 
 _turn = threading.Lock()  # held by whoever computes
@@ -70,8 +71,14 @@ class Answers:
                 self._thread.start()
 
     def wait(self) -> None:
-        """Until they are complete. Raises ValueError where they can't be."""
+        """Until they are complete. Raises ValueError where they can't be, or not within LONGEST."""
+        until = time.monotonic() + LONGEST
         while not self.complete:
+            if time.monotonic() > until:
+                raise ValueError(
+                    f"After {LONGEST / 60:g} minutes {self.done:,} of {len(self.test):,} pictures are answered; ask "
+                    "again, and it goes on from there, or choose a smaller model."
+                )
             self.watch()
             assert self._thread
             self._thread.join(UNWATCHED / 2)

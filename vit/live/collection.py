@@ -32,7 +32,9 @@ SIDE = 224  # pixels
 LEAST, ROUGH = 5, 10  # pictures a class: with fewer there is no training, up to there its result is rough
 HELD_OUT = 5  # of so many pictures of a class one is held out
 MAX_CLASSES, MAX_PICTURES = 20, 400  # of a set
+MAX_FILES = 2 * MAX_PICTURES  # that are looked at in one call, most of which may be refused
 MAX_SETS, MAX_KEPT = 500, 5_000  # at once, and pictures of all of them: 0.8 GB
+EMPTY = 60.0  # seconds after which a set without a picture makes way where there are too many
 LONGEST = 40  # characters of a class's name
 
 _sets: dict[str, "Collection"] = {}
@@ -92,11 +94,15 @@ class Collection:
 
         Raises ValueError where the class can't have that name.
         """
-        name, added = self._name(name), Added()
+        name, added, looked = self._name(name), Added(), 0
         for called, path in files:
             for inside, file, reason in _files(called, path):
                 if added.full:
                     return added
+                if looked == MAX_FILES:
+                    added.refused.append(f"{inside} and all after it are left out: at most {MAX_FILES} files at once.")
+                    return added
+                looked += 1
                 self._take(name, inside, lambda file=file: read_picture(file, SIDE), reason, added)
         return added
 
@@ -232,6 +238,10 @@ def _dealt(indices: Tensor) -> tuple[Tensor, Tensor]:
 def create() -> Collection:
     """An empty one. Raises ValueError where there are too many."""
     with _lock:
+        if len(_sets) >= MAX_SETS:
+            old = time.time() - EMPTY
+            for token in [token for token, own in _sets.items() if not len(own) and own.latest < old]:
+                delete(token)
         if len(_sets) >= MAX_SETS:
             raise ValueError("The server is full of others' pictures; try again in an hour.")
         collection = Collection()

@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_urlsafe
 
 from vit.data import zips
-from vit.live import fetched, stored
+from vit.live import bounds, fetched, stored
 from vit.live.sizes import MAX_SIDE
 from vit.model import Classifier, ViT
 from vit.weights import fetch
@@ -53,13 +53,24 @@ KNOWN = (
 )
 
 
+def lend_no_token() -> None:
+    """From now on the Hub is asked as by anybody: the host's token would give visitors what is the host's alone."""
+    from huggingface_hub import constants
+
+    constants.HF_HUB_DISABLE_IMPLICIT_TOKEN = True
+
+
 def belongs(key: str) -> bool:
     """Whether a key is of a model from elsewhere, be it here or not."""
     return key in _folders or fetch.on_hub(key)
 
 
 def available(key: str) -> bool:
-    return key in _folders or (fetch.on_hub(key) and fetch.cached(key))
+    """Whether it is here, and a visitor's to open: what else the host has in the Hub's cache may be private."""
+    if key in _folders or not fetch.on_hub(key):
+        return key in _folders
+    known = key in GIVEN or any(key == one.repository for one in KNOWN)
+    return fetch.cached(key) and (known or fetched.opened(key))
 
 
 def folder(key: str) -> Path | None:
@@ -71,11 +82,14 @@ def load(key: str) -> Classifier:
     """The model, on the CPU, for pictures of at most MAX_SIDE patches a side. Raises ValueError, naming the remedy."""
     if not available(key):
         raise ValueError(f"{key} is not on this server yet; fetch it under “Other models”.")
-    return _load(key)
+    return _load(key, hosts=key in GIVEN)
 
 
 @lru_cache(maxsize=KEEP_MODELS)
-def _load(key: str) -> Classifier:
+def _load(key: str, hosts: bool) -> Classifier:
+    """hosts: whose model may be of any size."""
+    if not hosts:
+        bounds.check("The model" if key in _folders else key, fetch.files(_folders.get(key, key), local=True))
     model = stored.check_channels(key, from_pretrained(_folders.get(key, key), local=True))
     if isinstance(model, ViT) and model.grid_size[0] > MAX_SIDE:
         before, patch = model.config["img_size"], model.config["patch_size"]
@@ -102,7 +116,11 @@ def download(repository: str, progress: Progress) -> None:
 
     What visitors had fetched before goes where the disk would hold too much of it.
     """
+    from huggingface_hub import constants
+
     size(repository)
+    if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN and not available(repository):
+        fetch.check_handed_out(repository)
     fetched.mark(repository)
     try:
         fetch.files(repository, progress=progress)
@@ -118,7 +136,7 @@ def give(source: str) -> str:
         fetch.files(source)
     else:
         _folders[key] = Path(source).resolve()
-    _load(key)
+    _load(key, hosts=True)
     GIVEN.append(key)
     return key
 
@@ -130,7 +148,7 @@ def unpack(archive: str) -> str:
     _folders[key] = folder
     try:
         _extract(Path(archive), folder)
-        _load(key)
+        _load(key, hosts=False)
     except zips.UNPACKING as error:
         _forget(key)
         ours = isinstance(error, ValueError) and not isinstance(error, zips.UnreadableArchive)

@@ -1,6 +1,7 @@
 """Repositories of the Hub that visitors had fetched, and what they may take on disk. What the host had stays.
 
-Each bears a mark in its folder of the Hub's cache, so that it is known after a restart, too.
+Each bears a mark in its folder of the Hub's cache, so that it is known after a restart, too; so does what the host had
+and a visitor asked for: what else lies there is the host's alone.
 """
 
 import math
@@ -11,15 +12,22 @@ from pathlib import Path
 from vit.live.storage import surplus
 
 MAX_GIGABYTES = float(getenv("VIT_MAX_FETCHED", "4"))  # that all of them may take; the oldest go first
-MARK = ".fetched-by-a-visitor"
+MARK, OPENED = ".fetched-by-a-visitor", ".opened-by-a-visitor"
 
 
 def mark(repository: str) -> None:
-    """Before a download. Does nothing where there is something of the repository that no visitor had fetched."""
+    """Before a download that a visitor asked for."""
     folder = _folder(repository)
     if not folder.exists() or (folder / MARK).exists():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARK).touch()  # anew: it is the latest now
+    else:
+        (folder / OPENED).touch()
+
+
+def opened(repository: str) -> bool:
+    """Whether a visitor asked for it."""
+    return any((_folder(repository) / name).exists() for name in (MARK, OPENED))
 
 
 def delete_oldest(kept: set[str]) -> None:

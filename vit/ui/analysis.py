@@ -25,6 +25,7 @@ from vit.ui.pictures import Picture
 
 ENDPOINT = {"concurrency_id": "picture", "concurrency_limit": 2}  # all that ask of one picture: others wait their turn
 KEPT_BYTES = 64_000_000  # of maps: some 150 pictures through the shipped models, and always the last one
+FREE_WEIGHTS = 1_000_000_000  # bytes of the weights of their models, which count among those from here on
 KEPT_TOKENS = 1000
 ROBUST = 0.99  # quantile of the weights at which a shared scale ends: one lone peak must not darken every map
 MAX_BYTES = 3_000_000  # of maps before compression; above it the patch queries are pooled
@@ -62,9 +63,8 @@ def predict(key: str | None, picture: Picture) -> Prediction:
     with _lock:
         _predictions[key, picture] = prediction
         _predictions.move_to_end((key, picture))
-        size = sum(map(_size, _predictions.values()))
-        while size > KEPT_BYTES and len(_predictions) > 1:
-            size -= _size(_predictions.popitem(last=False)[1])
+        while _kept() > KEPT_BYTES and len(_predictions) > 1:
+            _predictions.popitem(last=False)
     return prediction
 
 
@@ -82,6 +82,15 @@ def forget(key: str) -> None:
     with _lock:
         for kept in [kept for kept in _predictions if kept[0] and models.own_size(kept[0]) == key]:
             del _predictions[kept]
+
+
+def _kept() -> int:
+    """Bytes, about, of all that is kept: a model stays in memory for as long as one of its predictions does."""
+    kept = _predictions.values()
+    each = {id(prediction.model): prediction.model for prediction in kept}.values()
+    # By where they are: at another size of pictures, a model has the same.
+    weights = {tensor.data_ptr(): tensor.nbytes for model in each for tensor in model.state_dict().values()}
+    return sum(map(_size, kept)) + max(0, sum(weights.values()) - FREE_WEIGHTS)
 
 
 def _size(prediction: Prediction) -> int:

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import threading
 from collections.abc import Callable
 
 from vit.interpret.analysis import Analysis
@@ -9,21 +10,30 @@ from vit.ui.analysis import analyze, recall
 from vit.ui.checks import check
 from vit.ui.errors import BadInput
 
+PLACES = 30  # questions at a time: the others of Gradio's 40 threads read files and run events meanwhile
+BUSY = "The server is busy with others' questions; try again in a moment."
+
+_places = threading.BoundedSemaphore(PLACES)
+
 
 def answering(function: Callable[..., dict]) -> Callable[..., dict]:
-    """The function as a script calls it: a mistake comes back as {"error": a sentence}.
+    """The function as a script calls it: a mistake comes back as {"error": a sentence}, as does BUSY.
 
     What Gradio fills in beside the question, such as a gr.Request, is handed on.
     """
 
     @functools.wraps(function)
     def answer(question, *filled_in):
+        if not _places.acquire(blocking=False):
+            return {"error": BUSY}
         try:
             return function(check("question", question, dict), *filled_in)
         except BadInput as error:
             return {"error": error.sentence}
         except ValueError as error:
             return {"error": BadInput(error).sentence}
+        finally:
+            _places.release()
 
     return answer
 

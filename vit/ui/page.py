@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
@@ -13,7 +14,7 @@ from vit.interpret.analysis import Analysis
 from vit.live import datasets, models, uploads
 from vit.live.health import health
 from vit.live.models import RunNames
-from vit.ui import chooser, glossary, intro, links, logs, pictures, scripts, sessions, theme, top
+from vit.ui import chooser, glossary, guard, intro, links, logs, pictures, scripts, sessions, theme, top
 from vit.ui.analysis import payload, predict, recall, sweep
 from vit.ui.attention import tab as attention
 from vit.ui.building import without_servers
@@ -42,6 +43,7 @@ LATEST = {"trigger_mode": "always_last"}  # of what has no more to say than its 
 def launch(demo: gr.Blocks, **options) -> tuple:
     """Serves the page; options are launch()'s own, such as share, server_name and server_port."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    guard.install(demo)
     return demo.launch(
         theme=theme.theme(),
         css_paths=[HERE / "style.css", *(HERE / name / f"{name}.css" for name in links.TABS)],
@@ -50,7 +52,10 @@ def launch(demo: gr.Blocks, **options) -> tuple:
         max_file_size=classify.LARGEST,
         state_session_capacity=SESSIONS,
         footer_links=["api", "gradio", "settings"],
-        app_kwargs={"routes": [Route(HEALTH, lambda request: JSONResponse(health()))]},
+        app_kwargs={
+            "routes": [Route(HEALTH, lambda request: JSONResponse(health()))],
+            "middleware": [Middleware(guard.Bodies)],
+        },
         **options,
     )
 
@@ -64,7 +69,8 @@ def build() -> gr.Blocks:
         gr.api(about, api_name="about", concurrency_limit=None)
     watching.build(demo)
     uploads.look(lambda now: let_go(demo, now))
-    return demo.queue(default_concurrency_limit=4, max_size=100)
+    # Whoever called a function directly would pass all limits by. What waits is bounded by kind in guard.Queue.
+    return demo.queue(default_concurrency_limit=4, max_size=2000, api_open=False)
 
 
 def let_go(demo: gr.Blocks, now: float) -> None:

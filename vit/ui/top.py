@@ -1,9 +1,11 @@
 """The line on top: where one is, on what it computes, and how the data stands."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from html import escape
 
+import gradio as gr
 import torch
 
 from vit.data.registry import fallback, preferred
@@ -11,21 +13,25 @@ from vit.device import gpu_name
 from vit.live import datasets, models, speed, worker
 from vit.live.models import RunNames
 from vit.precision import Precision
+from vit.ui import guard
 
 
-async def watch_data(chosen: str | None) -> AsyncIterator[str]:
+async def watch_data(chosen: str | None) -> AsyncIterator[str | dict]:
     """What there is to say about the preferred dataset, until it is loaded or known to be out of reach.
 
     chosen: the data that the page opened with, and stays on.
     """
-    said = None
+    said, heard = None, 0.0
     while True:
         settled, notice = datasets.settled(), datasets.notice()
         if settled and not notice and chosen != preferred().name:
             notice = f"{preferred().label} is here now: choose it under Data."
         if notice != said:
-            said = notice
+            said, heard = notice, time.monotonic()
             yield escape(notice)
+        elif time.monotonic() - heard > guard.HEARD:
+            heard = time.monotonic()
+            yield gr.skip()
         if settled:
             return
         await asyncio.sleep(0.5)

@@ -10,11 +10,13 @@ from typing import Any
 
 from vit.model import Classifier, Doubt
 from vit.variants import KINDS
+from vit.weights.fetch import MAX_JSON
 
 KEYS = ("arguments", "classes", "mean", "std", "trained")
 SMALLEST_TEMPERATURE = 0.01
 LATER = ("global_pool", "reg_tokens", "init_values")  # arguments that older files do not have
 FORMER = {"weight_init": "trunc_normal"}  # those that are gone, and what means nothing to miss
+MOST_CLASSES = 100_000
 LARGEST = 1e300  # far beyond any sensible figure; NaN and infinity fail the comparison with it
 
 
@@ -37,7 +39,9 @@ class Description:
 
 
 def read(file: Path) -> dict:
-    """A JSON object. Raises OSError, or ValueError where it is none."""
+    """A JSON object. Raises OSError, or ValueError where it is none, or of more than MAX_JSON."""
+    if (size := file.stat().st_size) > MAX_JSON:
+        raise ValueError(f"{file.name} has {size / 1e6:,.1f} MB, expected {MAX_JSON / 1e6:g} at most")
     try:
         saved = json.loads(file.read_text(encoding="utf-8"))
     except RecursionError as error:
@@ -103,6 +107,7 @@ def _arguments(kind: type[Classifier], given: Any) -> dict:
 
 
 def _classes(given: Any, outputs: int) -> tuple[str, ...]:
+    _demand(outputs <= MOST_CLASSES, "'num_classes' of 'arguments'", f"{MOST_CLASSES:,} at most", outputs)
     _demand(all(isinstance(name, str) for name in _list(given, [None])), "'classes'", "a list of strings", given)
     if given and len(given) != outputs:
         raise ValueError(f"'classes' has {len(given)} classes, and {outputs} outputs need {outputs} or none")

@@ -9,6 +9,7 @@ from vit.data.registry import GATED
 
 CONFIG, WEIGHTS, PREPROCESSOR = "config.json", "model.safetensors", "preprocessor_config.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.npz", "*.h5", "*.pkl")
+MAX_JSON = 1_000_000  # bytes of a file that describes a model; the names of 20,000 classes have half as many
 MAX_BYTES = 2_500_000_000  # of weights; a ViT-Large in float32 has 1.2 GB
 
 Progress = Callable[[int, int], None]  # bytes that are here, and all of them
@@ -65,6 +66,22 @@ def size(repository: str, revision: str | None = None) -> tuple[int, bool]:
     return about.file_size or 0, about.is_cached
 
 
+def check_handed_out(repository: str) -> None:
+    """Raises CheckpointError unless the Hub itself hands it out to whoever asks now.
+
+    `size` and `files` take what is cached for an answer where the Hub refuses, or is out of reach.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        hf_hub_download(repository, WEIGHTS, dry_run=True, force_download=True)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"The Hub doesn't hand {repository} out to everybody, or can't be reached; choose another model, or try "
+            "again later."
+        ) from error
+
+
 def cached(repository: str) -> bool:
     """Whether config and weights of a repository are here, so that `files(..., local=True)` needs no network."""
     from huggingface_hub import try_to_load_from_cache
@@ -95,6 +112,9 @@ def _download(repository: str, revision: str | None, progress: Progress | None, 
 
     def beside(name: str) -> Path | None:
         try:
+            if not local:
+                about = hf_hub_download(repository, name, revision=revision, dry_run=True)
+                _check_json(repository, name, about.file_size or 0)
             return Path(hf_hub_download(repository, name, revision=revision, local_files_only=local))
         except LocalEntryNotFoundError:  # the Hub is out of reach
             if name == CONFIG:
@@ -175,6 +195,14 @@ def _check_size(source: object, size: int) -> None:
         raise CheckpointError(
             f"{source} has {size / 1e9:.1f} GB of weights, and {MAX_BYTES / 1e9:g} GB are the most that is read here: "
             "that is no ViT up to Large. Take a smaller one."
+        )
+
+
+def _check_json(repository: str, name: str, size: int) -> None:
+    if size > MAX_JSON:
+        raise CheckpointError(
+            f"{repository} has {size / 1e6:,.1f} MB of {name}, and {MAX_JSON / 1e6:g} MB are the most that is read: it "
+            "describes no model that fits. Take another."
         )
 
 

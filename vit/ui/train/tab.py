@@ -1,6 +1,7 @@
 """The Train tab: choose, start, watch attention form, steer, stop."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from vit.live.datasets import SOURCES
 from vit.live.run import LiveRun
 from vit.training.setting import WrongSetting
 from vit.training.spec import RunSpec
-from vit.ui import pictures, scripts, theme
+from vit.ui import guard, pictures, scripts, theme
 from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput
 from vit.ui.train import api as train_api
@@ -138,6 +139,7 @@ class Tab(NamedTuple):
     async def watch(self, run_id: str, owned: Owned) -> AsyncIterator[dict]:
         """What changed of a run, until it ends; it only reads, and keeps the run alive."""
         seen = seen_moment = seen_mode = None
+        heard = 0.0
         while True:
             try:
                 run = runs.watch(run_id)
@@ -162,7 +164,10 @@ class Tab(NamedTuple):
                     # In a thread: it reads and writes files, and a coroutine would keep everybody's page waiting.
                     views |= await asyncio.to_thread(self._around, run, own, list(owned), seen is None)
                 yield views
-                seen, seen_moment, seen_mode = now, moment, mode
+                seen, seen_moment, seen_mode, heard = now, moment, mode, time.monotonic()
+            elif time.monotonic() - heard > guard.HEARD:
+                heard = time.monotonic()
+                yield gr.skip()
             if not live and (source.settled or not run.album.moments):  # after a restart moments wait for pictures
                 return
             await asyncio.sleep(0.4)

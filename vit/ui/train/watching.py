@@ -1,13 +1,14 @@
 """The view-only page of a run, for a class with phones: the maps, the curve and the accuracy as they come."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import gradio as gr
 
 from vit.live import runs
 from vit.live.datasets import SOURCES
-from vit.ui import pictures
+from vit.ui import guard, pictures
 from vit.ui.train import tab as train
 from vit.ui.train import view as train_view
 
@@ -28,9 +29,9 @@ def build(demo: gr.Blocks) -> None:
         demo.load(follow, None, views, api_name="follow", **quiet)
 
 
-async def follow(request: gr.Request) -> AsyncIterator[tuple[str, str, dict]]:
+async def follow(request: gr.Request) -> AsyncIterator[tuple[str, str, dict] | dict]:
     """The run that the address names: headline, curves and moments, anew whenever they change, until it ends."""
-    seen = None
+    seen, heard = None, 0.0
     while True:
         try:
             run = runs.watch(request.query_params.get("run", ""))
@@ -41,8 +42,11 @@ async def follow(request: gr.Request) -> AsyncIterator[tuple[str, str, dict]]:
         waits = (runs.place(run), source.fraction, source.splits is None, run.tested)
         now = (run.status, len(run.history.seconds), run.warning, waits)
         if now != seen:
-            seen = now
+            seen, heard = now, time.monotonic()
             yield train_view.panel(run), train_view.charts(run), train_view.forming(run)
+        elif time.monotonic() - heard > guard.HEARD:
+            heard = time.monotonic()
+            yield gr.skip()
         if not run.live and (source.settled or not run.album.moments):
             return
         await asyncio.sleep(EVERY)
