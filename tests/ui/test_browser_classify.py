@@ -249,7 +249,7 @@ def test_mistakes_and_sureness_are_the_models_own_and_a_class_and_a_number_are_f
         await_page(page, f"Page 1 of {-(-len(indices) // 30)} · {len(indices)} pictures")
         page.wait_for_function(FIRST, arg=[GALLERY, f"shapes-{indices[0]}"])
         assert names(page) == indices[:30].tolist()
-    assert page.locator(GALLERY).first.get_attribute("title").endswith(f"{sure.min():.0%}")
+    assert page.locator(GALLERY).first.get_attribute("title").endswith(f"{sure.min():.1%}")
 
     page.get_by_label("Of which class").select_option("heart")
     expect(page.locator(f"{GALLERY}:not([title^=heart])")).to_have_count(0)
