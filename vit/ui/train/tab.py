@@ -264,7 +264,7 @@ def _wire_form(
             button.click(lambda run=run: {form[name]: value for name, value in run.form.items()}, None, filled, **quiet)
         )
     others = [component.input for name, component in form.items() if name not in ("model", "dataset", "minutes")]
-    others.append(form["minutes"].change)  # a text's input tells of keys, not of what is pasted, or of a phone's keyboard
+    others.append(form["minutes"].change)  # its input tells of keys, not of what is pasted, or of a phone's keyboard
     changed = gr.on(others, tab.changed, {*fields, tab.run_id}, tab.figures, **quiet)
     changed.then(notes, fields, notices, **quiet)
 
