@@ -54,9 +54,18 @@ def open_tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
 
 
+# A browser lists 250 of a page's requests, unless told otherwise; what came after them is not known.
+LISTED = """() => {
+  const full = !window.listed && performance.getEntriesByType("resource").length >= 250;
+  window.listed = true;
+  performance.setResourceTimingBufferSize(100_000);
+  return full ? performance.now() : 0;
+}"""
+
+
 def await_quiet(page: Page, milliseconds: int = 500) -> None:
     """Until nothing has come for so long: what a page loads at the start fills fields, also some that are typed in."""
-    since = page.evaluate("() => { performance.setResourceTimingBufferSize(100_000); return performance.now(); }")
+    since = page.evaluate(LISTED)
     latest = "Math.max(since, ...performance.getEntriesByType('resource').map((e) => e.responseEnd))"
     page.wait_for_function(f"([ms, since]) => {latest} + ms < performance.now()", arg=[milliseconds, since])
 
