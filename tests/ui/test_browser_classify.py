@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import await_quiet, open_tab
+from tests.ui.conftest import await_filled, await_quiet, open_tab
 from vit.evaluation import predict
 from vit.live import answers, models
 from vit.live.answers import Answers
@@ -210,6 +210,7 @@ def await_page(page: Page, says: str) -> None:
 def test_pages_of_the_gallery_are_all_of_the_test_set_and_one_seen_before_asks_the_server_nothing(page):
     page.get_by_label("Next page").click()
     await_page(page, "Page 2 of 7 · 200 pictures")
+    await_filled(page)  # other tabs ask, too, while they are filled
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     at_once = page.evaluate("""() => {

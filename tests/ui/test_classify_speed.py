@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.conftest import open_tab
+from tests.ui.conftest import await_filled, open_tab
 from vit.data.changes import LIMITS
 from vit.live.datasets import SOURCES
 from vit.ui import poke
@@ -61,6 +61,7 @@ def test_a_page_of_the_gallery_that_was_seen_before_is_drawn_within_100_ms_and_a
     where, asked = page.locator(".c-where"), []
     page.get_by_role("button", name="Next page").click()
     expect(where).to_contain_text("Page 2 of 7")
+    await_filled(page)  # other tabs ask, too, while they are filled
     page.on("request", lambda request: asked.append(request.url))
     taken = page.locator(".c-back").evaluate(
         """button => new Promise((done) => {
