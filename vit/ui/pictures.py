@@ -17,6 +17,7 @@ from vit.live import models, uploads
 from vit.live.datasets import SOURCES
 from vit.ui import chooser, scripts
 from vit.ui.errors import as_bad_input
+from vit.ui.sessions import AsChosen
 
 PER_CLASS = 3
 HERE = Path(__file__).parent
@@ -151,14 +152,8 @@ class Picker(NamedTuple):
     upload: gr.UploadButton
 
 
-class ModelList(gr.Dropdown):
-    """Hands on what was chosen: what it offers is kept for each session, and is forgotten with it."""
-
-    def preprocess(self, payload):
-        return payload
-
-    def get_block_name(self) -> str:
-        return "dropdown"
+class ModelList(AsChosen, gr.Dropdown):
+    """Whose choices `show` fills in."""
 
 
 def model_list() -> ModelList:

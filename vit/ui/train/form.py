@@ -16,6 +16,7 @@ from vit.training.spec import RunSpec
 from vit.ui import pictures
 from vit.ui.checks import checked, one_of
 from vit.ui.errors import alert
+from vit.ui.sessions import AsChosen
 
 NAMES = {"vit_live": "Live", "vit_live_patch": "Live patch", "vit_tiny": "Tiny", "vit_small": "Small"}
 LIMITS = (
@@ -35,14 +36,8 @@ FITTED = (*SIZED, "batch_size")  # what suits this machine, of what the form has
 Form = dict[str, gr.components.Component]
 
 
-class Classes(gr.CheckboxGroup):
-    """Hands on what was ticked: what it offers is kept for each session, and is forgotten with it."""
-
-    def preprocess(self, payload):
-        return payload
-
-    def get_block_name(self) -> str:
-        return "checkboxgroup"
+class Classes(AsChosen, gr.CheckboxGroup):
+    """Whose choices are those of the data."""
 
 
 def basics() -> Form:

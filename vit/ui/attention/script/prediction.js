@@ -1,4 +1,5 @@
 // What the model says, and what it would say with heads switched off.
+import { changeOf, points } from "../../script/change.js";
 import { article, percent } from "../../script/format.js";
 import { ask } from "./ask.js";
 import { drawOff, markGrid } from "./heads.js";
@@ -52,23 +53,11 @@ export function drawPrediction({ $, view, state }, now) {
   const truth = view.truth && (view.truth === view.classes[first] ? ", which is right" : `; it is ${article(view.truth)}`);
   $(".x-says-title").textContent = (now ? `With ${n} head${n > 1 ? "s" : ""} off it says ` : "It says ")
     + view.classes[first] + (truth || "");
-  $(".x-change").textContent = now ? changeOf(view.classes[view.best[0][0]], view.best[0][1], now[view.best[0][0]]) : "";
+  $(".x-change").textContent = now ? changeOf(view.classes[view.best[0][0]], view.best[0][1], now[view.best[0][0]], "with all heads", "now") : "";
   $(".x-all-on").hidden = !now;
   const share = (i) => now ? now[i] : before.get(i);
   $(".x-bars").replaceChildren(...ids.sort((a, b) => share(b) - share(a)).map((i) =>
     bar(view.classes[i], view.colors[i], share(i), now ? before.get(i) : undefined)));
-}
-
-// Points between two shares, with their sign: "−28.0", "+0.2", "0".
-export function points(before, now) {
-  const difference = Math.round(1000 * (now - before)) / 10;
-  return difference < 0 ? `−${(-difference).toFixed(1)}` : difference ? `+${difference.toFixed(1)}` : "0";
-}
-
-export function changeOf(name, before, now) {
-  const difference = points(before, now);
-  const words = difference === "0" ? "no different to a tenth of a point" : `${difference.slice(1)} points ${now < before ? "less" : "more"}`;
-  return `${name}: ${percent(before, 1)} with all heads, ${percent(now, 1)} now, ${words}.`;
 }
 
 // was: the share with all heads, if that is another and known.

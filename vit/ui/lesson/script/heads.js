@@ -1,5 +1,6 @@
 // Step 4: values by weight, head beside head, and what heads off cost.
-import { changeOf, headsNamed } from "./change.js";
+import { changeOf } from "../../script/change.js";
+import { headsNamed } from "./change.js";
 import { percent } from "../../script/format.js";
 import { paint } from "../../script/canvas.js";
 import { step as tableStep } from "../../script/color.js";
@@ -9,6 +10,8 @@ import { asking, best, largest, mixed, part } from "./numbers.js";
 import { sure } from "./question.js";
 import { stage } from "./stage.js";
 import { strip } from "./strip.js";
+
+const AS_IT_IS = "as it is";
 
 export function build(lesson, figure, more) {
   const { view, state } = lesson, first = view.prefix.length;
@@ -60,7 +63,7 @@ export function build(lesson, figure, more) {
     if (!answer || heads.length !== off.size || !heads.every((name) => off.has(name))) return;
     const now = answer.probabilities, top = best(now);
     const how = `without ${headsNamed(off, (layer) => layer < view.blocks ? `layer ${layer + 1}` : "the read-out")}`;
-    said.textContent = changeOf(view.classes[view.best], view.share, now[view.best], how)
+    said.textContent = changeOf(view.classes[view.best], view.share, now[view.best], AS_IT_IS, how)
       + (top === view.best ? "" : ` It now says ${sure(view, [top, now[top]])}.`);
   }
 
@@ -72,7 +75,7 @@ export function build(lesson, figure, more) {
         const now = await costs();
         if (!now) return null;
         const worst = best(now.map((share) => -share));
-        return { right: view.share - now[worst] < 0.005 ? view.heads : worst, says: changeOf(view.classes[view.best], view.share, now[worst], `without head ${worst + 1}`) };
+        return { right: view.share - now[worst] < 0.005 ? view.heads : worst, says: changeOf(view.classes[view.best], view.share, now[worst], AS_IT_IS, `without head ${worst + 1}`) };
       },
     } : null,
     async draw() {
