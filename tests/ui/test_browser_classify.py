@@ -17,6 +17,7 @@ from vit.live import answers, models
 from vit.live.answers import Answers
 from vit.live.datasets import SOURCES
 from vit.model import Doubt
+from vit.ui.classify import gallery
 
 SEEN = "#prediction .v-seen img"
 
@@ -205,6 +206,22 @@ def names(page: Page) -> list[int]:
 
 def await_page(page: Page, says: str) -> None:
     expect(page.locator(".c-where")).to_have_text(says)
+
+
+def test_the_gallery_takes_no_question_before_it_is_filled_so_that_none_is_lost(own_url, visitor, monkeypatch):
+    drawn, opening = threading.Event(), gallery.opening
+    monkeypatch.setattr(gallery, "opening", lambda *args: drawn.wait(300) and opening(*args))
+    page = visitor(own_url)
+    open_tab(page, "Classify")
+    asking = [page.get_by_label(name, exact=True) for name in ("Which pictures", "Of which class", "Next page")]
+    asking.append(page.get_by_label("Number of a test picture"))
+    for control in asking:
+        expect(control).to_be_disabled()
+    drawn.set()
+    for control in asking:
+        expect(control).to_be_enabled()
+    page.get_by_label("Next page").click()
+    await_page(page, "Page 2 of 7 · 200 pictures")
 
 
 def test_pages_of_the_gallery_are_all_of_the_test_set_and_one_seen_before_asks_the_server_nothing(page):

@@ -26,6 +26,8 @@ export function mount({ element, props, server, trigger, watch, constants }) {
       options($(".c-order"), Object.entries(value.orders));
       options($(".c-class"), [[-1, "All classes"], ...value.classes.map((name, i) => [i, name])]);
       $(".c-number").max = value.count - 1;
+      // Until now they had nothing to ask about.
+      for (const control of [".c-order", ".c-class", ".c-number"]) $(control).disabled = false;
     }
     pages.set(named({ ...state, order: "mixed", label: -1, seed: 0, page: 0 }), value.page);
     offer(value.models, value.earlier);
