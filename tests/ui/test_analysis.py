@@ -165,9 +165,9 @@ def test_what_is_made_of_an_upload_is_gone_an_hour_after_it_came_and_all_else_st
     poke.poked({"token": told[0]["token"], "covered": [1], "changes": {}})
     came, kept = os.stat(picture).st_ctime, set(analysis._predictions)
     assert answer._preview.cache_info().currsize
-    page.let_go(page.gr.Blocks(), came + KEPT - 1)
+    page.let_go(came + KEPT - 1)
     assert set(analysis._predictions) == kept == {("shapes", sent), ("shapes", ours), ("shapes", framed)}
-    page.let_go(page.gr.Blocks(), came + KEPT)
+    page.let_go(came + KEPT)
     assert list(analysis._predictions) == [("shapes", ours)] and list(analysis._tokens) == [told[1]["token"]]
     assert not answer._preview.cache_info().currsize
     with pytest.raises(BadInput, match="choose the picture again"):

@@ -61,9 +61,10 @@ def predict(key: str | None, picture: Picture) -> Prediction:
             looks = Analysis if model.has_attention else Prediction
             prediction = looks(model, *_pixels(picture, model.config["img_size"]))
     with _lock:
+        grown = _predictions.get((key, picture)) is not prediction
         _predictions[key, picture] = prediction
         _predictions.move_to_end((key, picture))
-        while _kept() > KEPT_BYTES and len(_predictions) > 1:
+        while grown and _kept() > KEPT_BYTES and len(_predictions) > 1:
             _predictions.popitem(last=False)
     return prediction
 

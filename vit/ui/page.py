@@ -32,7 +32,7 @@ from vit.ui.train import tab as train
 
 HERE = Path(__file__).parent
 HEALTH = "/gradio_api/health"  # below Gradio's own prefix: what it passes on to Python where Node renders the pages
-SESSIONS = 60  # that Gradio keeps, the latest in use: about 1 MB each, as it keeps all that it ever sent to one
+SESSIONS = 1000  # pages whose choices Gradio keeps, the latest in use
 
 DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
 KEEPING = uploads.EVERY, uploads.KEPT  # of files that visitors sent: between two looks, and how long
@@ -44,10 +44,12 @@ def launch(demo: gr.Blocks, **options) -> tuple:
     """Serves the page; options are launch()'s own, such as share, server_name and server_port."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     guard.install(demo)
+    sessions.install()
     return demo.launch(
         theme=theme.theme(),
         css_paths=[HERE / "style.css", *(HERE / name / f"{name}.css" for name in links.TABS)],
         run_history=False,
+        enable_monitoring=False,
         ssr_mode=False,  # a Space asks for it; Gradio's reset then comes after our styles, and buttons lose borders
         max_file_size=classify.LARGEST,
         state_session_capacity=SESSIONS,
@@ -68,16 +70,15 @@ def build() -> gr.Blocks:
         page.wire(demo)
         gr.api(about, api_name="about", concurrency_limit=None)
     watching.build(demo)
-    uploads.look(lambda now: let_go(demo, now))
+    uploads.look(let_go)
     # Whoever called a function directly would pass all limits by. What waits is bounded by kind in guard.Queue.
     return demo.queue(default_concurrency_limit=4, max_size=2000, api_open=False)
 
 
-def let_go(demo: gr.Blocks, now: float) -> None:
+def let_go(now: float) -> None:
     """Lets go of what was made of uploads that are to be gone by now, as time.time() says it, wherever it is kept."""
     sweep(now)
     answer.sweep()
-    sessions.sweep(demo)
 
 
 class Page(NamedTuple):

@@ -1,6 +1,10 @@
-"""What Gradio keeps of each page: the latest that it sent to each component, for links that this page does not have."""
+"""What Gradio keeps of each page: a session, of which choices and states are needed, and nothing that was sent."""
+
+from types import SimpleNamespace
 
 import gradio as gr
+from gradio import route_utils, state_holder
+from gradio.state_holder import SessionState
 
 
 class AsChosen:
@@ -16,10 +20,21 @@ class AsChosen:
         return type(self).__bases__[-1].__name__.lower()
 
 
-def sweep(demo: gr.Blocks) -> None:
-    """Lets go of what our own markup was sent in any session: pictures are in it, and maps of them."""
-    holder = getattr(demo, "state_holder", None)  # once it is launched
-    for session in list(holder.session_data.values()) if holder else []:
-        for config in list(session.config_values.values()):
-            if config.get("type") == "html":
-                config["props"]["value"] = None
+class Session(SessionState):
+    """Gradio's, without what it would make links of, which this page does not have: a description of each component,
+    made anew for each visit and for each question of a program, with the latest pictures and maps that it was sent.
+    """
+
+    def __init__(self, blocks: gr.Blocks):
+        super().__init__(SimpleNamespace(default_config=blocks.default_config, blocks=()))  # describes these blocks
+
+    def _update_config(self, key: int) -> None:
+        pass
+
+    def _update_value_in_config(self, key: int, value: object) -> None:
+        pass
+
+
+def install() -> None:
+    """Puts this file's session into the place of Gradio's own."""
+    state_holder.SessionState = route_utils.SessionState = Session
