@@ -21,6 +21,7 @@ from vit.live.run import LiveRun
 from vit.ui import analysis, errors, page
 from vit.ui.train import outcome
 from vit.ui.train import view as train_view
+from vit.ui.visit import Visit
 from vit.weights.checkpoint import CheckpointError, from_pretrained
 
 NAN, INF = float("nan"), float("inf")
@@ -162,7 +163,8 @@ def visit(laid_out):
     classifying = laid_out.classifying
 
     def opened(owned: dict | None = None, **query) -> dict:
-        values = laid_out.open(owned or {}, SimpleNamespace(query_params=query))
+        here = Visit()
+        values = laid_out.open(owned or {}, here, SimpleNamespace(query_params=query))
         assert values.keys() >= set(laid_out.model_views), "a tab that was never opened is given all that it shows"
         return {
             "model": values[classifying.model],
@@ -170,7 +172,7 @@ def visit(laid_out):
             "prediction": values[laid_out.classifying.result],
             "attention": values[laid_out.attending.view],
             "status": values[laid_out.status],
-            "run_names": values[laid_out.run_names],
+            "run_names": here.run_names,
         }
 
     return opened
@@ -298,7 +300,7 @@ def watched(laid_out):
         async def all_of_it():
             return [shown async for shown in tab.watch(run_id, owned)]
 
-        return asyncio.run(asyncio.wait_for(all_of_it(), 20))
+        return asyncio.run(asyncio.wait_for(all_of_it(), 60))
 
     return tab, views
 
@@ -482,7 +484,7 @@ def test_a_model_without_attention_classifies_and_the_attention_tab_says_what_it
     assert ("cnn · Shapes · no attention", "shapes") in models.choices({})
     with gr.Blocks():
         laid_out = page.lay_out()
-        said = laid_out.draw("shapes", ("shapes", 3))[laid_out.classifying.result]
+        said = laid_out.draw("shapes", ("shapes", 3), Visit())[laid_out.classifying.result]
         assert len(said["bars"]) == 10 and said["looks"] is None
         assert laid_out.attend("shapes", ("shapes", 3)) == {"message": models.NO_ATTENTION}
     with pytest.raises(errors.BadInput, match="no attention to look into; choose another"):

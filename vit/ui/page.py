@@ -13,7 +13,6 @@ from starlette.routing import Route
 from vit.interpret.analysis import Analysis
 from vit.live import datasets, models, uploads
 from vit.live.health import health
-from vit.live.models import RunNames
 from vit.ui import chooser, glossary, guard, intro, links, logs, pictures, scripts, sessions, theme, top
 from vit.ui.analysis import payload, predict, recall, sweep
 from vit.ui.attention import tab as attention
@@ -29,12 +28,14 @@ from vit.ui.own import tab as own
 from vit.ui.pictures import Picker, Picture
 from vit.ui.train import outcome, watching
 from vit.ui.train import tab as train
+from vit.ui.visit import Visit
 
 HERE = Path(__file__).parent
 HEALTH = "/gradio_api/health"  # below Gradio's own prefix: what it passes on to Python where Node renders the pages
 SESSIONS = 1000  # pages whose choices Gradio keeps, the latest in use
 
 DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
+FILLED = "() => { document.body.dataset.filled = ''; }"  # all that a page opens with is there
 KEEPING = uploads.EVERY, uploads.KEPT  # of files that visitors sent: between two looks, and how long
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 LATEST = {"trigger_mode": "always_last"}  # of what has no more to say than its inputs
@@ -84,8 +85,6 @@ def let_go(now: float) -> None:
 class Page(NamedTuple):
     """The components of the page, and one model and one picture for all tabs; handlers return {component: value}.
 
-    number: how often other pictures were asked for. run_names: what the page calls the runs whose models it offers.
-
     Classify and Attention are always given all that they show: what is left out costs a tab that was never opened its
     properties.
     """
@@ -99,9 +98,7 @@ class Page(NamedTuple):
     classifying: classify.Tab
     attending: attention.Tab
     lesson: lesson.Tab
-    picture: gr.State
-    number: gr.State
-    run_names: gr.State
+    visit: gr.State
 
     @property
     def picker(self) -> Picker:
@@ -114,7 +111,7 @@ class Page(NamedTuple):
     @property
     def picture_views(self) -> list:
         """What changes with the picture."""
-        return [self.picture, self.classifying.result, *self.inside]
+        return [self.classifying.result, *self.inside]
 
     @property
     def inside(self) -> list[gr.HTML]:
@@ -125,47 +122,46 @@ class Page(NamedTuple):
     def model_views(self) -> list:
         """What changes with the model."""
         galleries = [self.classifying.gallery, self.picker.gallery]
-        return [self.status, self.number, self.run_names, *self.models, *galleries, *self.picture_views]
+        return [self.status, *self.models, *galleries, *self.picture_views]
 
     def wire(self, demo: gr.Blocks) -> None:
         """Opening the page sets the run's id, and so does Start; whatever set it, one chain follows the run."""
         # Gradio's "always_last" sends what the first of several events said once more, and "once" drops the later ones.
-        training, latest, each = self.training, {**QUIET, **LATEST}, {**QUIET, "trigger_mode": "multiple"}
-        chosen = [self.number, self.picture, self.run_names]
+        training, each, visit = self.training, {**QUIET, "trigger_mode": "multiple"}, self.visit
         module = scripts.load(HERE / "script" / "gallery.js")
         unmark = f"async (...inputs) => {{ (await {module}).mark(null); return inputs; }}"
         picker, classifying = self.picker, self.classifying
         for model in self.models:
-            model.input(self.show, [model, *chosen], self.model_views, **each)
+            model.input(self.show, [model, visit], self.model_views, **each)
         self.answer(classifying.gallery.pick, self.pick, classifying.model, **each)
         self.answer(classifying.result.pick, self.pick, classifying.model, **each)
         self.answer(picker.gallery.pick, self.pick, picker.model, **each)
-        self.answer(classifying.input.upload, self.upload, [classifying.model, classifying.input], js=unmark, **each)
-        self.answer(picker.upload.upload, self.upload, [picker.model, picker.upload], js=unmark, **each)
-        framed = [classifying.model, self.picture]
-        self.answer(classifying.result.frame, self.frame, framed, **each)
+        for model, sent in ((classifying.model, classifying.input), (picker.model, picker.upload)):
+            self.answer(sent.upload, self.upload, model, sent, js=unmark, **each)
+        self.answer(classifying.result.frame, self.frame, classifying.model, **each)
         self.wire_experiments()
         classifying.result.inside(lambda: gr.Tabs(selected="attention"), None, self.tabs, **QUIET)
-        resized = [picker.model, *chosen]
-        self.attending.view.resize(self.resize, resized, self.model_views, **each)
-        turned = [picker.model, self.number, self.run_names]
-        picker.other.click(self.turn_page, turned, self.model_views, **latest)
+        self.attending.view.resize(self.resize, [picker.model, visit], self.model_views, **each)
+        picker.other.click(self.turn_page, [picker.model, visit], self.model_views, **QUIET, **LATEST)
 
         self.wire_others(picker)
+        training.progress.use(self.use, [training.owned, visit], self.model_views, **each)
         run, model = [training.run_id, training.owned], self.classifying.model
         followed = training.run_id.change(training.watch, run, training.views, trigger_mode="multiple", **QUIET)
-        followed.success(self.adopt, [*run, model, *chosen], self.model_views, **QUIET)
+        training.start.click(None, None, None, cancels=[followed])  # of the run before, whose data may still be coming
+        followed.success(self.adopt, [*run, model, visit], self.model_views, **QUIET)
         owned = [*self.model_views, *self.owning.learned]
-        self.owning.view.learned(self.take_own, chosen, owned, **each)
-        self.owning.view.gone(self.leave_own, [self.classifying.model, *chosen], owned, **each)
+        self.owning.view.learned(self.take_own, visit, owned, **each)
+        self.owning.view.gone(self.leave_own, [self.classifying.model, visit], owned, **each)
 
         demo.load(None, js=DECIMAL_KEYBOARD)
         # First what is on screen: what the other tabs show is much more, and takes longer to send and to take in.
         ready = demo.load(training.open, training.owned, training.opened, **QUIET)
-        opened = ready.success(self.open, training.owned, self.model_views, **QUIET)
+        opened = ready.success(self.open, [training.owned, visit], self.model_views, **QUIET)
         turned = opened.success(training.turn_to, [training.run_id, training.owned], training.run_id, **QUIET)
         data = turned.success(top.watch_data, training.form["dataset"], self.notice, **QUIET)
-        data.success(training.settle, {*training.form.values(), training.run_id}, training.settled, **QUIET)
+        settled = data.success(training.settle, {*training.form.values(), training.run_id}, training.settled, **QUIET)
+        settled.success(None, js=FILLED)
 
     def wire_experiments(self) -> None:
         """The lesson fills in the form, which then says what it amounts to."""
@@ -176,77 +172,88 @@ class Page(NamedTuple):
 
     def wire_others(self, picker: Picker) -> None:
         """Models from elsewhere: looked up when named, then fetched or unpacked, then chosen everywhere."""
-        others, chosen = picker.others, [self.number, self.picture, self.run_names]
+        others = picker.others
         others.repository.input(chooser.look_up, others.repository, others.note, preprocess=False, **QUIET)
         told = [others.note, others.fetched]
         fetched = others.fetch.click(
             chooser.fetch, others.repository, told, preprocess=False, **{**QUIET, **chooser.BUSY}
         )
-        fetched.success(self.take, [others.fetched, *chosen], self.model_views, **QUIET)
-        others.archive.upload(self.open_zip, [others.archive, *chosen], self.model_views, **QUIET)
+        fetched.success(self.take, [others.fetched, self.visit], self.model_views, **QUIET)
+        others.archive.upload(self.open_zip, [others.archive, self.visit], self.model_views, **QUIET)
 
     @checked
-    def take(self, key: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
+    def take(self, key: str, visit: Visit) -> dict:
         """Makes a model that was fetched the chosen one."""
-        return self.show(key, number, picture, {**run_names, key: models.called(key)})
+        visit.run_names = {**visit.run_names, key: models.called(key)}
+        return self.show(key, visit)
 
     @checked
-    def take_own(self, number: int, picture: Picture | None, run_names: RunNames, event: gr.EventData) -> dict:
+    def take_own(self, visit: Visit, event: gr.EventData) -> dict:
         """Makes one of the models that learned a visitor's own pictures the chosen one."""
         key, called = own.names(event)
-        return {**self.show(key, number, picture, {**run_names, **called}), **self.owning.hand_out(key)}
+        visit.run_names = {**visit.run_names, **called}
+        views = self.show(key, visit)
+        return {**views, **self.owning.hand_out(key)} if models.available(key) else views  # it may be deleted by now
 
     @checked
-    def leave_own(self, key: str | None, number: int, picture: Picture | None, run_names: RunNames) -> dict:
+    def leave_own(self, key: str | None, visit: Visit) -> dict:
         """Lets another model be the chosen one where that is deleted."""
         there = key if key and models.available(key) else models.default()
-        return {**self.show(there, number, picture, run_names), **self.owning.withdraw()}
+        return {**self.show(there, visit), **self.owning.withdraw()}
 
     @checked
-    def open_zip(self, archive: str, number: int, picture: Picture | None, run_names: RunNames) -> dict:
+    def open_zip(self, archive: str, visit: Visit) -> dict:
         """Makes the model in a zip the chosen one."""
         key = chooser.unpack(archive)
-        return self.show(key, number, picture, {**run_names, key: "Your own"})
+        visit.run_names = {**visit.run_names, key: "Your own"}
+        return self.show(key, visit)
 
-    def answer(self, event: Callable, handler: Callable, inputs: object, **options) -> None:
+    def answer(self, event: Callable, handler: Callable, *inputs: gr.components.Component, **options) -> None:
         """What a picture is answered with: what the model says at once, then, with more to compute, its attention."""
-        said = event(handler, inputs, [self.picture, self.classifying.result, self.classifying.input], **options)
-        about = [self.classifying.model, self.picture]
-        said.success(self.look_inside, about, self.inside, **QUIET, **LATEST)
+        said = event(handler, [*inputs, self.visit], [self.classifying.result, self.classifying.input], **options)
+        about = [self.classifying.model, self.visit]
+        said.success(self.look_on, about, self.inside, **QUIET, **LATEST)
         said.failure(lambda: None, None, self.classifying.input, **QUIET)  # a browser can't show what is no picture
 
     @checked
-    def open(self, owned: dict[str, str], request: gr.Request) -> dict:
+    def open(self, owned: dict[str, str], visit: Visit, request: gr.Request) -> dict:
         """What a visitor meets beside the Train tab's form: a model and a picture, both drawn."""
+        question = visit.ask()  # what is sent while data are on their way is a later one
         run_id = train.run_to_open(owned, request)
-        run_names: RunNames = {}
         for owned_id in filter(models.ended, owned):
-            run_names = models.name_run(run_names, owned_id, own=True)
+            visit.run_names = models.name_run(visit.run_names, owned_id, own=True)
         key, picture = links.linked(request.query_params)
         if models.ended(run_id) and "model" not in request.query_params:
             key = run_id
         if key and models.ended(key):
-            run_names = models.name_run(run_names, key, own=False)
+            visit.run_names = models.name_run(visit.run_names, key, own=False)
         elif key and key not in models.shipped():
-            run_names = {**run_names, key: models.called(key)}
-        return self.show(key, 0, picture, run_names)
+            visit.run_names = {**visit.run_names, key: models.called(key)}
+        return self.answered(question, key, picture, visit)
 
     @checked
-    def show(self, key: str | None, number: int, picture: Picture | None, run_names: RunNames) -> dict:
-        """Everything that depends on model and picture; without a picture, the gallery's first."""
-        source = pictures.gallery_source(key)
-        if picture is None or picture[0] not in ("upload", source):
-            picture = (source, pictures.offered(key, source, number)[0])
-        choices = models.choices(run_names)
+    def show(self, key: str | None, visit: Visit) -> dict:
+        """Everything that depends on the model, once another one is chosen."""
+        return self.answered(visit.ask(), key, visit.picture, visit)
+
+    def answered(self, question: int, key: str | None, picture: Picture | None, visit: Visit) -> dict:
+        """As `drawn`, unless the answer to a later question is on show, which then is given once more."""
+        picture = suiting(key, picture, visit.number)
+        views = self.drawn(key, picture, visit)
+        newest = visit.choose(question, key), visit.draw(question, picture)
+        if all(newest):
+            return views
+        return self.drawn(visit.key, suiting(visit.key, visit.picture, visit.number), visit)
+
+    def drawn(self, key: str | None, picture: Picture, visit: Visit) -> dict:
+        """Everything that depends on model and picture."""
+        choices = models.choices(visit.run_names)
         model = gr.Dropdown(choices, value=key)
         return {
-            self.status: top.status_line(key, run_names),
-            self.number: number,
-            self.run_names: run_names,
+            self.status: top.status_line(key, visit.run_names),
             **dict.fromkeys(self.models, model),
             self.classifying.gallery: gallery.opening(key, picture, choices),
-            self.picker.gallery: pictures.gallery(key, number, picture),
-            self.picture: picture,
+            self.picker.gallery: pictures.gallery(key, visit.number, picture),
             self.classifying.result: self.said(key, picture),
             **self.look_inside(key, picture),
         }
@@ -278,6 +285,10 @@ class Page(NamedTuple):
             return lesson.no_attention()
         return lesson_payload.opening(prediction, key, picture)
 
+    @checked
+    def look_on(self, key: str | None, visit: Visit) -> dict:
+        return self.look_inside(key, visit.picture)
+
     def look_inside(self, key: str | None, picture: Picture | None) -> dict:
         views = {self.attending.view: self.attend(key, picture), self.lesson.view: self.teach(key, picture)}
         return {**views, self.words: glossary.about(key, picture)}
@@ -291,60 +302,73 @@ class Page(NamedTuple):
         form = {self.training.form[name]: value for name, value in run.form.items()}
         return {self.tabs: gr.Tabs(selected="train"), **form}
 
-    def draw(self, key: str | None, picture: Picture) -> dict:
+    def draw(self, key: str | None, picture: Picture, visit: Visit) -> dict:
         """The answer to one picture; the input is empty again, as the picture is shown with its answer."""
-        return {self.picture: picture, self.classifying.result: self.said(key, picture), self.classifying.input: None}
+        question, said = visit.ask(), self.said(key, picture)
+        if not visit.draw(question, picture):
+            said = self.said(key, visit.picture)
+        return {self.classifying.result: said, self.classifying.input: None}
 
     @checked
-    def pick(self, key: str | None, event: gr.EventData) -> dict:
+    def pick(self, key: str | None, visit: Visit, event: gr.EventData) -> dict:
         """A click in a gallery."""
         picked = check("event", event._data, dict)  # EventData's own look-up fails on what is no dict
         if "token" in picked:
-            return self.draw(key, recall(check("token", picked["token"], str))[1])
+            return self.draw(key, recall(check("token", picked["token"], str))[1], visit)
         picture = pictures.named(check("picture", picked.get("picture"), str))
         if picture is None or not pictures.exists(picture):
             raise BadInput("This picture is not here any more; choose another.")
-        return self.draw(key, picture)
+        return self.draw(key, picture, visit)
 
     @checked
-    def frame(self, key: str | None, picture: Picture | None, event: gr.EventData) -> dict:
+    def frame(self, key: str | None, visit: Visit, event: gr.EventData) -> dict:
         """Another square of what a visitor sent."""
+        picture = visit.picture
         if picture is None or picture[0] != "upload":
             raise BadInput("This picture is not here any more; send it again.")
-        return self.draw(key, ("upload", picture[1], answer.frame(check("event", event._data, dict).get("frame"))))
+        square = answer.frame(check("event", event._data, dict).get("frame"))
+        return self.draw(key, ("upload", picture[1], square), visit)
 
     @checked
-    def resize(self, key: str, number: int, picture: Picture | None, run_names: RunNames, event: gr.EventData) -> dict:
+    def resize(self, key: str, visit: Visit, event: gr.EventData) -> dict:
         """The chosen model at another size of pictures."""
         size = whole("size", check("event", event._data, dict).get("size"), 1, 4096)
         with as_bad_input():
             key = models.at_size(key, size)
-        return self.show(
-            key, number, picture, {**run_names, key: models.called(key)} if models.size_of(key) else run_names
-        )
+        if models.size_of(key):
+            visit.run_names = {**visit.run_names, key: models.called(key)}
+        return self.show(key, visit)
 
     @checked
-    def turn_page(self, key: str | None, number: int, run_names: RunNames) -> dict:
-        return self.show(key, number + 1, None, run_names)
+    def turn_page(self, key: str | None, visit: Visit) -> dict:
+        """Other pictures, of which the first is drawn. The list of models is empty while the page opens."""
+        visit.number += 1
+        return self.answered(visit.ask(), key or models.default(), None, visit)
 
     @checked
-    def upload(self, key: str | None, path: str) -> dict:
-        return self.draw(key or models.default(), ("upload", path))  # the list is empty while the page opens
+    def upload(self, key: str | None, path: str, visit: Visit) -> dict:
+        return self.draw(key or models.default(), ("upload", path), visit)
 
     @checked
-    def adopt(
-        self,
-        run_id: str,
-        owned: dict[str, str],
-        key: str | None,
-        number: int,
-        picture: Picture | None,
-        run_names: RunNames,
-    ) -> dict:
+    def use(self, owned: dict[str, str], visit: Visit, event: gr.EventData) -> dict:
+        """Makes the model of the run on show the chosen one again."""
+        run_id = check("run", check("event", event._data, dict).get("run"), str)
+        return self.adopt(run_id, owned, visit.key, visit)
+
+    @checked
+    def adopt(self, run_id: str, owned: dict[str, str], key: str | None, visit: Visit) -> dict:
         """Makes a run's model the chosen one everywhere, if it left one; else that stays the chosen one."""
         if models.ended(run_id):
-            key, run_names = run_id, models.name_run(run_names, run_id, run_id in owned)
-        return self.show(key, number, picture, run_names)
+            key, visit.run_names = run_id, models.name_run(visit.run_names, run_id, run_id in owned)
+        return self.show(key, visit)
+
+
+def suiting(key: str | None, picture: Picture | None, number: int) -> Picture:
+    """The picture, if the model's gallery has it or a visitor sent it; else the first of the gallery's."""
+    source = pictures.gallery_source(key)
+    if picture is None or picture[0] not in ("upload", source):
+        return source, pictures.offered(key, source, number)[0]
+    return picture
 
 
 def lay_out() -> Page:
@@ -366,10 +390,8 @@ def lay_out() -> Page:
             attending = attention.build()
         with gr.Tab(lesson.TITLE, id="lesson"):
             learning = lesson.build()
-    picture, number, run_names = gr.State(None), gr.State(0), gr.State({})
-    return Page(
-        tabs, status, notice, words, training, owning, classifying, attending, learning, picture, number, run_names
-    )
+    visit = gr.State(Visit())
+    return Page(tabs, status, notice, words, training, owning, classifying, attending, learning, visit)
 
 
 def about() -> dict:
