@@ -41,16 +41,18 @@ class Classes(AsChosen, gr.CheckboxGroup):
 
 
 def basics() -> Form:
-    """Data, model and time: all that has to be chosen, and it is chosen already."""
+    """Data, model and time: all that has to be chosen, and it is chosen already, as soon as the page is open."""
     with gr.Row(elem_classes="t-data"):
-        dataset = gr.Radio([(entry.label, entry.name) for entry in DATASETS.values()], value=None, label="Data")
+        choices = [(entry.label, entry.name) for entry in DATASETS.values()]
+        dataset = gr.Radio(choices, value=None, label="Data", interactive=False)
         pictures.html("own-data", value=OWN_DATA)
     return {
         "dataset": dataset,
         "model": gr.Radio(
-            _sized(),
+            sized(),
             value="vit_live",
             label="Model",
+            interactive=False,
             info="Live sees through small convolutions, Live patch through plain patches; both learn within minutes. "
             "Tiny and Small need hours. M: million parameters.",
         ),
@@ -149,12 +151,8 @@ def fill_shape(variant: str | None) -> tuple:
     return tuple(shape[name] for name in SHAPE)
 
 
-def sized_models() -> gr.Radio:
+def sized() -> list[tuple[str, str]]:
     """The variants with their sizes, that of the live preset as wide as suits this machine."""
-    return gr.Radio(_sized())
-
-
-def _sized() -> list[tuple[str, str]]:
     return [(f"{NAMES[name]} · {_size(name).parameters / 1e6:.1f}M", name) for name in settings.VARIANTS]
 
 

@@ -57,7 +57,7 @@ class Tab(NamedTuple):
     @property
     def views(self) -> list:
         """All that changes with a run."""
-        return [*self.figures, self.form_column, self.watching, *self.steering, *self.outcome]
+        return [*self.figures, self.form_column, self.start, self.watching, *self.steering, *self.outcome]
 
     @property
     def opened(self) -> list:
@@ -67,6 +67,7 @@ class Tab(NamedTuple):
             self.form["model"],
             *(self.form[name] for name in train_form.FITTED),
             self.form["classes"],
+            self.start,
             *self.figures,
             self.outcome.table,
         ]
@@ -83,17 +84,18 @@ class Tab(NamedTuple):
         dataset = datasets.usable()
         chosen = proposed(dataset)
         return {
-            self.form["dataset"]: dataset,
-            self.form["model"]: train_form.sized_models(),
+            self.form["dataset"]: gr.Radio(value=dataset, interactive=True),
+            self.form["model"]: gr.Radio(train_form.sized(), interactive=True),
+            self.start: gr.Button(interactive=True),
             **{self.form[name]: value for name, value in _fitted(chosen).items()},
             self.form["classes"]: train_form.fill_classes(dataset),
             **({} if run_id else {**self._ready(chosen), self.outcome.table: comparing.comparison(list(owned))}),
         }
 
     @checked
-    def turn_to(self, run_id: str, owned: Owned, request: gr.Request) -> str:
-        """The run to show once the page is filled: one that was started meanwhile, else as `run_to_open`."""
-        return run_id or run_to_open(owned, request)
+    def turn_to(self, run_id: str, owned: Owned, request: gr.Request) -> str | dict:
+        """The run to show once the page is filled: one that was started meanwhile stays, else as `run_to_open`."""
+        return gr.skip() if run_id else run_to_open(owned, request) or gr.skip()
 
     def begin(self, entered: dict, request: gr.Request) -> dict:
         """Start: the run's id for this page, its owner's token for this browser. Raises BadInput."""
@@ -103,14 +105,18 @@ class Tab(NamedTuple):
         except (ValueError, OverflowError) as error:
             raise BadInput(error) from error
         owned = {**kept, run.id: run.owner}
-        return {self.run_id: run.id, self.owned: dict(list(owned.items())[-runs.KEEP_RUNS :])}
+        return {
+            self.run_id: run.id,
+            self.owned: dict(list(owned.items())[-runs.KEEP_RUNS :]),
+            self.start: gr.Button(interactive=False),  # until the run is on show, in the place of the form
+        }
 
     def settle(self, entered: dict) -> dict:
         """Once all data are there or out of reach: the preset that suits this machine, which is known by then."""
         values = train_form.values(self.form, entered)
         suiting = train_form.fitted(values)
         return {
-            self.form["model"]: train_form.sized_models(),
+            self.form["model"]: gr.Radio(train_form.sized()),
             **{self.form[name]: value for name, value in suiting.items()},  # all else may be typed in meanwhile
             **({} if entered[self.run_id] else self._of_form(values | suiting)),
         }
@@ -176,6 +182,7 @@ class Tab(NamedTuple):
         """Which column there is on the left, and below the figures what came of a run that has ended."""
         return {
             self.form_column: gr.Column(visible=not run.live),
+            self.start: gr.Button(interactive=True),
             self.watching: gr.Column(visible=run.live and not own),
             **self.steering.show(run, own, first),
             **self.outcome.show(run, owned),
@@ -187,6 +194,7 @@ class Tab(NamedTuple):
             **self._ready(proposed(datasets.usable())),
             self.progress: train_view.head(title, text, kind="error"),
             self.form_column: gr.Column(visible=True),
+            self.start: gr.Button(interactive=True),
             self.watching: gr.Column(visible=False),
             self.steering.column: gr.Column(visible=False),
         }
@@ -199,7 +207,7 @@ def build() -> Tab:
         with gr.Column(scale=2, min_width=300, elem_classes="v-settings"):
             with gr.Column(elem_id="form") as form_column:
                 form = train_form.basics()
-                start = gr.Button("Start training", variant="primary", size="lg", elem_id="start")
+                start = gr.Button("Start training", variant="primary", size="lg", elem_id="start", interactive=False)
                 gr.HTML(f'<p class="v-note">{train_form.LIMITS}</p>', apply_default_css=False, elem_id="limits")
                 more, size_note, learning_note = train_form.advanced()
                 form |= more
@@ -214,7 +222,9 @@ def build() -> Tab:
                 gr.Button("Train your own", link="?", link_target="_self", size="md")
         with gr.Column(scale=5, min_width=300):
             progress = gr.HTML(
-                js_on_load=scripts.mount(HERE / "script" / "next.js", {}), apply_default_css=False, elem_id="progress"
+                js_on_load=scripts.mount(HERE / "script" / "next.js", {"use": "use"}),
+                apply_default_css=False,
+                elem_id="progress",
             )
             with gr.Row(elem_classes="t-run"):
                 forming, charts = forming_view(), pictures.html("charts")
@@ -224,7 +234,7 @@ def build() -> Tab:
     owned.change(None, owned, None, js=f"(mine) => {{ {outcome.TELL} }}")
     gathered = start.click(None, owned, owned, js=outcome.GATHER, **QUIET)
     gathered.then(
-        tab.begin, {*form.values(), owned}, {run_id, owned}, trigger_mode="once", concurrency_limit=None, **QUIET
+        tab.begin, {*form.values(), owned}, {run_id, owned, start}, trigger_mode="once", concurrency_limit=None, **QUIET
     )
     start.click(None, js=SCROLL_TO_PROGRESS)
     train_api.build()

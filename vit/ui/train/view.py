@@ -215,11 +215,12 @@ def panel(run: LiveRun) -> str:
 
 
 def _next(run_id: str) -> str:
-    """What one does with a finished run; its model is chosen in both tabs by then."""
+    """What one does with a finished run; its model is the chosen one by then, unless another was chosen since."""
+    name = escape(run_id)
     return (
-        '<div class="t-next"><button type="button" data-tab="Classify">Classify with it</button>'
-        '<button type="button" data-tab="Attention">Look inside it</button>'
-        f'<button type="button" data-run="{escape(run_id)}">Copy the run\'s link</button></div>'
+        f'<div class="t-next"><button type="button" data-tab="Classify" data-use="{name}">Classify with it</button>'
+        f'<button type="button" data-tab="Attention" data-use="{name}">Look inside it</button>'
+        f'<button type="button" data-run="{name}">Copy the run\'s link</button></div>'
     )
 
 
