@@ -23,13 +23,15 @@ export function moved([left, top, side], key, size) {
 
 export function frameOn(element, choose) {
   const $ = (name) => element.querySelector(name), marker = $(".c-frame");
-  let original, frame, waiting = null, drag;
+  let original, frame, waiting = null, drag, asked = []; // frames whose answers are on their way
 
   function draw(value) {
     element.hidden = !value;
     original = value;
     if (!value) return;
-    if (drag || waiting) return; // what is moved now is newer than what came
+    const came = asked.indexOf(String(value.frame));
+    if (came >= 0 && came < asked.length - 1 || drag || waiting) return; // where it is now is newer than what came
+    asked = [];
     $("img").src = value.src;
     $("figcaption").textContent = `Yours: ${value.width} × ${value.height} pixels. Move the frame, or resize it.`;
     place(value.frame);
@@ -47,7 +49,7 @@ export function frameOn(element, choose) {
   function change(next) {
     place(next);
     clearTimeout(waiting);
-    waiting = setTimeout(() => { waiting = null; choose(frame); }, 120);
+    waiting = setTimeout(() => { waiting = null; asked.push(String(frame)); choose(frame); }, 120);
   }
 
   marker.addEventListener("pointerdown", (event) => {
