@@ -63,7 +63,7 @@ def test_the_page_offers_it_trains_on_it_and_classifies_with_it(brightness):
     spec = settings.read(offered, {"embed_dim": 24, "depth": 1, "num_heads": 2, "patch_size": 8})
     assert form.fill_classes("brightness").value == list(CLASSES)
     run = runs.start(spec)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     with changed:
         while run.live:
             assert time.monotonic() < deadline

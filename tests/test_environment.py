@@ -108,7 +108,7 @@ def test_without_a_proxy_no_variable_is_made(clean):
 def test_the_app_starts_whatever_proxy_is_set(proxy, tmp_path):
     variables = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "VIT_RUNS_FOLDER": str(tmp_path / "runs")}
     with serving(**variables, **proxy) as url:
-        assert httpx.get(url, trust_env=False).status_code == 200
+        assert httpx.get(url, timeout=60, trust_env=False).status_code == 200
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_other_machines_of_the_network_get_in_where_they_may_and_a_login_keeps_o
     own = socket.gethostbyname(socket.gethostname())
     with (
         serving("--host", "0.0.0.0", "--auth", "class:chalk", **variables) as url,
-        httpx.Client(base_url=url.replace("0.0.0.0", own), trust_env=False) as visitor,
+        httpx.Client(base_url=url.replace("0.0.0.0", own), timeout=60, trust_env=False) as visitor,
     ):
         call = {"data": []}
         assert visitor.post("gradio_api/call/about", json=call).status_code == 401

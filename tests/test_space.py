@@ -105,8 +105,8 @@ def test_the_app_starts_without_a_home_from_tracked_files_that_it_may_not_write(
             said = next((line for line in server.stdout if "http://" in line), None)
             assert said, server.stderr.read()
             url = said.split()[-1].rstrip("/")
-            assert httpx.get(url, trust_env=False).status_code == 200
-            health = httpx.get(f"{url}/gradio_api/health", trust_env=False).json()
+            assert httpx.get(url, timeout=60, trust_env=False).status_code == 200
+            health = httpx.get(f"{url}/gradio_api/health", timeout=60, trust_env=False).json()
             assert health["models"] == ["cifar10", "shapes"]
         finally:
             server.terminate()

@@ -335,6 +335,8 @@ from pathlib import Path
 from PIL import Image
 from vit.data import decode, pictures
 
+decode.SECONDS = 120  # on a busy machine, too
+
 def memory(of, key):
     lines = [line for pid in of for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
     return sum(int(line.split()[1]) // 1000 for line in lines if line.startswith(key))

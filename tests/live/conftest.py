@@ -48,7 +48,7 @@ def steps(run: LiveRun) -> int:
 
 
 def stopped(run: LiveRun, after: int = 3) -> LiveRun:
-    until(lambda: steps(run) >= after)
+    until(lambda: steps(run) >= after or not run.live)
     runs.stop(run.id, run.owner)
     until(lambda: not run.live)
     return run

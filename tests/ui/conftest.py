@@ -71,8 +71,8 @@ def await_quiet(page: Page, milliseconds: int = 500) -> None:
 
 
 def await_filled(page: Page, milliseconds: int = 500) -> None:
-    """Until the page has all that it opens with: the line on top comes with the tabs, and short events follow."""
-    expect(page.locator("#status")).not_to_be_empty()
+    """Until the page has all that it opens with, and the short events that this brings about are over."""
+    page.wait_for_selector("body[data-filled]", timeout=120_000)
     await_quiet(page, milliseconds)
 
 

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import ROOT
-from tests.ui.conftest import await_quiet, open_tab
+from tests.ui.conftest import await_filled, await_quiet, open_tab
 from vit.live import runs
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
@@ -53,6 +53,7 @@ def test_axe_finds_nothing_while_a_run_goes_on_and_where_it_is_watched(open_page
     monkeypatch.setattr(runs, "start", lambda settings, visitor: ended)
     page = open_page(f"?__theme={theme}")
     page.wait_for_selector("#forming canvas.map")
+    await_filled(page)
     page.get_by_role("button", name="Start training", exact=True).click()
     expect(page.locator("#controls")).to_be_visible()
     expect(page.locator("#progress h2")).to_have_text("Training vit-live-patch on Shapes")
@@ -80,7 +81,7 @@ def test_text_at_twice_its_size_and_more_needs_no_scrolling_sideways(open_page, 
 
 def test_arrows_walk_the_tabs_which_back_walks_again_and_the_thumbnails_which_are_one_stop(open_page):
     page = open_page("")
-    await_quiet(page)  # what walks the tabs is there
+    await_filled(page)  # what walks the tabs is there
     page.get_by_role("tab", name="Train").focus()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tab", name="Your pictures")).to_be_focused()

@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.ui.conftest import await_quiet
+from tests.ui.conftest import await_filled
 from vit.data import normalize
 from vit.interpret.attention import attention_maps
 from vit.live import models
@@ -34,7 +34,7 @@ def open_view(context, app_url):
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{app_url}?{query}")
         page.wait_for_function(FIRST_VIEW)
-        await_quiet(page, quiet)  # what the other tabs load at the start
+        await_filled(page, quiet)
         page.requests, page.errors = [], errors
         page.on("request", lambda request: page.requests.append(f"{request.url} {request.post_data}"))
         pages.append(page)

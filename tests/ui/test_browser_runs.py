@@ -50,7 +50,7 @@ def test_runs_that_are_ticked_are_overlaid_and_stand_side_by_side_at_the_same_mo
     for run, step in zip(("Run 1", "Run 2"), ("Step 2", "Step 2")):
         expect(captions.filter(has_text=run)).to_contain_text(step)
     assert lines.count() == 2
-    await_filled(page, 1500)  # the other tabs are filled after this one
+    await_filled(page)  # the other tabs are filled after this one
     end, asked = drawn(page), []
     page.on("request", lambda request: asked.append(request.url))
     page.locator("#runs .r-when").fill("400")  # thousandths of 6 seconds
@@ -73,7 +73,7 @@ def test_back_and_forward_walk_runs(open_page, two, monkeypatch):
     page = open_page("")
     heading = page.locator("#progress h2")
     expect(heading).to_have_text("Ready to train")
-    page.wait_for_selector("#forming canvas.map")
+    await_filled(page)
     page.get_by_role("button", name="Start training", exact=True).click()
     expect(heading).to_have_text("Done: vit-live-patch on Shapes")
     page.wait_for_url(f"**run={two[0].id}*")

@@ -45,8 +45,8 @@ def button(page, name: str):
     return page.get_by_role("button", name=name, exact=True)
 
 
-def start(page, minutes: float, dataset: str = "Shapes") -> None:
-    await_quiet(page)
+def start(page, minutes: float, dataset: str = "Shapes", ready=await_filled) -> None:
+    ready(page)
     page.get_by_label(dataset, exact=True).check()
     field = page.locator("#minutes :is(input, textarea)")
     expect(field).to_have_attribute("inputmode", "decimal")  # what the page does once it is mounted
@@ -147,7 +147,7 @@ def walk_through(visitor, url: str, dataset: str, slug: str) -> None:
     late = visitor(page.url)
     expect(late.locator("#status")).to_contain_text("Another's run")
     open_tab(late, "Classify")
-    await_quiet(late, 1500)  # the run's model was drawn twice: as the page opened, and as its run was found to be over
+    await_filled(late, 1500)  # the run's model was drawn twice: as the page opened, and as its run was found to be over
     before = late.locator("#prediction .v-seen img").get_attribute("src")
     late.locator(".v-gallery:visible button").nth(3).click()
     expect(late.locator("#prediction .v-seen img")).not_to_have_attribute("src", before)
@@ -214,7 +214,7 @@ def test_a_run_that_is_started_while_the_page_still_fills_is_steered_from_it(her
     drawn, linked = threading.Event(), links.linked
     monkeypatch.setattr(links, "linked", lambda params: drawn.wait(300) and linked(params))  # with which open begins
     page = visitor(own_url)
-    start(page, 3)
+    start(page, 3, ready=await_quiet)
     expect(button(page, "Pause")).to_be_visible()
     drawn.set()
     expect(page.locator("#status")).not_to_be_empty()
@@ -229,8 +229,8 @@ def test_two_tabs_of_a_browser_keep_both_their_runs(here, own_url, browser):
     with browser.new_context() as context:
         pages = [context.new_page() for _ in range(2)]
         for page in pages:
+            page.set_default_timeout(60_000)
             page.goto(own_url)
-            await_filled(page)
         for page in pages:
             start(page, 3)
         for page in pages:

@@ -30,7 +30,7 @@ def seconds_to_answer(*command: str, folder: Path) -> float:
     with subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE) as server:
         try:
             said = next(line for line in server.stdout if b"http://" in line)
-            assert httpx.get(said.split()[-1].decode(), trust_env=False).status_code == 200
+            assert httpx.get(said.split()[-1].decode(), timeout=60, trust_env=False).status_code == 200
             return time.perf_counter() - started
         finally:
             server.terminate()

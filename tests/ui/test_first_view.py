@@ -15,6 +15,7 @@ def seconds_until(browser, url: str, ready: str) -> float:
     with browser.new_context() as context:
         for _ in range(2):
             page = context.new_page()
+            page.set_default_timeout(120_000)
             page.goto(url)
             page.wait_for_selector(ready)
             took = page.evaluate("performance.now()") / 1000

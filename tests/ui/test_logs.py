@@ -87,5 +87,5 @@ def test_a_warning_of_a_library_is_one_line(lines):
 
 
 def test_the_health_address_answers_without_a_session(own_url):
-    answer = httpx.get(own_url + "gradio_api/health", trust_env=False)
+    answer = httpx.get(own_url + "gradio_api/health", timeout=60, trust_env=False)
     assert answer.status_code == 200 and set(answer.json()) == {"version", "models", "data", "runs", "disk"}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 import uuid
 
 import httpx
@@ -54,7 +55,7 @@ def children() -> set[int]:
 @pytest.mark.benchmark
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads /proc")
-def test_after_300_visits_and_20_runs_memory_is_within_a_tenth_of_what_it_was_after_the_first(tmp_path):
+def test_after_300_visits_and_20_runs_memory_is_within_a_tenth_of_what_it_was_after_the_first(tmp_path, judge):
     before = children()
     with serving(HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1", VIT_RUNS_FOLDER=str(tmp_path / "runs")) as url:
         [server], client = children() - before, Client(url, verbose=False)
@@ -63,6 +64,8 @@ def test_after_300_visits_and_20_runs_memory_is_within_a_tenth_of_what_it_was_af
             run = client.predict("shapes", "vit_live", 0.03, *SETTINGS.values(), api_name="/start")
             assert await_end(client, run["run_id"])["status"] == "finished"
 
+        while ", " not in client.predict(api_name="/about")["device"]:  # it tries out how fast it is
+            time.sleep(0.2)
         for _ in range(5):  # the first ones load models and fill caches
             Visitor(url).load()
         train()
@@ -74,7 +77,7 @@ def test_after_300_visits_and_20_runs_memory_is_within_a_tenth_of_what_it_was_af
             Visitor(url).load()
         measured.append(memory(server))
         print(*(f"{megabytes:.0f} MB" for megabytes in measured))
-        assert max(measured[1:]) <= 1.1 * measured[0]
+        judge(max(measured[1:]) <= 1.1 * measured[0], f"{measured[0]:.0f} MB became {max(measured[1:]):.0f}")
 
 
 def test_a_forgotten_visitor_goes_on_choosing_pictures_and_models(app_url):

@@ -60,7 +60,7 @@ def test_only_modules_are_served_as_scripts_from_a_folder_new_at_each_start(app_
     served = [path for path in Path(folder).rglob("*") if path.is_file()]
     assert len(served) == len(modules) and not Path(folder).is_relative_to(ROOT)
     for other in (ROOT / "vit/ui/page.py", scripts.HERE / modules[0], Path(folder).parent, f"{folder}../../etc/passwd"):
-        assert httpx.get(f"{root}{other}").status_code == 403
+        assert httpx.get(f"{root}{other}", timeout=60).status_code == 403
     assert folder not in scripts.load(scripts.HERE / "script" / "gallery.js")
 
 
@@ -128,7 +128,7 @@ def proxied(upstream: str) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        assert listening.wait(20), "the proxy does not listen"
+        assert listening.wait(60), "the proxy does not listen"
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}/sub/"
     finally:
