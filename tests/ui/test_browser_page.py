@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.conftest import open_tab
+from tests.ui.conftest import await_filled, open_tab
 from vit.live import runs
 from vit.ui import analysis
 
@@ -29,7 +29,10 @@ def test_a_page_without_a_run_draws_its_picture_once_and_watches_nothing(calls, 
     open_tab(page, "Classify")
     expect(page.locator("#prediction .v-bars li")).to_have_count(10)
     expect(page.locator("#progress h2")).to_have_text("Ready to train")
+    await_filled(page)
+    before = page.locator("#prediction .v-seen img").get_attribute("src")
     page.locator(".v-gallery:visible button").nth(3).click()
+    expect(page.locator("#prediction .v-seen img")).not_to_have_attribute("src", before)
     open_tab(page, "Attention")
     expect(page.locator("#attention canvas.overlay")).to_be_visible()
     expect(page.locator(".v-gallery:visible [aria-pressed=true]")).to_have_count(1)
@@ -44,3 +47,18 @@ def test_a_runs_link_is_followed_by_one_watch_and_its_model_is_chosen(calls, ope
         open_tab(page, tab)
         expect(page.locator(".v-model:visible input")).to_have_value(re.compile("Another's run"))
     assert calls.count("watch") == 1
+
+
+def test_a_runs_buttons_lead_to_its_own_model_though_another_was_chosen_since(open_page, ended):
+    page = open_page(f"?run={ended.id}")
+    await_filled(page)
+    open_tab(page, "Classify")
+    model = page.locator(".v-model:visible input")
+    expect(model).to_have_value(re.compile("Another's run"))
+    model.click()
+    page.get_by_role("listbox").locator("li").filter(has_not_text="Another's run").first.click()
+    expect(page.locator("#status")).not_to_contain_text("Another's run")
+    open_tab(page, "Train")
+    page.get_by_role("button", name="Classify with it").click()
+    expect(model).to_have_value(re.compile("Another's run"))
+    expect(page.locator("#status")).to_contain_text("Another's run")

@@ -13,6 +13,7 @@ from vit.data import DatasetUnavailable
 from vit.live import datasets, runs
 from vit.live.run import changed
 from vit.ui import links
+from vit.ui.train.tab import Tab
 
 # The learning rate's curve, which only rises in the warm-up, falls at once (heights count from the top).
 KINK = """() => [...document.querySelector('#charts figure:last-child polyline').points]
@@ -222,6 +223,19 @@ def test_a_run_that_is_started_while_the_page_still_fills_is_steered_from_it(her
     expect(page.locator("#progress h2")).to_contain_text("Paused")
     button(page, "Stop").click()
     expect(page.locator("#progress h2")).to_contain_text("Stopped")
+
+
+def test_start_is_taken_once_until_the_run_is_on_show(here, own_url, visitor, monkeypatch):
+    shown, around = threading.Event(), Tab._around
+    monkeypatch.setattr(Tab, "_around", lambda *about: shown.wait(300) and around(*about))
+    page = visitor(own_url)
+    await_filled(page)
+    button(page, "Start training").click()
+    expect(button(page, "Start training")).to_be_disabled()
+    shown.set()
+    button(page, "Stop").click()
+    expect(page.locator("#progress h2")).to_contain_text(re.compile("Stopped|ended"))
+    expect(button(page, "Start training")).to_be_enabled()
 
 
 @pytest.mark.slow
