@@ -1,5 +1,5 @@
 // Collecting: the classes and their pictures, here and on the server.
-import { ask, tellError } from "../../script/ask.js";
+import { ask, askUntilAnswered, tellError } from "../../script/ask.js";
 import { burst, card, parts } from "./cards.js";
 import { base64, grab, packed } from "./sending.js";
 import { recall, remember } from "./session.js";
@@ -152,8 +152,8 @@ export function collectingIn(element, server, constants, camera, changed) {
 
   // What the server has, in place of what is here.
   async function restore() {
-    const answer = token ? await question("collected") : { classes: [] };
-    if (answer.lost) throw answer.error; // what the token stands for is there still, perhaps
+    const answer = token ? await askUntilAnswered(server, "collected", { set: token }, fail) : { classes: [] };
+    fail("");
     if (answer.error) keep(null);
     clear();
     for (const { name, pictures } of answer.classes ?? []) make(name, pictures);
@@ -174,7 +174,6 @@ export function collectingIn(element, server, constants, camera, changed) {
     if (answer.error) throw answer.error;
     keep(null);
     await restore();
-    fail("");
     $(".o-camera-says").textContent = "Your pictures are deleted.";
   });
   $(".o-camera-on").onclick = () => {
@@ -204,10 +203,12 @@ export function collectingIn(element, server, constants, camera, changed) {
   });
   document.addEventListener("keyup", ({ key }) => { if (filming && classes[Number(key) - 1] === filming) release(); });
 
-  async function standing() {
-    if (!token) return { ready: false, says: "Collect pictures of two things, or try it with our drawings." };
-    const answer = await question("standing", { names: classes.map(({ name }) => name) });
-    if (answer.gone) {
+  // tell: called with a sentence while nothing comes.
+  async function standing(tell) {
+    const set = token;
+    if (!set) return { ready: false, says: "Collect pictures of two things, or try it with our drawings." };
+    const answer = await askUntilAnswered(server, "standing", { set, names: classes.map(({ name }) => name) }, tell);
+    if (answer.gone && set === token) {
       keep(null);
       for (const kind of classes) {
         kind.pictures = [];

@@ -1,10 +1,10 @@
 // Learning: start, three curves as they grow, what came of it.
-import { ask } from "../../script/ask.js";
+import { ask, askUntilAnswered } from "../../script/ask.js";
 import { percent } from "../../script/format.js";
 import { recall, remember } from "./session.js";
 
 const KEY = "vit-own-run"; // remembers {id, owner} of what is being learned
-const EVERY = 400, LOST = 2000; // milliseconds between two looks at how it goes, and after one that was not answered
+const EVERY = 400; // milliseconds between two looks at how it goes
 
 // learned: called with {way: model's key}, the run's secret and the best one's key.
 export function learningIn(element, server, collecting, learned) {
@@ -12,8 +12,9 @@ export function learningIn(element, server, collecting, learned) {
   let running = null, asked = 0; // {id, owner}; how often was asked how the pictures stand
 
   async function stand() {
-    const mine = ++asked, { ready, says, error } = await collecting.standing();
-    if (running || mine !== asked) return;
+    const mine = ++asked, awaited = () => !running && mine === asked;
+    const { ready, says, error } = await collecting.standing((why) => awaited() && wrong(why));
+    if (!awaited()) return;
     $(".o-start").disabled = !ready;
     tell(error ?? says, Boolean(error));
   }
@@ -23,6 +24,8 @@ export function learningIn(element, server, collecting, learned) {
     $(".o-standing").classList.toggle("t-wrong", wrong);
   }
 
+  const wrong = (text) => tell(text, true);
+
   async function start(ways = ["head", "all", "scratch"]) {
     if (running) return;
     running = {};
@@ -31,7 +34,7 @@ export function learningIn(element, server, collecting, learned) {
     if (begun.error) {
       running = null;
       buttons();
-      tell(begun.error, true);
+      wrong(begun.error);
       return;
     }
     tell("Learning …");
@@ -51,13 +54,9 @@ export function learningIn(element, server, collecting, learned) {
     remember(KEY, begun);
     buttons();
     for (;;) {
-      const now = await ask(server, "progress", { id: begun.id });
+      const now = await askUntilAnswered(server, "progress", { id: begun.id }, wrong); // it goes on learning there
       if (now.error) {
-        tell(now.error, true);
-        if (now.lost) { // it goes on learning there
-          await new Promise((done) => setTimeout(done, LOST));
-          continue;
-        }
+        wrong(now.error);
         break;
       }
       now.ways.forEach(draw);
@@ -110,10 +109,10 @@ export function learningIn(element, server, collecting, learned) {
 
   $(".o-start").onclick = () => start();
   $(".o-stop").onclick = () => ask(server, "stop", running);
-  ask(server, "parents", {}).then(({ parents = [] }) => {
+  askUntilAnswered(server, "parents", {}).then(({ parents = [] }) => {
     $(".o-parent").replaceChildren(...parents.map(([value, textContent]) => Object.assign(document.createElement("option"), { value, textContent })));
   });
-  ask(server, "blank", {}).then(({ ways = [] }) => ways.forEach((way) => panels.has(way.name) || draw(way)));
+  askUntilAnswered(server, "blank", {}).then(({ ways = [] }) => ways.forEach((way) => panels.has(way.name) || draw(way)));
   return { stand, start, resume };
 }
 

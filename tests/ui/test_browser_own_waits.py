@@ -1,0 +1,136 @@
+"""One's own pictures on a page with that tab alone, in a real Chromium: what is done while an answer is awaited."""
+
+import json
+import threading
+from collections.abc import Iterator
+
+import gradio as gr
+import pytest
+import torch
+from PIL import Image
+from playwright.sync_api import Page, Route, expect
+
+from tests.ui.test_browser_own import hand_over
+from vit.live import collection, runs, taught, teaching
+from vit.live.teaching import Teaching, Way
+from vit.ui import asking
+from vit.ui import page as vit_page
+from vit.ui.own import pictures as sent
+from vit.ui.own import tab as own
+
+STATUS = {"now": "opened"}
+
+
+def tell(before: str | None, event: gr.EventData) -> str:
+    return f"{before or ''} {event._data['chosen']}"
+
+
+@pytest.fixture(scope="module")
+def alone() -> Iterator[str]:
+    """Address of the tab, which opens in a second, with STATUS above it, and below it what other tabs would be told."""
+    with gr.Blocks(analytics_enabled=False) as demo:
+        status, told = gr.HTML(elem_id="status"), gr.HTML(elem_id="told")
+        tab = own.build()
+        tab.view.learned(tell, told, told)
+
+        def hand_out(event: gr.EventData) -> dict:
+            return tab.hand_out(event._data["chosen"])
+
+        tab.view.learned(hand_out, None, tab.learned)
+        demo.load(lambda: STATUS["now"], None, status, show_progress="hidden")
+    _, url, _ = vit_page.launch(demo, prevent_thread_lock=True, quiet=True)
+    yield url
+    demo.close()
+
+
+@pytest.fixture
+def page(context, alone, here, monkeypatch) -> Iterator[Page]:
+    """The tab with nothing collected yet; what it did not await is an error."""
+    monkeypatch.setattr(collection, "_sets", {})
+    monkeypatch.setattr(runs, "OTHERS", {})
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(alone)
+    expect(page.locator(".o-card")).to_have_count(2)
+    yield page
+    page.evaluate("sessionStorage.clear()")
+    page.close()
+    assert not errors
+
+
+@pytest.fixture
+def going(page) -> Teaching:
+    """A run of the drawings, of which the page knows once it is reloaded."""
+    page.locator(".o-sample").click()
+    expect(page.locator(".o-card")).to_have_count(3)
+    (token,) = collection._sets
+    going = Teaching(token, "shapes", [Way("head")], tuple(collection._sets[token].classes), None, status="running")
+    runs.OTHERS[going.id] = going
+    remember(page, run={"id": going.id, "owner": going.owner})
+    return going
+
+
+@pytest.fixture
+def learned(page, small_vit) -> str:
+    """Key of a model, of which the page knows once it is reloaded."""
+    key = taught.key_of("secret", "head")
+    taught.save(key, small_vit)
+    remember(page, models=[{"key": key, "way": "head", "owner": "secret", "learned": "12:00"}])
+    return key
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A file with a picture that is none of the drawings."""
+    noise = torch.randint(256, (32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    Image.fromarray(noise.numpy()).save(tmp_path / "noise.png")
+    return tmp_path / "noise.png"
+
+
+def held(monkeypatch, place: object, name: str) -> threading.Event:
+    """Lets a function wait until the event is set."""
+    over, function = threading.Event(), getattr(place, name)
+    monkeypatch.setattr(place, name, lambda *given: over.wait(300) and function(*given))
+    return over
+
+
+def names(page: Page) -> list[str]:
+    return [card.get_attribute("aria-label").removeprefix("Class ") for card in page.locator(".o-card").all()]
+
+
+def card(page: Page, name: str):
+    return page.get_by_role("article", name=f"Class {name}", exact=True)
+
+
+def remember(page: Page, **values) -> None:
+    """In the browser's tab, as the page does: what is of one's own there after a reload."""
+    for name, value in values.items():
+        page.evaluate("([name, text]) => sessionStorage.setItem(name, text)", [f"vit-own-{name}", json.dumps(value)])
+
+
+def test_a_server_that_is_busy_at_a_reload_makes_the_page_wait_and_forget_nothing(page, going, learned, monkeypatch):
+    monkeypatch.setattr(asking, "_places", full := threading.Semaphore(0))
+    page.reload()
+    for line in (".o-error", ".o-standing"):
+        expect(page.locator(line)).to_have_text(asking.BUSY)
+    full.release(asking.PLACES)
+    expect(page.locator(".o-card .o-thumbs img").first).to_be_visible()
+    expect(page.locator(".o-error")).to_be_hidden()
+    expect(page.locator(".o-parent option")).not_to_have_count(0)
+    expect(page.locator(".o-model option")).to_have_count(1)
+    expect(page.locator(".o-standing")).to_have_text("Learning: head alone …")
+    assert json.loads(page.evaluate("sessionStorage.getItem('vit-own-run')"))["id"] == going.id
+
+
+def test_a_model_of_which_a_busy_server_said_nothing_can_still_be_deleted(page, learned, monkeypatch):
+    page.reload()
+    expect(page.locator(".o-model option")).to_have_count(1)
+    page.locator(".o-forget").click()
+    monkeypatch.setattr(asking, "_places", full := threading.Semaphore(0))
+    page.locator(".o-really").click()
+    expect(page.locator(".o-break-error")).to_have_text(asking.BUSY)
+    full.release(asking.PLACES)
+    page.locator(".o-forget").click()
+    page.locator(".o-really").click()
+    expect(page.locator(".o-model option")).to_have_count(0)
+    assert not taught.available(learned)
