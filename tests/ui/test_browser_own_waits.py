@@ -134,3 +134,60 @@ def test_a_model_of_which_a_busy_server_said_nothing_can_still_be_deleted(page, 
     page.locator(".o-really").click()
     expect(page.locator(".o-model option")).to_have_count(0)
     assert not taught.available(learned)
+
+
+def test_what_is_pasted_before_the_pictures_are_back_goes_to_the_first_class(page, picture, monkeypatch):
+    page.locator(".o-sample").click()
+    expect(page.locator(".o-card")).to_have_count(3)
+    over = held(monkeypatch, sent, "_set")
+    page.reload()
+    expect(page.locator(".o-kept")).not_to_be_empty()  # from here on it listens
+    hand_over(page, "body", "paste", [picture])
+    over.set()
+    expect(card(page, "fish").locator(".o-count")).to_have_text("9 pictures")
+    expect(page.locator(".o-error")).to_be_hidden()
+
+
+def test_classes_that_are_named_or_added_stay_when_the_drawings_come(page, monkeypatch):
+    name = page.locator(".o-card .o-name").first
+    name.fill("cup")
+    name.press("Enter")
+    over = held(monkeypatch, sent, "drawings")
+    page.locator(".o-sample").click()
+    page.locator(".o-more").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("pen")
+    over.set()
+    expect(page.locator(".o-card")).to_have_count(5)
+    page.keyboard.press("Enter")
+    expect(card(page, "pen")).to_be_visible()
+    assert names(page) == ["cup", "pen", "fish", "house", "tree"]
+
+
+def test_files_that_are_dropped_while_the_drawings_come_get_their_card_back(page, picture, monkeypatch):
+    over = held(monkeypatch, sent, "drawings")
+    page.locator(".o-sample").click()
+    hand_over(page, ".o-card:nth-child(2)", "drop", [picture])
+    over.set()
+    expect(card(page, "Class 2").locator(".o-count")).to_have_text("1 picture")
+    assert names(page) == ["fish", "house", "tree", "Class 2"]
+
+
+def test_files_that_are_dropped_while_the_others_are_deleted_begin_a_new_set(page, picture, monkeypatch):
+    page.locator(".o-sample").click()
+    expect(page.locator(".o-card")).to_have_count(3)
+    over = held(monkeypatch, sent.teaching, "forget")
+    page.locator(".o-delete").click()
+    hand_over(page, ".o-card:nth-child(1)", "drop", [picture])
+    over.set()
+    expect(card(page, "fish").locator(".o-count")).to_have_text("1 picture")
+    (left,) = collection._sets.values()
+    assert {name: len(pictures) for name, pictures in left.classes.items()} == {"fish": 1}
+
+
+def test_a_class_that_is_removed_twice_takes_no_other_with_it(page):
+    page.locator(".o-away").first.evaluate("button => { button.click(); button.click(); }")
+    expect(page.locator(".o-card")).to_have_count(1)
+    page.locator(".o-more").click()
+    expect(page.locator(".o-card")).to_have_count(2)
+    assert names(page) == ["Class 2", "Class 3"]
