@@ -191,3 +191,31 @@ def test_a_class_that_is_removed_twice_takes_no_other_with_it(page):
     page.locator(".o-more").click()
     expect(page.locator(".o-card")).to_have_count(2)
     assert names(page) == ["Class 2", "Class 3"]
+
+
+def test_no_button_can_be_pressed_before_its_script_is_there(page):
+    asked: list[Route] = []
+    page.route("**/own/script/own.js", lambda route: asked.append(route))
+    with page.expect_request("**/own/script/own.js"):
+        page.reload()
+    buttons = [page.locator(name) for name in (".o-camera-on", ".o-more", ".o-sample")]
+    for button in buttons:
+        expect(button).to_be_disabled()
+    asked[0].continue_()
+    for button in buttons:
+        expect(button).to_be_enabled()
+
+
+def test_what_is_being_learned_can_be_stopped_though_the_page_never_opens_and_tabs_follow_once_it_does(
+    page, going, learned, monkeypatch
+):
+    monkeypatch.setitem(STATUS, "now", "")
+    page.reload()
+    expect(page.locator(".o-stop")).to_be_visible()
+    expect(page.locator(".o-start")).to_be_disabled()
+    going.ways[0].key, going.status = taught.key_of(going.owner, "head"), "finished"
+    expect(page.locator(".o-break")).to_be_visible()
+    expect(page.locator(".o-model option")).to_have_count(2)
+    expect(page.locator("#told")).not_to_contain_text("taught")
+    page.locator("#status").evaluate("status => { status.textContent = 'opened'; }")
+    expect(page.locator("#told")).to_contain_text(going.ways[0].key)

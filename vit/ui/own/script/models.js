@@ -15,7 +15,7 @@ export function byTime(models) {
 // changed: called once another is chosen or one is deleted, with the sentence that says why it could not be.
 export function modelsIn(element, server, changed) {
   const $ = (name) => element.querySelector(name), choice = $(".o-model");
-  let models = []; // {key, way, owner, learned: when, in words}, the latest first
+  let models = recall(KEY) ?? []; // {key, way, owner, learned: when, in words}, the latest first
 
   function keep(kept, chosen) {
     models = kept.slice(0, MOST);
@@ -37,10 +37,10 @@ export function modelsIn(element, server, changed) {
 
   // Those of before a reload that are still here.
   async function restore() {
-    const before = recall(KEY) ?? [];
+    const before = models.map(({ key }) => key);
     if (!before.length) return;
-    const { models: there = [] } = await askUntilAnswered(server, "there", { models: before.map(({ key }) => key) });
-    keep(before.filter(({ key }) => there.includes(key)));
+    const { models: there = [] } = await askUntilAnswered(server, "there", { models: before });
+    keep(models.filter(({ key }) => there.includes(key) || !before.includes(key)), choice.value);
   }
 
   function sure(asked) {
