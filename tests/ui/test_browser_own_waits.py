@@ -219,3 +219,10 @@ def test_what_is_being_learned_can_be_stopped_though_the_page_never_opens_and_ta
     expect(page.locator("#told")).not_to_contain_text("taught")
     page.locator("#status").evaluate("status => { status.textContent = 'opened'; }")
     expect(page.locator("#told")).to_contain_text(going.ways[0].key)
+
+
+def test_whoever_asks_to_classify_with_a_model_gets_it_though_another_was_chosen_there_since(page, learned):
+    page.reload()
+    for times in (1, 2):
+        page.get_by_role("button", name="Classify with it").click()
+        expect(page.locator("#told")).to_have_text(" ".join([learned] * times))

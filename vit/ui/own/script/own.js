@@ -39,8 +39,13 @@ export function mount({ element, server, trigger, constants }) {
     if (shown) trigger(constants.events.learned, { ways: models.ways, chosen: shown });
     else trigger(constants.events.gone, {});
   }
+  // Also where another was chosen there since, of which nothing is known here.
+  function show() {
+    shown = "";
+    choose();
+  }
   const again = () => learning.start(["head"]);
-  const breaking = breakingIn(element, server, table, constants, camera, collecting, models, choose, again);
+  const breaking = breakingIn(element, server, table, constants, camera, collecting, models, show, again);
   for (const name of [".o-camera-on", ".o-more", ".o-sample"]) element.querySelector(name).disabled = false;
   learning.resume();
   collecting.ready.then(models.restore).then(() => breaking.load());
