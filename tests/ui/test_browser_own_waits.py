@@ -226,3 +226,40 @@ def test_whoever_asks_to_classify_with_a_model_gets_it_though_another_was_chosen
     for times in (1, 2):
         page.get_by_role("button", name="Classify with it").click()
         expect(page.locator("#told")).to_have_text(" ".join([learned] * times))
+
+
+def test_a_model_is_handed_out_only_once_it_is_the_one_that_is_asked_for(page, learned, monkeypatch):
+    page.reload()
+    button = page.get_by_role("button", name="Classify with it")
+    handed_out = page.locator("#own-download"), page.get_by_role("button", name="Push", exact=True)
+    button.click()
+    expect(handed_out[0]).to_be_enabled()
+    page.get_by_text("Push to your Hugging Face account").click()
+    over = held(monkeypatch, taught, "archive")
+    button.click()
+    for one in handed_out:
+        expect(one).to_be_disabled()
+    over.set()
+    for one in handed_out:
+        expect(one).to_be_enabled()
+
+
+@pytest.mark.slow
+def test_stop_says_what_came_of_it_and_is_asked_for_again_where_the_server_is_busy(page, going, learned, monkeypatch):
+    page.reload()
+    standing, stop = page.locator(".o-standing"), page.locator(".o-stop")
+    expect(standing).to_have_text("Learning: head alone …")
+    owner, going.owner = going.owner, "another"
+    stop.click()
+    expect(standing).to_contain_text("Only the page or program that started")
+    going.owner, stopped = owner, threading.Event()
+    monkeypatch.setattr(teaching, "stop", lambda run: stopped.set())
+    monkeypatch.setattr(asking, "_places", full := threading.Semaphore(0))
+    stop.click()
+    expect(standing).to_have_text(asking.BUSY)
+    full.release(asking.PLACES)
+    expect(standing).to_have_text("Stopping …")
+    assert stopped.wait(60)
+    going.status, going.message = "stopped", "It was stopped."
+    expect(stop).to_be_hidden()
+    expect(standing).to_have_text("It was stopped.")

@@ -10,13 +10,15 @@ const EVERY = 400; // milliseconds between two looks at how it goes
 export function learningIn(element, server, collecting, learned) {
   const $ = (name) => element.querySelector(name), panels = new Map();
   let running = null, asked = 0; // {id, owner}; how often was asked how the pictures stand
+  let stopping = null; // what is said once Stop was pressed, and whether it failed
 
-  async function stand() {
+  // tells: whether how they stand is said, or what is said stays.
+  async function stand(tells = true) {
     const mine = ++asked, awaited = () => !running && mine === asked;
-    const { ready, says, error } = await collecting.standing((why) => awaited() && wrong(why));
+    const { ready, says, error } = await collecting.standing((why) => tells && awaited() && wrong(why));
     if (!awaited()) return;
     $(".o-start").disabled = !ready;
-    tell(error ?? says, Boolean(error));
+    if (tells) tell(error ?? says, Boolean(error));
   }
 
   function tell(text, wrong = false) {
@@ -51,6 +53,7 @@ export function learningIn(element, server, collecting, learned) {
 
   async function follow(begun) {
     running = begun;
+    stopping = null;
     remember(KEY, begun);
     buttons();
     for (;;) {
@@ -64,7 +67,7 @@ export function learningIn(element, server, collecting, learned) {
         end(now, begun);
         break;
       }
-      tell(now.says || sentence(now.ways));
+      tell(...stopping ?? [now.says || sentence(now.ways)]);
       await new Promise((done) => setTimeout(done, EVERY));
     }
     running = null;
@@ -104,11 +107,16 @@ export function learningIn(element, server, collecting, learned) {
   function buttons() {
     $(".o-start").disabled = running !== null;
     $(".o-stop").hidden = !running?.id;
-    if (!running) stand();
+    if (!running) stand(false);
   }
 
   $(".o-start").onclick = () => start();
-  $(".o-stop").onclick = () => ask(server, "stop", running);
+  $(".o-stop").onclick = async () => {
+    const asked = running;
+    tell(...stopping = ["Stopping …"]);
+    const { error } = await askUntilAnswered(server, "stop", asked);
+    if (error && asked === running) tell(...stopping = [error, true]);
+  };
   askUntilAnswered(server, "parents", {}).then(({ parents = [] }) => {
     $(".o-parent").replaceChildren(...parents.map(([value, textContent]) => Object.assign(document.createElement("option"), { value, textContent })));
   });
