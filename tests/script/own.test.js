@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { cameraOn, INSECURE, refusal } from "../../vit/ui/own/script/camera.js";
 import { burst, parts } from "../../vit/ui/own/script/cards.js";
-import { said, wrongName } from "../../vit/ui/own/script/collecting.js";
+import { said, tidied, wrongName } from "../../vit/ui/own/script/collecting.js";
 import { worth } from "../../vit/ui/own/script/learning.js";
 import { byTime } from "../../vit/ui/own/script/models.js";
 import { packed } from "../../vit/ui/own/script/sending.js";
@@ -47,6 +47,11 @@ test("a class is called neither as another one, whatever the case, nor endlessly
   assert.equal(wrongName("cup", ["pen", "plate"], 40), "");
   assert.match(wrongName("CUP", ["pen", "Cup"], 40), /^There is a class “Cup” already; give it another name/);
   assert.match(wrongName("茶".repeat(300), [], 40), /^“茶{40} …” has 300 characters, 40 are the most; shorten it/);
+});
+
+test("a name is tidied as the server does it: one space between words, and one form of each letter", () => {
+  assert.equal(tidied("  red\t cafe\u0301 cup "), "red café cup");
+  assert.equal(tidied(" \n"), "");
 });
 
 test("what is left out is named, three in full and the others counted", () => {

@@ -65,9 +65,9 @@ def test_importance_and_regions_grow_and_can_be_stopped(client):
 def test_tables_say_what_the_numbers_say(shapes):
     model, part = from_pretrained(models.CHECKPOINTS / "shapes"), shapes.test.take(slice(40))
     found = list(heads.head_importance(model, part))[-1]
-    table = studies.importance_table(found)
+    table = studies.importance_table(found, "shapes")
     assert "No head stands out" in table and not found.best.clear and "over 40 pictures" in table
-    assert table.count("data-show") == 12  # each leads to its head
+    assert table.count("data-show") == table.count('data-model="shapes"') == 12  # each leads to its head
     regions = list(heads.head_regions(model, part))[-1]
     best = next(row for row in regions.ranked(1000) if row["clear"])
     table = studies.regions_table(regions, part)

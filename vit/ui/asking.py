@@ -17,7 +17,9 @@ _places = threading.BoundedSemaphore(PLACES)
 
 
 def answering(function: Callable[..., dict]) -> Callable[..., dict]:
-    """The function as a script calls it: a mistake comes back as {"error": a sentence}, as does BUSY.
+    """The function as a script calls it: a mistake comes back as {"error": a sentence}.
+
+    So does BUSY, with "lost", as the script says it of a question that was never answered: it may ask again.
 
     What Gradio fills in beside the question, such as a gr.Request, is handed on.
     """
@@ -25,7 +27,7 @@ def answering(function: Callable[..., dict]) -> Callable[..., dict]:
     @functools.wraps(function)
     def answer(question, *filled_in):
         if not _places.acquire(blocking=False):
-            return {"error": BUSY}
+            return {"error": BUSY, "lost": True}
         try:
             return function(check("question", question, dict), *filled_in)
         except BadInput as error:

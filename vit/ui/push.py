@@ -15,8 +15,11 @@ from vit.weights import hub
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def build(key: gr.State, push: Callable[[str, str, str, bool], str]) -> None:
-    """Lays out the fields, folded. push: called with the key, repository, token and whether it is to be private."""
+def build(key: gr.State, push: Callable[[str, str, str, bool], str]) -> gr.Button:
+    """Lays out the fields, folded, and returns the button.
+
+    push: called with the key, repository, token and whether it is to be private.
+    """
     with gr.Accordion("Push to your Hugging Face account", open=False):
         if SIGNS_IN:
             gr.LoginButton(size="md", variant="secondary")
@@ -38,6 +41,7 @@ def build(key: gr.State, push: Callable[[str, str, str, bool], str]) -> None:
         return {pushed: push(entered[key], entered[name], token, entered[private]), pasted: ""}
 
     button.click(push_it, {key, name, pasted, private}, {pushed, pasted}, trigger_mode="once", **QUIET)
+    return button
 
 
 def push_folder(find: Callable[[], AbstractContextManager[Path]], name: str, token: str, private: bool) -> str:

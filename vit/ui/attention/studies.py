@@ -1,6 +1,6 @@
 """Heads over many pictures: which matter to the prediction, and which favor which region. Progress, then a table."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html import escape
 
@@ -17,12 +17,13 @@ from vit.live import models
 from vit.live.datasets import SOURCES
 from vit.model import ViT
 from vit.ui import pictures
-from vit.ui.checks import checked
+from vit.ui.checks import check, checked
 from vit.ui.endpoints import MODEL, unseen
 from vit.ui.errors import BadInput, as_bad_input
 
 MAX_PICTURES = 1000
 BATCH = 20
+NOW = "(...inputs) => [...inputs.slice(0, -1), performance.now()]"
 
 
 @checked
@@ -49,15 +50,38 @@ def head_regions(model: str | None, pictures: float) -> Iterator[dict]:
 @checked
 def show_importance(model: str | None, pictures: float) -> Iterator[str]:
     for importance in _importance(model, pictures):
-        table = importance_table(importance) if importance.n > 1 else ""
-        yield _progress(importance.done, importance.n, int(pictures)) + table
+        table = importance_table(importance, model or models.default()) if importance.n > 1 else ""
+        yield _progress(importance.done, importance.n, int(pictures), model) + table
 
 
 @checked
 def show_regions(model: str | None, pictures: float) -> Iterator[str]:
     vit, dataset, _ = model_and_pictures(model, pictures)
     for regions in heads.head_regions(vit, dataset, BATCH):
-        yield _progress(regions.done, regions.n, int(pictures)) + regions_table(regions, dataset)
+        yield _progress(regions.done, regions.n, int(pictures), model) + regions_table(regions, dataset)
+
+
+def newest(study: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str | dict]]:
+    """The study as a button of the page calls it: it ends where another was asked for since, or all were stopped.
+
+    latest: when that was, by the page's clock, alone in a list that all of a page share; at: when this one was.
+    """
+
+    def show(model: str | None, pictures: float, latest: list[float], at: float) -> Iterator[str | dict]:
+        end_earlier(latest, at)
+        for shown in study(model, pictures):
+            if latest[0] > at:
+                break
+            yield shown
+        if latest[0] > at:
+            yield gr.skip()  # Gradio sends the last once more at the end, which another's table would make way for
+
+    return show
+
+
+def end_earlier(latest: list[float], at: float) -> None:
+    """Ends what was asked for before."""
+    latest[0] = max(latest[0], check("at", at, float))
 
 
 def build(model: gr.Dropdown) -> None:
@@ -70,11 +94,11 @@ def build(model: gr.Dropdown) -> None:
             regions = gr.Button("Where each head looks", variant="secondary", size="md")
             stop = gr.Button("Stop", size="md")
         table = gr.HTML(apply_default_css=False, elem_id="study")
-        running = [
-            importance.click(show_importance, [model, pictures], table, **quiet),
-            regions.click(show_regions, [model, pictures], table, **quiet),
-        ]
-        stop.click(None, cancels=running)
+        latest, at = gr.State([0.0]), gr.Number(0, visible=False)
+        for button, study in ((importance, show_importance), (regions, show_regions)):
+            inputs = [model, pictures, latest, at]
+            button.click(newest(study), inputs, table, js=NOW, trigger_mode="multiple", **quiet)
+        stop.click(end_earlier, [latest, at], js=NOW, **{**quiet, "concurrency_limit": None, "concurrency_id": None})
     with unseen():
         inputs = [gr.Textbox("", label="model"), gr.Number(200, label="pictures")]
         for study in (head_importance, head_regions):
@@ -115,8 +139,11 @@ def model_and_pictures(key: str, count: float) -> tuple[ViT, Dataset, list[int]]
     return model, replace(part, images=images, masks=masks), places[mixed].tolist()
 
 
-def importance_table(importance: HeadImportance) -> str:
-    """Heads by layers, in points of the true class's probability, and a sentence on what stands out."""
+def importance_table(importance: HeadImportance, key: str = "") -> str:
+    """Heads by layers, in points of the true class's probability, and a sentence on what stands out.
+
+    key: of the model, to whose heads the cells lead.
+    """
     L, H = importance.drop.shape
     points, (low, high) = 100 * importance.drop, (100 * end for end in importance.interval)
     sure = (importance.sure[0] > 0) | (importance.sure[1] < 0)
@@ -126,7 +153,10 @@ def importance_table(importance: HeadImportance) -> str:
     rows = ""
     for k in range(H):
         values = zip(points[:, k].tolist(), low[:, k].tolist(), high[:, k].tolist(), sure[:, k].tolist())
-        cells = "".join(_cell(*numbers, scale, L, f"{layer}.{k}") for layer, numbers in enumerate(values))
+        cells = "".join(
+            _cell(*numbers, scale, L, f'data-show="{layer}.{k}" data-model="{escape(key)}"')
+            for layer, numbers in enumerate(values)
+        )
         rows += f"<tr><th>Head {k + 1}</th>{cells}</tr>"
     return (
         f'<p class="x-study-says">{importance_sentence(importance)}</p>'
@@ -161,15 +191,15 @@ def _rounded(number: float) -> str:
     return f"{-(-int(number) // unit) * unit:,}"
 
 
-def _cell(points: float, low: float, high: float, sure: bool, scale: float, L: int, place: str) -> str:
-    """place: layer.head, which the page's script shows at a click."""
+def _cell(points: float, low: float, high: float, sure: bool, scale: float, L: int, link: str) -> str:
+    """link: attributes of a button, by which the page's script shows the head at a click."""
     strength = round(45 * min(1, abs(points) / scale)) if sure else 0
     color = "var(--v-train)" if points > 0 else "var(--v-val)"
     points, low, high = (round(number, 1) + 0.0 for number in (points, low, high))  # no minus before a zero
     interval = f"<small>{low:.1f} to {high:.1f}</small>" if L < 7 else ""
     return (
         f'<td title="{points:.1f} points, {low:.1f} to {high:.1f}" style="background:color-mix(in srgb, {color} '
-        f'{strength}%, transparent)"><button type="button" data-show="{place}">{points:.1f}{interval}</button></td>'
+        f'{strength}%, transparent)"><button type="button" {link}>{points:.1f}{interval}</button></td>'
     )
 
 
@@ -219,11 +249,11 @@ def _shown(examples: list[int], dataset: Dataset) -> str:
     return "".join(f'<img src="{image}" alt="">' for image in images)
 
 
-def _progress(done: float, n: int, of: int) -> str:
+def _progress(done: float, n: int, of: int, key: str | None) -> str:
     return (
         f'<div class="v-progress" role="progressbar" aria-valuenow="{100 * done:.0f}" aria-valuemin="0" '
         f'aria-valuemax="100"><i style="width:{100 * done:.1f}%"></i></div>'
-        f'<p class="v-note">{n} of {of} pictures</p>'
+        f'<p class="v-note">{n} of {of} pictures, {escape(models.title(key or models.default(), {}))}</p>'
     )
 
 

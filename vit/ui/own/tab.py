@@ -16,6 +16,7 @@ from vit.ui.own import pictures as sent
 from vit.ui.theme import CLASS_COLORS
 
 HERE = Path(__file__).parent
+ASLEEP = "() => Array(2).fill({ interactive: false, __type__: 'update' })"
 ASKED = (
     *(sent.collected, sent.standing, sent.add, sent.sample, sent.remove, sent.rename, sent.delete_now),
     *(learning.parents, learning.start, learning.stop, learning.progress, learning.blank),
@@ -33,12 +34,13 @@ class Tab(NamedTuple):
     view: gr.HTML
     handing_out: gr.Column
     download: gr.DownloadButton
+    push: gr.Button
     key: gr.State
 
     @property
     def learned(self) -> list:
         """What `hand_out` fills."""
-        return [self.handing_out, self.download, self.key]
+        return [self.handing_out, self.download, self.push, self.key]
 
     def withdraw(self) -> dict:
         """Nothing to hand out."""
@@ -52,6 +54,7 @@ class Tab(NamedTuple):
         return {
             self.handing_out: gr.Column(visible=True),
             self.download: gr.DownloadButton(value=zipped, interactive=zipped is not None),
+            self.push: gr.Button(interactive=True),
             self.key: key,
         }
 
@@ -72,9 +75,11 @@ def build() -> Tab:
     key = gr.State("")
     with gr.Column(visible=False, elem_id="own-out") as handing_out:
         download = gr.DownloadButton("Download weights, config and card", size="md", elem_id="own-download")
-        push.build(key, push_taught)
+        button = push.build(key, push_taught)
+    # Until another model is there, what is handed out is the former one.
+    view.learned(None, None, [download, button], js=ASLEEP, api_visibility="private")
     api.build()
-    return Tab(view, handing_out, download, key)
+    return Tab(view, handing_out, download, button, key)
 
 
 @checked

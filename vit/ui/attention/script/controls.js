@@ -1,4 +1,5 @@
 // Hands on the controls.
+import { tellError } from "../../script/ask.js";
 import { coverMap } from "./cover.js";
 import { drawBar, drawComparison, drawStage } from "./draw.js";
 import { saveFile } from "./files.js";
@@ -79,8 +80,13 @@ function listenToGrid(tab) {
 }
 
 // From a cell of a study's table, or from the lesson, to the head that it speaks of, and to who asks there.
-export function showHead(tab, { show, query = -1 }) {
+export function showHead(tab, { show, model, query = -1 }) {
   if (!tab.view) return;
+  if (model && model !== tab.view.model) {
+    tellError(tab.$(".x-error"), "That table is of another model: choose its model again to see this head, or study the one that is chosen.");
+    tab.$(".x-error").scrollIntoView({ block: "center" });
+    return;
+  }
   const [layer, head] = show.split(".").map(Number);
   if (layer >= tab.view.L || head >= tab.view.heads) return; // another model was chosen since
   change(tab, { layer, head, source: "head", query: Math.max(-1, query) });

@@ -6,8 +6,8 @@ import { copyLink, linkTo } from "../../script/copy.js";
 import { percent } from "../../script/format.js";
 import { base64, grab, packed } from "./sending.js";
 
-// models: of which one is looked at. choose: called where the other tabs are to show that one, or none is left.
-export function breakingIn(element, server, table, constants, camera, collecting, models, choose, again) {
+// models: of which one is looked at. show: called where the other tabs are to show that one.
+export function breakingIn(element, server, table, constants, camera, collecting, models, show, again) {
   const $ = (name) => element.querySelector(name);
   const section = $(".o-break"), video = $(".o-stage video"), image = $(".o-stage img"), overlay = $(".o-stage canvas");
   let held = null, live = false, turn = 0; // held: {name, content} of the picture that stands still
@@ -164,7 +164,7 @@ export function breakingIn(element, server, table, constants, camera, collecting
     const [file] = event.dataTransfer.files;
     if (file) drop(file);
   };
-  for (const button of section.querySelectorAll("[data-tab]")) button.addEventListener("click", choose);
+  for (const button of section.querySelectorAll("[data-tab]")) button.addEventListener("click", show);
   $(".o-cover").onclick = async () => {
     const mine = turn;
     $(".o-cover-says").textContent = "Covering one place after the other …";

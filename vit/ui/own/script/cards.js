@@ -36,7 +36,7 @@ export function card(kind, own) {
 
   function draw() {
     const n = kind.pictures.length;
-    $(".o-name").value = kind.name;
+    if (document.activeElement !== $(".o-name")) $(".o-name").value = kind.name; // what is typed just now stays
     element.ariaLabel = `Class ${kind.name}`;
     $(".o-thumbs").ariaLabel = `Pictures of ${kind.name}`;
     $(".o-count").textContent = `${n} picture${n === 1 ? "" : "s"}`;

@@ -1,5 +1,5 @@
 // Collecting: the classes and their pictures, here and on the server.
-import { ask, tellError } from "../../script/ask.js";
+import { ask, askUntilAnswered, tellError } from "../../script/ask.js";
 import { burst, card, parts } from "./cards.js";
 import { base64, grab, packed } from "./sending.js";
 import { recall, remember } from "./session.js";
@@ -11,7 +11,7 @@ const NAMED = 3; // refusals that are said in full
 // changed: called after there is more or less.
 export function collectingIn(element, server, constants, camera, changed) {
   const $ = (name) => element.querySelector(name);
-  const classes = []; // {name, pictures: [{id, src}], card}
+  const classes = []; // {name, pictures: [{id, src}], card, own: whether the visitor made or named it}
   let token = null, latest = null, filming = null, turn = Promise.resolve();
 
   $(".o-kept").textContent = `They stay in the server's temporary folder, are shown to nobody, and are deleted at most ${constants.minutes} minutes after you sent them.`;
@@ -35,9 +35,10 @@ export function collectingIn(element, server, constants, camera, changed) {
   }
 
   function make(name, pictures = []) {
-    const kind = { name, pictures };
-    kind.color = constants.classColors[classes.length % constants.classColors.length];
+    const kind = { name, pictures }, colors = constants.classColors;
+    kind.color = colors.find((color) => classes.every((other) => other.color !== color)) ?? colors[classes.length % colors.length];
     kind.card = card(kind, { files, film, release, rename, remove, away });
+    kind.card.element.addEventListener("input", () => { kind.own = true; });
     kind.card.element.addEventListener("focusin", () => { latest = kind; });
     kind.card.element.addEventListener("pointerdown", () => { latest = kind; });
     classes.push(kind);
@@ -49,6 +50,19 @@ export function collectingIn(element, server, constants, camera, changed) {
     let n = classes.length + 1;
     while (classes.some(({ name }) => name.toLowerCase() === `class ${n}`)) n++;
     return make(`Class ${n}`);
+  }
+
+  function drop(kind) {
+    if (classes.includes(kind)) classes.splice(classes.indexOf(kind), 1);
+    kind.card.element.remove();
+    if (latest === kind) latest = null;
+  }
+
+  // Where pictures go that were meant for a class, once it is their turn: its card may be gone by then, or never was there.
+  function present(kind) {
+    if (!kind) return latest ?? classes[0] ?? fresh();
+    if (classes.includes(kind)) return kind;
+    return classes.find(({ name }) => name === kind.name) ?? make(kind.name);
   }
 
   // Sends pictures that are packed already; resolves to what the server says.
@@ -69,6 +83,7 @@ export function collectingIn(element, server, constants, camera, changed) {
     for (const part of parts(chosen.slice(0, constants.most + 1))) {
       inTurn(async () => {
         if (full) return;
+        kind = present(kind);
         const contents = [];
         for (const file of part) await packed(file, constants.largest).then((one) => contents.push(one), (why) => refused.push(why));
         const answer = contents.length ? await send(kind, contents) : { refused: [] };
@@ -93,10 +108,10 @@ export function collectingIn(element, server, constants, camera, changed) {
     await burst(
       async (n) => ({ name: `Picture ${n + 1} of the camera`, content: await base64(await grab($(".o-camera video"), constants.side)) }),
       (contents) => inTurn(async () => {
-        const answer = await send(kind, contents);
+        const to = present(kind), answer = await send(to, contents);
         taken += contents.length;
         refused.push(...answer.refused);
-        kind.card.say(said(taken, taken, refused));
+        to.card.say(said(taken, taken, refused));
       }),
       () => filming === kind && camera.on,
     );
@@ -110,7 +125,7 @@ export function collectingIn(element, server, constants, camera, changed) {
   function rename(kind, wanted) {
     inTurn(async () => {
       fail("");
-      const name = wanted.trim() || kind.name;
+      const name = tidied(wanted) || kind.name;
       const refusal = wrongName(name, classes.filter((other) => other !== kind).map((other) => other.name), constants.longest);
       if (refusal) fail(refusal);
       else if (token && name !== kind.name) {
@@ -139,29 +154,35 @@ export function collectingIn(element, server, constants, camera, changed) {
     remove(kind, ...kind.pictures.map(({ id }) => id));
     inTurn(() => {
       if (kind.pictures.length) return; // the server was not reached, and has them still
-      classes.splice(classes.indexOf(kind), 1);
-      kind.card.element.remove();
+      drop(kind);
       changed();
     });
   }
 
-  function clear() {
-    for (const kind of classes.splice(0)) kind.card.element.remove();
-    latest = null;
-  }
-
-  // What the server has, in place of what is here.
+  // What the server has. A card that it knows nothing of stays where the visitor made or named it.
   async function restore() {
-    const answer = token ? await question("collected") : { classes: [] };
-    if (answer.lost) throw answer.error; // what the token stands for is there still, perhaps
+    const answer = token ? await askUntilAnswered(server, "collected", { set: token }, fail) : {};
+    fail("");
     if (answer.error) keep(null);
-    clear();
-    for (const { name, pictures } of answer.classes ?? []) make(name, pictures);
+    const there = new Map((answer.classes ?? []).map(({ name, pictures }) => [name, pictures]));
+    for (const kind of [...classes]) {
+      kind.pictures = there.get(kind.name) ?? [];
+      if (!there.delete(kind.name) && !kind.own) drop(kind);
+      kind.card.draw();
+      kind.card.say("");
+    }
+    for (const [name, pictures] of there) make(name, pictures);
     while (classes.length < 2) fresh();
     changed();
   }
 
-  $(".o-more").onclick = () => { fresh().card.element.querySelector("input").focus(); changed(); };
+  $(".o-more").onclick = async () => {
+    await ready; // or its name might be one that is there already
+    const kind = fresh();
+    kind.own = true;
+    kind.card.element.querySelector("input").focus();
+    changed();
+  };
   $(".o-sample").onclick = () => inTurn(async () => {
     fail("");
     const answer = await question("sample");
@@ -174,7 +195,6 @@ export function collectingIn(element, server, constants, camera, changed) {
     if (answer.error) throw answer.error;
     keep(null);
     await restore();
-    fail("");
     $(".o-camera-says").textContent = "Your pictures are deleted.";
   });
   $(".o-camera-on").onclick = () => {
@@ -204,10 +224,12 @@ export function collectingIn(element, server, constants, camera, changed) {
   });
   document.addEventListener("keyup", ({ key }) => { if (filming && classes[Number(key) - 1] === filming) release(); });
 
-  async function standing() {
-    if (!token) return { ready: false, says: "Collect pictures of two things, or try it with our drawings." };
-    const answer = await question("standing", { names: classes.map(({ name }) => name) });
-    if (answer.gone) {
+  // tell: called with a sentence while nothing comes.
+  async function standing(tell) {
+    const set = token;
+    if (!set) return { ready: false, says: "Collect pictures of two things, or try it with our drawings." };
+    const answer = await askUntilAnswered(server, "standing", { set, names: classes.map(({ name }) => name) }, tell);
+    if (answer.gone && set === token) {
       keep(null);
       for (const kind of classes) {
         kind.pictures = [];
@@ -225,10 +247,13 @@ export function collectingIn(element, server, constants, camera, changed) {
     classes,
     get token() { return token; },
     // Whether it was taken.
-    addTo: (kind, one) => inTurn(() => send(kind, [one]).then(({ added, refused }) => { fail(refused[0]); return added.length > 0; })),
+    addTo: (kind, one) => inTurn(() => send(present(kind), [one]).then(({ added, refused }) => { fail(refused[0]); return added.length > 0; })),
     standing,
   };
 }
+
+// A class's name as the server keeps it.
+export const tidied = (name) => name.normalize("NFC").trim().replace(/\s+/g, " ");
 
 // Why a class can't be called so beside others, as the server says it; "" where it can.
 export function wrongName(name, others, longest) {

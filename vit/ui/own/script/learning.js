@@ -1,27 +1,32 @@
 // Learning: start, three curves as they grow, what came of it.
-import { ask } from "../../script/ask.js";
+import { ask, askUntilAnswered } from "../../script/ask.js";
 import { percent } from "../../script/format.js";
 import { recall, remember } from "./session.js";
 
 const KEY = "vit-own-run"; // remembers {id, owner} of what is being learned
-const EVERY = 400, LOST = 2000; // milliseconds between two looks at how it goes, and after one that was not answered
+const EVERY = 400; // milliseconds between two looks at how it goes
 
 // learned: called with {way: model's key}, the run's secret and the best one's key.
 export function learningIn(element, server, collecting, learned) {
   const $ = (name) => element.querySelector(name), panels = new Map();
   let running = null, asked = 0; // {id, owner}; how often was asked how the pictures stand
+  let stopping = null; // what is said once Stop was pressed, and whether it failed
 
-  async function stand() {
-    const mine = ++asked, { ready, says, error } = await collecting.standing();
-    if (running || mine !== asked) return;
+  // tells: whether how they stand is said, or what is said stays.
+  async function stand(tells = true) {
+    const mine = ++asked, awaited = () => !running && mine === asked;
+    const { ready, says, error } = await collecting.standing((why) => tells && awaited() && wrong(why));
+    if (!awaited()) return;
     $(".o-start").disabled = !ready;
-    tell(error ?? says, Boolean(error));
+    if (tells) tell(error ?? says, Boolean(error));
   }
 
   function tell(text, wrong = false) {
     $(".o-standing").textContent = text;
     $(".o-standing").classList.toggle("t-wrong", wrong);
   }
+
+  const wrong = (text) => tell(text, true);
 
   async function start(ways = ["head", "all", "scratch"]) {
     if (running) return;
@@ -31,7 +36,7 @@ export function learningIn(element, server, collecting, learned) {
     if (begun.error) {
       running = null;
       buttons();
-      tell(begun.error, true);
+      wrong(begun.error);
       return;
     }
     tell("Learning …");
@@ -48,16 +53,13 @@ export function learningIn(element, server, collecting, learned) {
 
   async function follow(begun) {
     running = begun;
+    stopping = null;
     remember(KEY, begun);
     buttons();
     for (;;) {
-      const now = await ask(server, "progress", { id: begun.id });
+      const now = await askUntilAnswered(server, "progress", { id: begun.id }, wrong); // it goes on learning there
       if (now.error) {
-        tell(now.error, true);
-        if (now.lost) { // it goes on learning there
-          await new Promise((done) => setTimeout(done, LOST));
-          continue;
-        }
+        wrong(now.error);
         break;
       }
       now.ways.forEach(draw);
@@ -65,7 +67,7 @@ export function learningIn(element, server, collecting, learned) {
         end(now, begun);
         break;
       }
-      tell(now.says || sentence(now.ways));
+      tell(...stopping ?? [now.says || sentence(now.ways)]);
       await new Promise((done) => setTimeout(done, EVERY));
     }
     running = null;
@@ -105,15 +107,20 @@ export function learningIn(element, server, collecting, learned) {
   function buttons() {
     $(".o-start").disabled = running !== null;
     $(".o-stop").hidden = !running?.id;
-    if (!running) stand();
+    if (!running) stand(false);
   }
 
   $(".o-start").onclick = () => start();
-  $(".o-stop").onclick = () => ask(server, "stop", running);
-  ask(server, "parents", {}).then(({ parents = [] }) => {
+  $(".o-stop").onclick = async () => {
+    const asked = running;
+    tell(...stopping = ["Stopping …"]);
+    const { error } = await askUntilAnswered(server, "stop", asked);
+    if (error && asked === running) tell(...stopping = [error, true]);
+  };
+  askUntilAnswered(server, "parents", {}).then(({ parents = [] }) => {
     $(".o-parent").replaceChildren(...parents.map(([value, textContent]) => Object.assign(document.createElement("option"), { value, textContent })));
   });
-  ask(server, "blank", {}).then(({ ways = [] }) => ways.forEach((way) => panels.has(way.name) || draw(way)));
+  askUntilAnswered(server, "blank", {}).then(({ ways = [] }) => ways.forEach((way) => panels.has(way.name) || draw(way)));
   return { stand, start, resume };
 }
 

@@ -1,5 +1,5 @@
 // The models that were learned here: which there are is kept while this browser's tab is open; each can be deleted.
-import { ask } from "../../script/ask.js";
+import { ask, askUntilAnswered } from "../../script/ask.js";
 import { recall, remember } from "./session.js";
 
 const KEY = "vit-own-models", MOST = 24;
@@ -15,7 +15,7 @@ export function byTime(models) {
 // changed: called once another is chosen or one is deleted, with the sentence that says why it could not be.
 export function modelsIn(element, server, changed) {
   const $ = (name) => element.querySelector(name), choice = $(".o-model");
-  let models = []; // {key, way, owner, learned: when, in words}, the latest first
+  let models = recall(KEY) ?? []; // {key, way, owner, learned: when, in words}, the latest first
 
   function keep(kept, chosen) {
     models = kept.slice(0, MOST);
@@ -37,10 +37,10 @@ export function modelsIn(element, server, changed) {
 
   // Those of before a reload that are still here.
   async function restore() {
-    const before = recall(KEY) ?? [];
+    const before = models.map(({ key }) => key);
     if (!before.length) return;
-    const { models: there = [], lost } = await ask(server, "there", { models: before.map(({ key }) => key) });
-    keep(before.filter(({ key }) => lost || there.includes(key)));
+    const { models: there = [] } = await askUntilAnswered(server, "there", { models: before });
+    keep(models.filter(({ key }) => there.includes(key) || !before.includes(key)), choice.value);
   }
 
   function sure(asked) {
@@ -53,8 +53,8 @@ export function modelsIn(element, server, changed) {
   async function forget() {
     const { key, owner } = models.find((one) => one.key === choice.value);
     const answer = await ask(server, "delete_model", { model: key, owner });
-    const { models: there = [] } = answer.error ? await ask(server, "there", { models: [key] }) : {};
-    if (!there.includes(key)) keep(models.filter((one) => one.key !== key));
+    const { models: there = [], lost } = answer.error ? await ask(server, "there", { models: [key] }) : {};
+    if (!lost && !there.includes(key)) keep(models.filter((one) => one.key !== key));
     sure(false);
     changed(answer.error);
   }

@@ -6,8 +6,8 @@ import { collectingIn } from "./collecting.js";
 import { learningIn } from "./learning.js";
 import { modelsIn } from "./models.js";
 
-// Once the page has what it opens with, which would replace what is chosen before.
-const opened = () => new Promise((done) => {
+// Until the page has what it opens with, which would replace what is chosen before.
+const opening = () => new Promise((done) => {
   const look = () => document.querySelector("#status")?.textContent.trim() ? done() : setTimeout(look, 100);
   look();
 });
@@ -30,17 +30,23 @@ export function mount({ element, server, trigger, constants }) {
     choose();
     breaking.load(error);
   });
+  const opened = opening();
   let shown = ""; // key of the model that the other tabs were told of; after a reload they show what the address says
-  function choose() {
+  async function choose() {
+    await opened;
     if (models.chosen === shown && models.chosen) return;
     shown = models.chosen;
     if (shown) trigger(constants.events.learned, { ways: models.ways, chosen: shown });
     else trigger(constants.events.gone, {});
   }
+  // Also where another was chosen there since, of which nothing is known here.
+  function show() {
+    shown = "";
+    choose();
+  }
   const again = () => learning.start(["head"]);
-  const breaking = breakingIn(element, server, table, constants, camera, collecting, models, choose, again);
-  collecting.ready.then(models.restore).then(opened).then(() => {
-    breaking.load();
-    learning.resume();
-  });
+  const breaking = breakingIn(element, server, table, constants, camera, collecting, models, show, again);
+  for (const name of [".o-camera-on", ".o-more", ".o-sample"]) element.querySelector(name).disabled = false;
+  learning.resume();
+  collecting.ready.then(models.restore).then(() => breaking.load());
 }
