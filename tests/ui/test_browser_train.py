@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import HUB_BESIDE_THE_PROJECT, serving
-from tests.ui.conftest import LEAVING, await_filled, await_quiet, open_tab
+from tests.ui.conftest import await_filled, await_quiet, open_tab
 from vit.data import DatasetUnavailable
 from vit.live import datasets, runs
 from vit.live.run import changed
@@ -17,28 +17,6 @@ from vit.ui import links
 # The learning rate's curve, which only rises in the warm-up, falls at once (heights count from the top).
 KINK = """() => [...document.querySelector('#charts figure:last-child polyline').points]
     .some((point, i, all) => i && point.y - all[i - 1].y > 1)"""
-
-
-@pytest.fixture
-def visitor(browser):
-    """Opens pages, each in a browser of its own that remembers nothing; nothing may go wrong on any."""
-    contexts, errors = [], []
-
-    def visit(url: str, **options):
-        contexts.append(browser.new_context(viewport={"width": 1440, "height": 900}, **options))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(60_000)
-        expect.set_options(timeout=120_000)
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(url)
-        page.wait_for_selector("#progress h2", state="attached")  # its link may open another tab
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert not [error for error in errors if not LEAVING.search(error)]
 
 
 def button(page, name: str):
