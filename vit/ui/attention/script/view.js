@@ -10,7 +10,7 @@ import { followLink } from "./link.js";
 import { unpack } from "./maps.js";
 import { drawPrediction, predictWithout } from "./prediction.js";
 import { drawAll } from "./redraw.js";
-import { openSection } from "./sections.js";
+import { emptyFolded, openSection } from "./sections.js";
 import { firstView } from "./telling.js";
 
 export function mount({ element, props, server, trigger, watch, constants }) {
@@ -42,6 +42,7 @@ async function load(tab) {
   tab.answers = {};
   if (state.untouched || before?.L !== view.L || before?.heads !== view.heads) Object.assign(state, firstView(view));
   else if (before.P !== view.P) state.query = -1; // the same model at another size
+  emptyFolded(tab);
   if (before?.model !== view.model) {
     state.off.clear();
     delete state.why;
