@@ -17,6 +17,7 @@ from vit.live import answers, models
 from vit.live.answers import Answers
 from vit.live.datasets import SOURCES
 from vit.model import Doubt
+from vit.ui.asking import BUSY
 from vit.ui.classify import gallery
 
 SEEN = "#prediction .v-seen img"
@@ -208,7 +209,7 @@ def await_page(page: Page, says: str) -> None:
     expect(page.locator(".c-where")).to_have_text(says)
 
 
-def test_the_gallery_takes_no_question_before_it_is_filled_so_that_none_is_lost(own_url, visitor, monkeypatch):
+def test_the_gallery_takes_no_question_before_it_is_filled_so_that_none_is_lost(here, own_url, visitor, monkeypatch):
     drawn, opening = threading.Event(), gallery.opening
     monkeypatch.setattr(gallery, "opening", lambda *args: drawn.wait(300) and opening(*args))
     page = visitor(own_url)
@@ -262,6 +263,32 @@ def test_mistakes_and_sureness_are_the_models_own_and_a_class_and_a_number_are_f
         "wrong": wrong[sure[wrong].argsort(descending=True, stable=True)],
         "unsure": sure.argsort(stable=True),
     }
+def test_a_page_that_does_not_come_is_asked_for_again_and_none_before_the_first(page, monkeypatch):
+    drawn = gallery._page
+
+    def refuse(*about):
+        raise BadInput(BUSY)
+
+    monkeypatch.setattr(gallery, "_page", refuse)
+    page.get_by_label("Next page").click()
+    expect(page.locator(".c-choose .c-error")).to_have_text(BUSY)
+    page.get_by_label("Which pictures").select_option("number")
+    expect(page.get_by_label("Which pictures")).to_have_value("mixed")  # which is on show
+    monkeypatch.setattr(gallery, "_page", drawn)
+    page.get_by_label("Next page").click()
+    await_page(page, "Page 2 of 7 · 200 pictures")
+    page.evaluate("""() => {
+        const order = document.querySelector(".c-order");
+        order.value = "number";
+        order.dispatchEvent(new Event("change"));
+        document.querySelector(".c-next").click(); // the first page is not waited for, and so not here
+    }""")
+    page.wait_for_function(FIRST, arg=[GALLERY, "shapes-30"])
+    page.evaluate("() => { for (let i = 0; i < 2; i++) document.querySelector('.c-back').click(); }")
+    page.wait_for_function(FIRST, arg=[GALLERY, "shapes-0"])
+    await_page(page, "Page 1 of 7 · 200 pictures")
+
+
     for order, indices in expected.items():
         page.get_by_label("Which pictures").select_option(order)
         await_page(page, f"Page 1 of {-(-len(indices) // 30)} · {len(indices)} pictures")
