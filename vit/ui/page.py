@@ -213,7 +213,10 @@ class Page(NamedTuple):
         said = event(handler, inputs, [self.picture, self.classifying.result, self.classifying.input], **options)
         about = [self.classifying.model, self.picture]
         said.success(self.look_inside, about, self.inside, **QUIET, **LATEST)
-        said.failure(lambda: None, None, self.classifying.input, **QUIET)  # a browser can't show what is no picture
+        module = scripts.load(HERE / "script" / "gallery.js")
+        refuse = f"async () => {{ (await {module}).refuse(); return []; }}"
+        # A browser can't show what is no picture.
+        said.failure(lambda: None, None, self.classifying.input, js=refuse, **QUIET)
 
     @checked
     def open(self, owned: dict[str, str], request: gr.Request) -> dict:
