@@ -188,6 +188,22 @@ def test_a_run_can_be_asked_for_while_its_data_is_on_the_way(unanswered, own_url
     expect(page.locator("#progress h2")).to_contain_text("Preparing vit-live on CIFAR-10")
 
 
+@pytest.mark.slow
+def test_a_run_that_waits_for_its_first_moment_shows_none_of_the_run_before(unanswered, ended, own_url, visitor):
+    page = visitor(f"{own_url}?run={ended.id}")
+    forming = page.locator("#forming .t-forming")
+    expect(forming).to_contain_text("The whole run")
+    await_filled(page)
+    height = forming.bounding_box()["height"]
+    page.get_by_label("CIFAR-10", exact=True).check()
+    button(page, "Start training").click()
+    expect(page.locator("#progress h2")).to_contain_text("Preparing vit-live on CIFAR-10")
+    expect(page.locator("#forming .t-about")).to_have_text("This run's attention appears here with its first moment.")
+    for name in (".t-strip", ".t-then", "canvas.positions"):
+        expect(forming.locator(name)).to_be_hidden()
+    assert forming.bounding_box()["height"] == height
+
+
 def test_a_run_that_is_started_while_the_page_still_fills_is_steered_from_it(here, own_url, visitor, monkeypatch):
     drawn, linked = threading.Event(), links.linked
     monkeypatch.setattr(links, "linked", lambda params: drawn.wait(300) and linked(params))  # with which open begins
