@@ -50,6 +50,18 @@ def test_a_word_that_is_opened_while_the_page_fills_tells_of_its_picture_once_th
     expect(page.locator(".g-of")).to_contain_text("Of the chosen model")
 
 
+def test_a_tab_that_was_pressed_before_the_link_was_read_stays_open(here, context, own_url):
+    page, held = context.new_page(), []
+    page.route("**/tabs.js", lambda route: held.append(route))
+    page.goto(f"{own_url}?tab=attention")
+    open_tab(page, "Classify")
+    expect(page.locator("#prediction .v-bars li")).to_have_count(10)
+    held[0].continue_()
+    page.wait_for_url(re.compile("tab=classify"))
+    expect(page.get_by_role("tab", name="Classify")).to_have_attribute("aria-selected", "true")
+    page.close()
+
+
 def test_a_runs_link_is_followed_by_one_watch_and_its_model_is_chosen(calls, open_page, ended):
     page = open_page(f"?run={ended.id}")
     expect(page.locator("#progress h2")).to_contain_text("Stopped: vit-live-patch on Shapes")
