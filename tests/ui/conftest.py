@@ -76,6 +76,28 @@ def await_filled(page: Page, milliseconds: int = 500) -> None:
     await_quiet(page, milliseconds)
 
 
+@pytest.fixture
+def visitor(browser):
+    """Opens pages, each in a browser of its own that remembers nothing; nothing may go wrong on any."""
+    contexts, errors = [], []
+
+    def visit(url: str, **options):
+        contexts.append(browser.new_context(viewport={"width": 1440, "height": 900}, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(60_000)
+        expect.set_options(timeout=120_000)
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(url)
+        page.wait_for_selector("#progress h2", state="attached")  # its link may open another tab
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not [error for error in errors if not LEAVING.search(error)]
+
+
 @pytest.fixture(scope="module")
 def client(app_url) -> Client:
     return Client(app_url, verbose=False)

@@ -17,7 +17,10 @@ from vit.live import answers, models
 from vit.live.answers import Answers
 from vit.live.datasets import SOURCES
 from vit.model import Doubt
+from vit.ui import analysis
+from vit.ui.asking import BUSY
 from vit.ui.classify import gallery
+from vit.ui.errors import BadInput
 
 SEEN = "#prediction .v-seen img"
 BLUE = """(seen) => {
@@ -101,7 +104,8 @@ def test_an_upload_is_shown_whole_with_its_frame_which_is_moved_and_resized_by_m
     )
 
 
-def test_what_was_sent_stays_as_a_thumbnail_until_it_is_removed(page, mine, tmp_path):
+def test_what_was_sent_stays_as_a_thumbnail_until_it_is_removed(page, mine, tmp_path, monkeypatch):
+    marked = page.locator(".c-choose .v-gallery [aria-pressed=true]")
     Image.new("RGB", (50, 50), "lime").save(tmp_path / "another.png")
     send(page, mine)
     first = page.locator(SEEN).get_attribute("src")
@@ -114,16 +118,22 @@ def test_what_was_sent_stays_as_a_thumbnail_until_it_is_removed(page, mine, tmp_
     expect(page.locator(".c-thumb[aria-pressed=true]")).to_have_count(0)
     thumbs.nth(1).click()
     expect(page.locator(SEEN)).to_have_attribute("src", first)
-    expect(page.locator(".c-choose .v-gallery [aria-pressed=true]")).to_have_count(0)
+    expect(marked).to_have_count(0)
     page.get_by_label("Remove this picture").nth(1).click()
     expect(thumbs).to_have_count(1)
     expect(page.locator(".c-original")).to_be_hidden()  # a test picture in its place
-    expect(page.locator(".c-choose .v-gallery [aria-pressed=true]")).to_have_count(1)
+    expect(marked).to_have_count(1)
     (tmp_path / "broken.png").write_text("no picture")
     page.locator("#picture-input input[type=file]").set_input_files(tmp_path / "broken.png")
     expect(page.get_by_test_id("toast-body")).to_contain_text("broken.png is a text: expected a picture")
     expect(page.locator("#picture-input img")).to_have_count(0)
     expect(thumbs).to_have_count(1)
+    expect(marked).to_have_count(1)  # the test picture, as it is still the one that is answered
+    monkeypatch.setattr(analysis, "_tokens", {})
+    thumbs.click()
+    expect(page.get_by_test_id("toast-body").last).to_contain_text("The server has forgotten this picture")
+    expect(marked).to_have_count(1)
+    expect(page.locator(".c-thumb[aria-pressed=true]")).to_have_count(0)
 
 
 def test_a_dropped_a_pasted_and_a_photographed_picture_are_answered(page, mine):
@@ -255,6 +265,32 @@ def test_pages_of_the_gallery_are_all_of_the_test_set_and_one_seen_before_asks_t
         "([first, before]) => document.querySelector(first).dataset.name !== before",
         arg=[GALLERY, f"shapes-{there[0]}"],
     )
+
+
+def test_a_page_that_does_not_come_is_asked_for_again_and_none_before_the_first(page, monkeypatch):
+    drawn = gallery._page
+
+    def refuse(*about):
+        raise BadInput(BUSY)
+
+    monkeypatch.setattr(gallery, "_page", refuse)
+    page.get_by_label("Next page").click()
+    expect(page.locator(".c-choose .c-error")).to_have_text(BUSY)
+    page.get_by_label("Which pictures").select_option("number")
+    expect(page.get_by_label("Which pictures")).to_have_value("mixed")  # which is on show
+    monkeypatch.setattr(gallery, "_page", drawn)
+    page.get_by_label("Next page").click()
+    await_page(page, "Page 2 of 7 · 200 pictures")
+    page.evaluate("""() => {
+        const order = document.querySelector(".c-order");
+        order.value = "number";
+        order.dispatchEvent(new Event("change"));
+        document.querySelector(".c-next").click(); // the first page is not waited for, and so not here
+    }""")
+    page.wait_for_function(FIRST, arg=[GALLERY, "shapes-30"])
+    page.evaluate("() => { for (let i = 0; i < 2; i++) document.querySelector('.c-back').click(); }")
+    page.wait_for_function(FIRST, arg=[GALLERY, "shapes-0"])
+    await_page(page, "Page 1 of 7 · 200 pictures")
 
 
 def test_mistakes_and_sureness_are_the_models_own_and_a_class_and_a_number_are_found(page, said):

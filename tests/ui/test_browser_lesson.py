@@ -2,6 +2,7 @@
 
 import re
 import statistics
+import threading
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from vit import ViT
 from vit.interpret.analysis import Analysis
 from vit.interpret.lesson import added, asking, rearranged
 from vit.live import models
+from vit.ui.lesson import numbers
 from vit.weights.checkpoint import from_pretrained
 
 ADDRESS = "?tab=lesson&model=shapes&picture=shapes-17&step=1&layer=2&head=3&query=4,5"
@@ -279,6 +281,19 @@ def test_all_steps_by_touch_on_a_phone_stay_within_its_width(browser, app_url):
             expect(lesson.locator(".l-words")).not_to_be_empty()
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             complete(page, step, by_touch=True)
+
+
+@pytest.mark.slow
+def test_a_step_is_done_that_was_done_although_another_is_on_show_by_then(here, own_url, visitor, monkeypatch):
+    go, shuffled = threading.Event(), numbers.shuffled
+    monkeypatch.setattr(numbers, "shuffled", lambda *about: go.wait(300) and shuffled(*about))
+    page = visitor(own_url + ADDRESS.replace("step=1", "step=2"))
+    page.locator("#lesson .l-shuffle").click()
+    turn(page, 3, "Query meets keys")
+    go.set()
+    expect(page.locator("#lesson .l-steps .done")).to_have_count(1)
+    expect(page.locator("#lesson .l-steps button").nth(1)).to_have_class("done")
+    expect(page.locator("#lesson .l-task")).to_contain_text("To do")
 
 
 # Times of all frames, by step: the stage's arrow keys, every slider and the classes' rows. The server may

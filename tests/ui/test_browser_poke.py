@@ -1,5 +1,7 @@
 """Poking at a picture in the Classify tab: covering by mouse and keys, changing it, the occlusion map."""
 
+import threading
+
 import pytest
 import torch
 from playwright.sync_api import Page, expect
@@ -93,6 +95,25 @@ def test_the_occlusion_map_is_what_covering_each_patch_costs(page):
         drop = cover(model, prediction.images, alone, best[None], torch.Generator().manual_seed(0), share=1 / 64)
         assert answer["points"][patch] == pytest.approx(100 * drop.brightest.item(), abs=1e-3)
     expect(page.locator(".c-poke-says")).to_contain_text(f"costs {answer['class']} ")
+
+
+@pytest.mark.parametrize("meanwhile", ["a patch is covered", "it is as it was"])
+def test_an_occlusion_map_that_comes_late_is_not_drawn_over_what_was_done_since(page, monkeypatch, meanwhile):
+    go, occlusion = threading.Event(), poke.covering.occlusion
+    monkeypatch.setattr(poke.covering, "occlusion", lambda *about: go.wait(300) and occlusion(*about))
+    page.get_by_role("button", name="Occlusion map").click()
+    expect(page.locator(".c-poke-says")).to_have_text("Covering each patch …")
+    before = image(page)
+    if meanwhile == "a patch is covered":
+        page.locator(STAGE).press(" ")
+        expect(page.locator(f"{STAGE} img")).not_to_have_attribute("src", before)
+    else:
+        page.get_by_role("button", name="As it was").click()
+    expect(page.locator(".c-poke-says")).to_be_empty()
+    with page.expect_response(lambda response: '"occlusion"' in (response.request.post_data or "")):
+        go.set()
+    await_quiet(page)
+    expect(page.locator(f"{STAGE} canvas")).to_be_hidden()
 
 
 def test_nothing_changed_and_nothing_covered_is_the_prediction_itself(here):

@@ -3,7 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.test_browser_train import LEAVING, button, start, wait_for_step
+from tests.ui.conftest import LEAVING
+from tests.ui.test_browser_train import button, start, wait_for_step
 
 
 @pytest.mark.slow

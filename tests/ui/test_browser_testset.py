@@ -19,15 +19,26 @@ from vit.ui.classify import testset
 pytestmark = pytest.mark.slow  # opens a page for each test
 
 
+def offer(model, name: str, seed: int) -> str:
+    """Saves it under this name with weights of its own, worse or better as it happens."""
+    torch.manual_seed(seed)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.trained = {"dataset": "shapes", "model": name}
+    model.save_pretrained(models.CHECKPOINTS / name)
+    return name
+
+
 @pytest.fixture
 def other(here, small_vit):
-    """A second model of the same classes, worse or better as it happens, and its name."""
-    torch.manual_seed(1)
-    for parameter in small_vit.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    small_vit.trained = {"dataset": "shapes", "model": "another"}
-    small_vit.save_pretrained(models.CHECKPOINTS / "another")
-    return "another"
+    """A second model of the same classes, and its name."""
+    return offer(small_vit, "another", seed=1)
+
+
+@pytest.fixture
+def third(other, small_vit):
+    """A third one, of a name after the second's."""
+    return offer(small_vit, "third", seed=2)
 
 
 @pytest.fixture
@@ -49,6 +60,38 @@ def test_another_picture_does_not_end_a_comparison_on_the_whole_test_set(other, 
     expect(page.locator("#prediction .v-seen img")).not_to_have_attribute("src", before)
     go.set()
     expect(page.locator(".c-against")).to_contain_text("McNemar")
+
+
+def test_what_is_compared_is_what_is_on_show_however_long_another_model_takes(other, third, page, monkeypatch):
+    go, predict = threading.Event(), testset.predict
+    monkeypatch.setattr(testset, "predict", lambda *about: go.wait(300) and predict(*about))
+    go.set()
+    page.get_by_text("Compare with another model", exact=True).click()
+    page.get_by_label("The other model").select_option(other)
+    title, layer = page.locator(".c-one h4").nth(1), page.locator(".c-layer")
+    expect(title).to_contain_text(f"{other} · ")
+    drawn = "all => all.map((canvas) => canvas.toDataURL())"
+    layer.fill("0")
+    before, image = page.locator(".c-one canvas").evaluate_all(drawn), page.locator("#prediction .v-seen img")
+    layer.fill("100")
+
+    go.clear()
+    seen = image.get_attribute("src")
+    page.locator(".c-choose .v-gallery button").nth(7).click()
+    expect(image).not_to_have_attribute("src", seen)  # the one model has answered, the other has not
+    layer.fill("0")
+    assert page.locator(".c-one canvas").evaluate_all(drawn) == before
+    page.get_by_label("The other model").select_option(third)
+    expect(page.get_by_role("button", name="Compare on the whole test set")).to_be_disabled()
+    go.set()
+    expect(title).to_contain_text(f"{third} · ")
+    page.get_by_role("button", name="Compare on the whole test set").click()
+    pair = testset.pair("cifar10", third)
+    for said in pair:
+        said.wait()
+    first, second = map(testset.right, pair)
+    only = f"Only {title.inner_text()} is right: {int((second & ~first).sum())}"
+    expect(page.locator(".c-against .v-label").nth(1)).to_have_text(only)
 
 
 def measure(page: Page) -> None:

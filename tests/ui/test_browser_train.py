@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import HUB_BESIDE_THE_PROJECT, serving
-from tests.ui.conftest import LEAVING, await_filled, await_quiet, open_tab
+from tests.ui.conftest import await_filled, await_quiet, open_tab
 from vit.data import DatasetUnavailable
 from vit.live import datasets, runs
 from vit.live.run import changed
@@ -18,28 +18,6 @@ from vit.ui.train.tab import Tab
 # The learning rate's curve, which only rises in the warm-up, falls at once (heights count from the top).
 KINK = """() => [...document.querySelector('#charts figure:last-child polyline').points]
     .some((point, i, all) => i && point.y - all[i - 1].y > 1)"""
-
-
-@pytest.fixture
-def visitor(browser):
-    """Opens pages, each in a browser of its own that remembers nothing; nothing may go wrong on any."""
-    contexts, errors = [], []
-
-    def visit(url: str, **options):
-        contexts.append(browser.new_context(viewport={"width": 1440, "height": 900}, **options))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(60_000)
-        expect.set_options(timeout=120_000)
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(url)
-        page.wait_for_selector("#progress h2", state="attached")  # its link may open another tab
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert not [error for error in errors if not LEAVING.search(error)]
 
 
 def button(page, name: str):
@@ -209,6 +187,22 @@ def test_a_run_can_be_asked_for_while_its_data_is_on_the_way(unanswered, own_url
     expect(page.locator("#progress")).to_contain_text("learns CIFAR-10")
     button(page, "Start training").click()
     expect(page.locator("#progress h2")).to_contain_text("Preparing vit-live on CIFAR-10")
+
+
+@pytest.mark.slow
+def test_a_run_that_waits_for_its_first_moment_shows_none_of_the_run_before(unanswered, ended, own_url, visitor):
+    page = visitor(f"{own_url}?run={ended.id}")
+    forming = page.locator("#forming .t-forming")
+    expect(forming).to_contain_text("The whole run")
+    await_filled(page)
+    height = forming.bounding_box()["height"]
+    page.get_by_label("CIFAR-10", exact=True).check()
+    button(page, "Start training").click()
+    expect(page.locator("#progress h2")).to_contain_text("Preparing vit-live on CIFAR-10")
+    expect(page.locator("#forming .t-about")).to_have_text("This run's attention appears here with its first moment.")
+    for name in (".t-strip", ".t-then", "canvas.positions"):
+        expect(forming.locator(name)).to_be_hidden()
+    assert forming.bounding_box()["height"] == height
 
 
 def test_a_run_that_is_started_while_the_page_still_fills_is_steered_from_it(here, own_url, visitor, monkeypatch):

@@ -6,7 +6,7 @@ from PIL import Image
 from vit import ViT
 from vit.live import answers, models
 from vit.ui import analysis
-from vit.ui.classify import api
+from vit.ui.classify import api, testset
 from vit.ui.errors import BadInput
 
 
@@ -27,3 +27,8 @@ def test_an_endpoint_that_is_asked_for_classes_says_that_there_are_none(headless
     assert error.value.sentence == models.HEADLESS
     with pytest.raises(ValueError, match="names nothing"):
         answers.ask("m")
+
+
+def test_a_comparison_with_one_that_names_nothing_says_so(headless):
+    token = analysis.remember("m", ("shapes", 0))
+    assert testset.beside({"token": token, "other": "another"}) == {"error": models.HEADLESS}

@@ -47,7 +47,7 @@ def test_coordinates_give_the_cosines_and_say_how_far_they_are_off(analysis):
     vectors = vectors.view(L, P, answer["count"]).double() - 128
     expected = cosines(patch_features(analysis.model, analysis.record)).double()
     off = (vectors @ vectors.mT / 127**2 - expected).abs().max().item()
-    assert off == pytest.approx(answer["error"], abs=1e-5) and off < 0.1
+    assert off == pytest.approx(answer["rounding"], abs=1e-5) and off < 0.1
     assert len(base64.b64decode(answer["colors"])) == L * P * 3 and len(answer["shares"]) == L
     assert all(1 >= sum(row) > 0 for row in answer["shares"]) and json.dumps(answer)
 

@@ -211,9 +211,11 @@ class Page(NamedTuple):
     def answer(self, event: Callable, handler: Callable, *inputs: gr.components.Component, **options) -> None:
         """What a picture is answered with: what the model says at once, then, with more to compute, its attention."""
         said = event(handler, [*inputs, self.visit], [self.classifying.result, self.classifying.input], **options)
-        about = [self.classifying.model, self.visit]
-        said.success(self.look_on, about, self.inside, **QUIET, **LATEST)
-        said.failure(lambda: None, None, self.classifying.input, **QUIET)  # a browser can't show what is no picture
+        said.success(self.look_on, [self.classifying.model, self.visit], self.inside, **QUIET, **LATEST)
+        module = scripts.load(HERE / "script" / "gallery.js")
+        refuse = f"async () => {{ (await {module}).refuse(); return []; }}"
+        # A browser can't show what is no picture.
+        said.failure(lambda: None, None, self.classifying.input, js=refuse, **QUIET)
 
     @checked
     def open(self, owned: dict[str, str], visit: Visit, request: gr.Request) -> dict:

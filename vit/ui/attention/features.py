@@ -15,7 +15,7 @@ EDGES = 0.02, 0.98  # quantiles of a component that get the ends of a color: one
 @answer
 def features(analysis: Analysis, question: dict) -> dict:
     """For each layer whose patches are told apart: coordinates, (L, P, count) bytes, whose products are cosines, at
-    most `error` off; colors, (L, P, 3) bytes; and the three components' shares of the variance."""
+    most `rounding` off; colors, (L, P, 3) bytes; and the three components' shares of the variance."""
     found = patch_features(analysis.model, analysis.record)
     coordinates = (in_components(found) * 127).round()
     # A layer at a time: of 37 x 37 patches all products together would be 90 MB, three times.
@@ -24,7 +24,7 @@ def features(analysis: Analysis, question: dict) -> dict:
     return {
         "count": COMPONENTS,
         "coordinates": _packed(coordinates + 128),
-        "error": max(lost).item(),
+        "rounding": max(lost).item(),
         "colors": _packed(_stretched(components) * 255),
         "shares": shares.tolist(),
     }

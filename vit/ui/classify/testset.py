@@ -90,7 +90,9 @@ def beside(question: dict) -> dict:
     """What another model says of the picture that a token stands for. other: its key."""
     _, picture = recall(check("token", question.get("token"), str))
     other = check("other", question.get("other"), str)
-    return payload(predict(other, picture), other, picture)
+    prediction = predict(other, picture)
+    models.named(prediction.model)
+    return payload(prediction, other, picture)
 
 
 @answering

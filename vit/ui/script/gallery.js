@@ -1,14 +1,30 @@
 // Galleries of pictures: a pick in one marks it in all, even in one that is not there yet.
 let picked; // the picture's name; null is none of them, undefined that nobody has said yet
+let answered = null; // the picture that the page shows an answer to
+let refused = false; // what was picked last has no answer
 const galleries = new Set();
 
 // name: what Python said is picked, or what a click did.
 export function mark(name) {
   picked = name;
+  refused = false;
   for (const gallery of galleries) {
     if (gallery.isConnected) markIn(gallery);
     else galleries.delete(gallery);
   }
+}
+
+// name: of what there is an answer to now. What is picked and still asked about stays marked meanwhile.
+export function answer(name) {
+  answered = name;
+  if (refused) refuse();
+}
+
+// A pick that gets no answer leaves the marks to what has one.
+export function refuse() {
+  mark(answered);
+  refused = true;
+  document.dispatchEvent(new CustomEvent("refused"));
 }
 
 // What a gallery opens with, unless another one knows better.

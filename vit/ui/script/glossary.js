@@ -23,7 +23,7 @@ export function wordsIn(text, entries) {
   return found;
 }
 
-export function mount({ element, props, server, constants }) {
+export function mount({ element, props, server, watch, constants }) {
   const card = element.querySelector(".g-card"), $ = (name) => card.querySelector(name);
   const texts = new Set(), table = colorTable(constants.colors);
   let opener = null, timer = 0, opened = 0;
@@ -79,17 +79,19 @@ export function mount({ element, props, server, constants }) {
     card.hidden = false;
     place();
     card.focus({ preventScroll: true });
-    fill(entry.name, word.closest("[data-at]")?.dataset.at ?? "");
+    fill();
   }
 
   // at: "layer.head.query" that the word's tab shows. Another word may be open by the time there is an answer.
-  async function fill(word, at) {
-    const turn = ++opened, { token, message = "" } = props.value ?? {};
+  async function fill() {
+    const { word } = opener.dataset, at = opener.closest("[data-at]")?.dataset.at ?? "";
+    const turn = ++opened, { token, message = "…" } = props.value ?? {}; // none until the page is filled
     const said = token ? await ask(server, "at_hand", { token, word, at }) : { error: message };
     const picture = said.image && await readPicture(said.image);
     if (turn !== opened) return;
     $(".g-here").textContent = said.says ?? said.error;
     $(".g-of").textContent = said.of ? `Of the chosen model, ${said.of}, and its picture.` : "";
+    $(".g-picture").hidden = !picture;
     if (picture) draw(said, picture);
     place();
   }
@@ -104,7 +106,6 @@ export function mount({ element, props, server, constants }) {
     Object.assign(mark.style, {
       left: `${100 * (patch % w) / w}%`, top: `${100 * Math.floor(patch / w) / h}%`, width: `${100 / w}%`, height: `${100 / h}%`,
     });
-    $(".g-picture").hidden = false;
   }
 
   // Below its word, or above where there is no room.
@@ -137,5 +138,6 @@ export function mount({ element, props, server, constants }) {
       open(event.target);
     }
   }, true);
+  watch("value", () => { if (!card.hidden) fill(); });
   addEventListener("scroll", place, { passive: true, capture: true }); // a presented lesson scrolls by itself
 }

@@ -28,7 +28,7 @@ export function pokeIn(element, server, table, limits) {
   element.insertAdjacentHTML("beforeend", MARKUP);
   const $ = (name) => element.querySelector(name), covered = new Set(), changes = {};
   const stage = $(".c-stage");
-  let own, here = 0, painting = null, asking = false, again = false, resets = 0;
+  let own, here = 0, painting = null, asking = false, again = false, resets = 0, maps = 0;
 
   $(".c-changes").append(...limits.map(slider));
 
@@ -53,10 +53,10 @@ export function pokeIn(element, server, table, limits) {
 
   function reset() {
     resets++;
+    again = false;
     covered.clear();
     for (const input of element.querySelectorAll(".c-changes input")) { input.value = 0; input.write(); changes[input.dataset.name] = 0; }
     $("img").src = own.image;
-    $(".c-poke-says").textContent = "";
     $(".c-occlude").hidden = !own.looks;
     tellError($(".c-poke-error"), null);
     clearMap();
@@ -68,10 +68,10 @@ export function pokeIn(element, server, table, limits) {
     clearMap();
     if (asking) { again = true; return; }
     asking = true;
-    const about = own, before = resets, answer = await ask(server, "poked", { token: own.token, covered: [...covered], changes });
+    const before = resets, answer = await ask(server, "poked", { token: own.token, covered: [...covered], changes });
     asking = false;
-    if (again || about !== own) { again = false; follow(); if (about !== own) return; }
-    if (before !== resets) return; // it is as it was again
+    if (again) { again = false; follow(); }
+    if (before !== resets) return; // it is as it was again, or another picture
     tellError($(".c-poke-error"), answer.error);
     if (answer.error) return;
     $("img").src = answer.image;
@@ -99,10 +99,10 @@ export function pokeIn(element, server, table, limits) {
 
   async function occlude() {
     reset(); // it is about the picture as it came
-    const about = own;
+    const asked = maps;
     $(".c-poke-says").textContent = "Covering each patch …";
     const answer = await ask(server, "occlusion", { token: own.token });
-    if (about !== own) return;
+    if (asked !== maps) return;
     tellError($(".c-poke-error"), answer.error);
     $(".c-poke-says").textContent = "";
     if (answer.error) return;
@@ -117,8 +117,11 @@ export function pokeIn(element, server, table, limits) {
       : `Covering any one patch costs ${answer.class} nothing: it needs none of them by itself.`;
   }
 
+  // Also one that is on its way.
   function clearMap() {
+    maps++;
     $("canvas").hidden = true;
+    $(".c-poke-says").textContent = "";
   }
 
   const grid = () => ({ h: own.grid[0], w: own.grid[1], P: own.grid[0] * own.grid[1] });

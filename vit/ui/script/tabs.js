@@ -37,14 +37,17 @@ export function mount() {
   });
 }
 
-// The tab that a link names, as soon as there are tabs: components are mounted one by one.
+// The tab that a link names, as soon as there are tabs: components are mounted one by one. Who was faster stays where he is.
 function openLinked(walk) {
   const name = asked();
-  if (!name || walk(name)) return;
-  const observer = new MutationObserver(() => {
-    if (!tabs().length) return;
-    observer.disconnect();
-    walk(name);
-  });
+  if (!name || open()) return;
+  const observer = new MutationObserver(() => { if (open()) observer.disconnect(); });
   observer.observe(document.body, { childList: true, subtree: true });
+
+  function open() {
+    const all = tabs(), pressed = all.findIndex((tab) => tab.getAttribute("aria-selected") === "true");
+    if (pressed > 0) setAddress("tab", nameOf(all[pressed]), true);
+    else walk(name);
+    return all.length > 0;
+  }
 }

@@ -10,30 +10,43 @@ import { buildFeatures } from "./features.js";
 import { largest } from "./maps.js";
 import { buildResolution } from "./resolution.js";
 
+// What is there may be of the picture before: it stays, so that nothing jumps, but out of reach until there is an answer.
 export async function openSection(tab, details) {
-  const name = details.dataset.opens, { answers, view } = tab;
+  const name = details.dataset.opens, { answers, view } = tab, body = details.querySelector("div");
   if (!details.open || !name || answers[name]) return;
   details.classList.add("busy");
-  const question = name === "relevance" ? { classes: view.best.slice(0, 2).map(([i]) => i) } : {};
-  const answer = await ask(tab, name, question);
+  body.inert = true;
+  const answer = await ask(tab, name, name === "relevance" ? { classes: [...new Set(whyOf(tab))] } : {});
+  if (tab.view !== view) return; // another picture came, and asks, too
   details.classList.remove("busy");
-  if (!answer) return;
+  body.inert = false;
+  if (!answer) { body.replaceChildren(); return; }
   answers[name] = answer;
   ({ relevance: buildRelevance, lens: buildLens, weights: buildWeights, features: buildFeatures,
     resolution: buildResolution })[name](tab);
 }
 
+// What nobody sees goes with its picture.
+export function emptyFolded({ $$ }) {
+  for (const details of $$("details[data-opens]:not([open])")) {
+    details.classList.remove("busy");
+    details.querySelector("div").replaceChildren();
+  }
+}
+
+// The two classes that were chosen last, else the likeliest.
+const whyOf = ({ state, view: { best } }) => state.why ?? [best[0][0], (best[1] ?? best[0])[0]];
+
 function buildRelevance(tab) {
-  const { $, answers: { relevance }, state, view } = tab;
+  const { $, answers: { relevance }, view } = tab;
   relevance.byClass = byClass(relevance);
-  const chosen = [state.why?.[0] ?? view.best[0][0], state.why?.[1] ?? view.best[1]?.[0] ?? view.best[0][0]];
-  $(".x-why").replaceChildren(...chosen.map((chosenClass) => {
+  $(".x-why").replaceChildren(...whyOf(tab).map((chosenClass) => {
     const figure = document.createElement("figure");
     figure.innerHTML = `<label>Why <select></select></label><canvas></canvas><figcaption><p></p>
       <button type="button" class="x-quiet-button">Cover its brightest fifth</button> <output></output></figcaption>`;
     const select = figure.querySelector("select");
     figure.querySelector("button").addEventListener("click", () =>
-      coverMap(tab, figure.querySelector("output"), relevance.byClass[select.value], { class: +select.value }));
+      coverMap(tab, figure.querySelector("output"), relevance.byClass[select.value].grid, { class: +select.value }));
     select.append(...view.classes.map((name, i) => new Option(name, i)));
     select.value = chosenClass;
     select.addEventListener("change", () => { forgetCover(figure.querySelector("output")); drawRelevance(tab); });
@@ -45,17 +58,19 @@ function buildRelevance(tab) {
 export async function drawRelevance(tab) {
   if (!tab.answers.relevance) return;
   const figures = [...tab.$(".x-why").children], known = tab.answers.relevance.byClass;
-  const wanted = figures.map((figure) => +figure.querySelector("select").value);
+  const selects = figures.map((figure) => figure.querySelector("select")), wanted = selects.map(({ value }) => +value);
   const missing = wanted.filter((c) => !(c in known));
+  figures.forEach((figure, i) => { figure.querySelector("button").disabled = !(wanted[i] in known); });
   if (missing.length) {
     const answer = await ask(tab, "relevance", { classes: missing });
-    if (!answer) return;
-    Object.assign(known, byClass(answer));
-    if (figures.some((figure, i) => +figure.querySelector("select").value !== wanted[i])) return; // others were chosen since
+    if (answer) Object.assign(known, byClass(answer));
+    if (tab.answers.relevance?.byClass !== known || selects.some(({ value }, i) => +value !== wanted[i])) return; // others were chosen since
+    if (!answer) selects.forEach((select, i) => { select.value = wanted[i] = tab.state.why[i]; }); // what is drawn keeps its name
   }
   tab.state.why = wanted;
   figures.forEach((figure, i) => {
     const { grid, sentence } = known[wanted[i]];
+    figure.querySelector("button").disabled = false;
     paintOverlay(tab, figure.querySelector("canvas"), grid, largest(grid)); // a scale of its own: totals differ by much
     figure.querySelector("figcaption p").textContent = sentence;
   });

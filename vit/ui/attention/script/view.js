@@ -1,5 +1,6 @@
 // The Attention tab: one picture through one model, all of whose maps are here.
 import { colorTable } from "../../script/color.js";
+import { answer } from "../../script/gallery.js";
 import { follow } from "../../script/links.js";
 import { buildCharts } from "./charts.js";
 import { buildComparison } from "./comparison.js";
@@ -10,7 +11,7 @@ import { followLink } from "./link.js";
 import { unpack } from "./maps.js";
 import { drawPrediction, predictWithout } from "./prediction.js";
 import { drawAll } from "./redraw.js";
-import { openSection } from "./sections.js";
+import { emptyFolded, openSection } from "./sections.js";
 import { firstView } from "./telling.js";
 
 export function mount({ element, props, server, trigger, watch, constants }) {
@@ -39,7 +40,9 @@ async function load(tab) {
   if (props.value !== value) return; // another picture came meanwhile
   const before = tab.view;
   tab.view = view;
+  answer(view.picture);
   tab.answers = {};
+  emptyFolded(tab);
   if (state.untouched || before?.L !== view.L || before?.heads !== view.heads) Object.assign(state, firstView(view));
   else if (before.P !== view.P) state.query = -1; // the same model at another size
   if (before?.model !== view.model) {

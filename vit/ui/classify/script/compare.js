@@ -13,7 +13,7 @@ const BARS = 5;
 export function compareIn(element, server, table, pick) {
   const $ = (name) => element.querySelector(name), sides = [...element.querySelectorAll(".c-one")];
   const linked = new URLSearchParams(location.search).get("against"); // by the link that was opened
-  let own, other, turn = 0, setTurn = 0, named = linked;
+  let own, pair = null, turn = 0, setTurn = 0, named = linked; // pair: the two answers on show, of one picture
 
   async function load(value) {
     const changed = own?.model !== value.model;
@@ -37,19 +37,16 @@ export function compareIn(element, server, table, pick) {
 
   async function compare() {
     choose();
-    const asked = ++turn, key = $(".c-other").value;
-    if (!key) return fail("There is no other model yet: train one, and it can be compared here.");
-    const answer = await ask(server, "beside", { token: own.token, other: key });
+    const asked = ++turn, one = own, key = $(".c-other").value;
+    $(".c-compare-set").disabled = true; // until it is known what it would compare
+    const answer = key ? await ask(server, "beside", { token: one.token, other: key })
+      : { error: "There is no other model yet: train one, and it can be compared here." };
     if (asked !== turn) return;
-    other = answer.error ? null : answer;
-    fail(answer.error);
-    if (!other) return;
-    $(".c-both").hidden = false;
-    draw();
-  }
-
-  function draw() {
-    sides.forEach((side, i) => drawSide(side, [own, other][i]));
+    pair = answer.error ? null : [one, answer];
+    $(".c-compare-set").disabled = $(".c-both").hidden = !pair;
+    tellError($(".c-compare-error"), answer.error);
+    if (!pair) return;
+    sides.forEach((side, i) => drawSide(side, pair[i]));
     drawMaps();
   }
 
@@ -67,7 +64,7 @@ export function compareIn(element, server, table, pick) {
   function drawMaps() {
     const words = [[], []];
     sides.forEach((side, i) => {
-      const { looks } = [own, other][i];
+      const { looks } = pair[i];
       side.querySelector("canvas").hidden = !looks;
       if (!looks) return;
       const maps = unpackLooks(looks), layer = Math.round($(".c-layer").value / 100 * (maps.layers - 1));
@@ -81,18 +78,18 @@ export function compareIn(element, server, table, pick) {
   }
 
   async function compareSets() {
-    const asked = ++setTurn, question = { model: own.model, other: other.model };
-    const answer = await askUntilThere(server, "against", question, () => asked === setTurn && element.isConnected,
+    const asked = ++setTurn, [model, other] = pair.map((value) => value.model), names = pair.map(titleOf);
+    const answer = await askUntilThere(server, "against", { model, other }, () => asked === setTurn && element.isConnected,
       (waiting) => drawWaiting($(".c-wait"), waiting));
     if (asked !== setTurn) return;
     $(".c-wait").hidden = true;
-    fail(answer.error);
-    if (!answer.error && !answer.waiting) drawSets(answer);
+    tellError($(".c-compare-error"), answer.error);
+    if (!answer.error && !answer.waiting) drawSets(names, answer);
   }
 
-  function drawSets({ first, second, intervals, n, only_first: won, only_second: lost, p_value: p, won: wins, lost: losses }) {
+  function drawSets(names, { first, second, intervals, n, only_first: won, only_second: lost, p_value: p, won: wins, lost: losses }) {
     const line = (name, value, [low, high]) => `${name}: ${share(value)} (95% interval ${share(low)} to ${share(high)})`;
-    const names = [own, other].map(titleOf), element = $(".c-against");
+    const element = $(".c-against");
     element.innerHTML = `<p></p><p></p><p></p><p class="v-label"></p><div class="v-gallery"></div>`
       + `<p class="v-label"></p><div class="v-gallery"></div>`;
     const [one, two, test, onlyOne, onlyTwo] = element.querySelectorAll("p");
@@ -118,11 +115,6 @@ export function compareIn(element, server, table, pick) {
     if (!own.picture) { $(".c-copied").textContent = "Your own picture stays with you: choose a test picture for a link."; return; }
     const link = linkTo({ tab: "classify", model: own.model, against: $(".c-other").value, picture: own.picture });
     copyLink($(".c-copied"), link, "Link to this comparison", "Copied.");
-  }
-
-  function fail(error) {
-    tellError($(".c-compare-error"), error);
-    if (error) $(".c-both").hidden = !other;
   }
 
   element.addEventListener("toggle", () => { if (element.open && own) compare(); });

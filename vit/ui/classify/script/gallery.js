@@ -11,6 +11,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
   const $ = (name) => element.querySelector(name), pages = new Map();
   const state = { order: "mixed", label: -1, seed: 0, page: 0 };
   let turn = 0; // of what is asked for: only the latest is shown
+  let drawn = null; // the order, class, seed and page on show
 
   const choose = (picture) => trigger(constants.pick, { picture });
   const mine = mineIn($(".c-mine"), (token) => trigger(constants.pick, { token }), () => $(".v-gallery button")?.click());
@@ -45,10 +46,9 @@ export function mount({ element, props, server, trigger, watch, constants }) {
     if (!still()) return;
     $(".c-wait").hidden = true;
     tellError($(".c-error"), answer.error);
-    if (answer.error) return;
+    if (answer.error) return stay();
     pages.set(named(question), answer);
     if (pages.size > KEPT) pages.delete(pages.keys().next().value);
-    state.page = answer.page;
     draw(answer);
   }
 
@@ -57,10 +57,17 @@ export function mount({ element, props, server, trigger, watch, constants }) {
     $(".c-where").textContent = count ? `Page ${page + 1} of ${last} · ${count.toLocaleString("en")} pictures` : "There are none";
     $(".c-back").disabled = page === 0;
     $(".c-next").disabled = page >= last - 1;
-    $(".c-order").value = state.order;
-    $(".c-class").value = state.label;
+    drawn = { order: state.order, label: state.label, seed: state.seed, page };
+    stay();
     $(".c-shuffle").disabled = state.order !== "mixed";
     element.dispatchEvent(new CustomEvent("drawn", { bubbles: true }));
+  }
+
+  // What is on show is what the next question goes on from.
+  function stay() {
+    Object.assign(state, drawn);
+    $(".c-order").value = state.order;
+    $(".c-class").value = state.label;
   }
 
   function change(changes) {
@@ -71,7 +78,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
   $(".c-order").onchange = () => change({ order: $(".c-order").value });
   $(".c-class").onchange = () => change({ label: Number($(".c-class").value) });
   $(".c-shuffle").onclick = () => change({ seed: state.seed + 1 });
-  $(".c-back").onclick = () => change({ page: state.page - 1 });
+  $(".c-back").onclick = () => change({ page: Math.max(0, state.page - 1) });
   $(".c-next").onclick = () => change({ page: state.page + 1 });
   $(".c-cancel").onclick = () => { $(".c-wait").hidden = true; change({ order: "mixed" }); };
   $(".c-number").onchange = () => {

@@ -5,10 +5,14 @@ const MOST = 12;
 
 export function mineIn(element, choose, instead) {
   const list = element.querySelector(".c-thumbs");
+  let last = null; // that is answered, if one of them is
+
+  document.addEventListener("refused", () => press(last));
 
   // sent: the picture's id, what the model sees of it, and the token that stands for it on the server; or null where
   // another picture is answered.
   function answered(sent) {
+    last = null;
     if (!sent) return press(null);
     const { id, src, token } = sent;
     const before = [...list.children].find((item) => item.dataset.id === id);
@@ -25,6 +29,7 @@ export function mineIn(element, choose, instead) {
     const button = item.firstChild;
     button.onclick = () => { mark(null); press(item); choose(item.dataset.token); };
     item.dataset.token = token;
+    last = item;
     press(item);
     element.hidden = false;
   }

@@ -3,6 +3,7 @@ import { colorTable } from "../../script/color.js";
 import { compareIn } from "./compare.js";
 import { frameOn } from "./frame.js";
 import { drawLooks, unpackLooks } from "./looks.js";
+import { answer } from "../../script/gallery.js";
 import { pokeIn } from "../../script/poke.js";
 import { setIn } from "./set.js";
 import { bar, verdict } from "./words.js";
@@ -21,6 +22,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
     $(".v-message").textContent = value.message || "";
     $(".c-view").hidden = "message" in value;
     if ("message" in value) return;
+    answer(value.picture);
     drawPictures(value);
     $(".v-verdict b").textContent = value.bars[0][0];
     Object.assign($(".v-verdict span"), verdict(value));

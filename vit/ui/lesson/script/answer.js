@@ -29,7 +29,7 @@ export function build(lesson, figure, more) {
   });
   const poking = $(".l-poke");
   poking.hidden = true; // until there is something to change
-  poking.addEventListener("poked", ({ detail }) => { if (detail.some((p) => p > detail[view.best])) lesson.complete(); });
+  poking.addEventListener("poked", ({ detail }) => { if (detail.some((p) => p > detail[view.best])) lesson.complete("answer"); });
   const poke = pokeIn(poking, lesson.server, lesson.table, lesson.constants.changes);
   let poked = false;
 
@@ -74,7 +74,7 @@ function buildUnnamed(lesson, figure, more) {
   const { view } = lesson;
   let found = null;
   const picture = stage(lesson, figure, {
-    label: `Attention: where ${view.reader} looks, mean of the heads`, pick: () => lesson.complete(),
+    label: `Attention: where ${view.reader} looks, mean of the heads`, pick: () => lesson.complete("answer"),
     says: (patch) => found ? percent(found.attention.data[patch], 1) : "",
   });
   figure.insertAdjacentHTML("beforeend", `<p class="v-note">Where ${view.reader} looks in the end, mean of the heads.</p>`);

@@ -72,7 +72,7 @@ export function build(lesson, figure, more) {
       found = await stagesOf(times) ?? found;
       if (!found) return;
       const { weights, products, scores, q, keys, d } = found, asks = lesson.atReadOut ? -1 : state.asker;
-      if (times !== 1 && Math.max(...weights) > ENOUGH) lesson.complete();
+      if (times !== 1 && Math.max(...weights) > ENOUGH) lesson.complete("asking");
       const now = [state.layer, state.head, asks].join();
       if (shown !== now) other = best(weights); // another question: its numbers are those of who gets most
       shown = now;

@@ -58,7 +58,7 @@ export function build(lesson, figure, more) {
         Array.from({ length: view.blocks }, (_, i) => row(i, at, token, longest)).join("")}</tbody>`;
       const [mean, spread] = [part(found.mean, at)[token], part(found.spread, at)[token]];
       $(".l-told").textContent = `Before block ${at + 1} the norm takes this token's ${view.width} numbers from mean ${signed(mean, 3)} and spread ${spread.toFixed(3)} to 0 and 1; learned factors follow.`;
-      if (settles ? moved && at === Math.min(settled(), view.blocks - 1) : token !== began) lesson.complete();
+      if (settles ? moved && at === Math.min(settled(), view.blocks - 1) : token !== began) lesson.complete("blocks");
     },
   };
 

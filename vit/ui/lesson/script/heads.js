@@ -41,13 +41,13 @@ export function build(lesson, figure, more) {
   function switchOff(head) {
     if (off.delete(named(head))) { lesson.change({ head }); return; }
     off.add(named(head));
-    lesson.complete();
+    lesson.complete("heads");
     lesson.change({ head });
   }
 
   $(".l-layer-off").addEventListener("click", () => {
     for (let head = 0; head < view.heads; head++) off.add(named(head));
-    lesson.complete();
+    lesson.complete("heads");
     lesson.change({});
   });
   $(".l-all-on").addEventListener("click", () => { off.clear(); lesson.change({}); });

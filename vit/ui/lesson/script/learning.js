@@ -28,7 +28,7 @@ export function build(lesson, figure, more) {
     }));
     card.querySelector(".l-row").append(...runs.map((run) => {
       const button = Object.assign(document.createElement("button"), { type: "button", className: "x-quiet-button", textContent: `Fill in: ${run.title}` });
-      button.addEventListener("click", () => { lesson.complete(); lesson.trigger("fill", { run: run.name }); });
+      button.addEventListener("click", () => { lesson.complete("learning"); lesson.trigger("fill", { run: run.name }); });
       return button;
     }));
     return card;

@@ -19,7 +19,7 @@ export function build(lesson, figure, more) {
   const $ = (name) => more.querySelector(name);
   const token = strip($(".l-token"), {
     label: () => `Its ${view.width} numbers, before its place is added`,
-    pick: (index) => { number = index; lesson.complete(); lesson.change({}); },
+    pick: (index) => { number = index; lesson.complete("patches"); lesson.change({}); },
   });
   $(".l-table").innerHTML = sizes(view);
 

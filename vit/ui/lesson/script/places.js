@@ -13,7 +13,7 @@ export function build(lesson, figure, more) {
     label: "The places",
     pick: (at) => {
       said = null;
-      if (!view.classes.length) lesson.complete();
+      if (!view.classes.length) lesson.complete("places");
       lesson.change({ asker: first + at });
     },
     says: (at) => found && !said ? `cosine ${signed(part(found.cosines, patch())[at])}` : "",
@@ -30,7 +30,7 @@ export function build(lesson, figure, more) {
     const answer = await lesson.fetch("shuffled", { seed: seed++ });
     if (!answer) return null;
     said = answer;
-    lesson.complete();
+    lesson.complete("places");
     lesson.change({});
     return answer;
   }

@@ -50,7 +50,8 @@ export function mount({ element, props, server, watch, constants }) {
 async function load(forming) {
   const { $, props: { value } } = forming, before = forming.view;
   if (value?.run) setAddress("run", value.run, before !== null); // a run that was started here is a step of its own
-  if (!value || !value.moments.length) return;
+  if (!value) return;
+  if (!value.moments.length) return awaitFirst(forming, value);
   const nameOf = (view) => [view.run || view.recorded, view.pictures].join();
   const same = before && nameOf(before) === nameOf(value), last = value.moments.length - 1;
   const shown = same ? before.moments[Math.floor(forming.at)]?.id : undefined;
@@ -63,6 +64,7 @@ async function load(forming) {
     else if (same) forming.at = Math.max(0, value.moments.findLastIndex(({ id }) => id <= shown));
   }
   $(".t-forming").hidden = false;
+  $(".t-forming").classList.remove("t-waits");
   $(".when").max = Math.max(1, last);
   $(".when").disabled = $(".play").hidden = last < 1;
   $(".t-gif").hidden = value.live || last < 1;
@@ -73,10 +75,21 @@ async function load(forming) {
   if (!same && value.recorded && forming.view === value && forming.untouched) playOnceSeen(forming, draw);
 }
 
+// Until a run has a moment nothing of another run stays but its place, so that nothing jumps.
+function awaitFirst(forming, value) {
+  const { $, view } = forming;
+  if (!view?.run || view.run === value.run) return;
+  stop(forming);
+  forming.view = value;
+  $(".t-forming").classList.add("t-waits");
+  $(".t-about").textContent = "This run's attention appears here with its first moment.";
+  document.documentElement.style.setProperty("--scrubbed", 0);
+}
+
 // The moment that is on show, or the last one before it that is here.
 function draw(forming) {
   const { $, held, table, view } = forming;
-  if (!view) return;
+  if (!view?.moments.length) return;
   let near = Math.min(Math.floor(forming.at), view.moments.length - 1);
   while (near > 0 && !held.get(view.moments[near].id)) near--;
   const here = held.get(view.moments[near].id);
