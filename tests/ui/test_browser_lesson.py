@@ -107,6 +107,7 @@ def test_seven_steps_by_mouse_whose_numbers_are_those_of_the_trace(page, analysi
     lesson = page.locator("#lesson")
     name = model.classes[best]
 
+    expect(lesson.locator(".l-token figcaption")).to_contain_text(" to ")  # its numbers are there
     lesson.locator(".l-token canvas").click(position={"x": 3, "y": 3})
     expect_done(page)
     with torch.no_grad():

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import threading
 
 import pytest
 from PIL import Image
@@ -60,7 +61,7 @@ def count(page: Page, card: int) -> int:
     return int(page.locator(".o-count").nth(card).inner_text().split()[0])
 
 
-def test_a_visitor_collects_learns_breaks_and_deletes(page, files, tmp_path):
+def test_a_visitor_collects_learns_breaks_and_deletes(page, files, tmp_path, monkeypatch):
     cards, start, standing = page.locator(".o-card"), page.locator(".o-start"), page.locator(".o-standing")
     expect(start).to_be_disabled()
     expect(page.locator(".o-kept")).to_contain_text("deleted at most 70 minutes after")
@@ -99,11 +100,16 @@ def test_a_visitor_collects_learns_breaks_and_deletes(page, files, tmp_path):
     page.keyboard.up("3")
     page.locator(".o-camera-on").click()
 
+    reloaded, learn = threading.Event(), teaching._learn
+    monkeypatch.setattr(teaching, "_learn", lambda *about: reloaded.wait(300) and learn(*about))
     start.click()
     expect(page.locator(".o-stop")).to_be_visible()
     page.reload()  # what is being learned goes on, and is found again
+    reloaded.set()
     expect(page.locator(".o-break")).to_be_visible()
     expect(page.locator(".o-way polyline")).to_have_count(6)
+    for way in range(3):
+        expect(page.locator(".o-result b").nth(way)).to_contain_text("right")
     results = page.locator(".o-result b").all_inner_texts()
     assert len(results) == 3 and all(re.fullmatch(r"\d+ of \d+ right", text) for text in results)
     expect(page.locator(".o-result span").first).to_contain_text("(95% interval)")

@@ -25,13 +25,15 @@ export function strip(host, { label, columns = 32, pick = null }) {
     return Math.min(values.length - 1, part((clientY - box.top) / box.height, rows) * columns + part((clientX - box.left) / box.width, columns));
   };
   const says = (index) => { caption.textContent = `${label()}. Number ${index + 1} is ${signed(values[index])}.`; };
-  cells.addEventListener("pointermove", (event) => says(at(event)));
-  cells.addEventListener("pointerleave", () => write());
+  // Before there are numbers, nothing can be said of one.
+  const on = (name, act) => cells.addEventListener(name, (event) => { if (values.length) act(event); });
+  on("pointermove", (event) => says(at(event)));
+  on("pointerleave", () => write());
   cells.setAttribute("role", pick ? "application" : "img");
   if (pick) {
     cells.tabIndex = 0;
-    cells.addEventListener("pointerdown", (event) => pick(at(event)));
-    cells.addEventListener("keydown", (event) => {
+    on("pointerdown", (event) => pick(at(event)));
+    on("keydown", (event) => {
       const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
       if (!by) return;
       event.preventDefault();
