@@ -85,13 +85,13 @@ def test_a_forgotten_visitor_goes_on_choosing_pictures_and_models(app_url):
     visitor.load()
     visitor.session = uuid.uuid4().hex  # to the server a new one, which never loaded the page
     pick, *_ = visitor.events("pick")
-    assert visitor.send(pick, ["shapes"], {"picture": "shapes-3"})["success"]
+    assert visitor.send(pick, ["shapes", None], {"picture": "shapes-3"})["success"]
     gone = dict.fromkeys(("shapes-999999", "moon-1", "shapes"), "not here any more")
     for name, words in (*gone.items(), (None, "must be a text"), ({}, "must be a text")):
-        answer = visitor.send(pick, ["shapes"], {"picture": name})
+        answer = visitor.send(pick, ["shapes", None], {"picture": name})
         assert not answer["success"] and words in answer["output"]["error"]
     turn = next(event for event in visitor.events("click") if event["targets"][0][0] == _other(visitor))
-    assert visitor.send(turn, ["shapes", None, None])["success"]
+    assert visitor.send(turn, ["shapes", None])["success"]
 
 
 def _other(visitor: Visitor) -> int:

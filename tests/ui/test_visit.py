@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import gradio as gr
 import pytest
 
+from vit.live import models
 from vit.ui import page
 from vit.ui.classify import gallery
 from vit.ui.page import Page
@@ -93,4 +94,4 @@ def test_a_question_that_fails_covers_nothing(laid_out, slow):
 
 def test_other_pictures_are_turned_to_before_the_page_knows_a_model(laid_out):
     views = laid_out.turn_page(None, Visit())
-    assert views[laid_out.classifying.model].value == "shapes" and views[laid_out.classifying.result]["bars"]
+    assert views[laid_out.classifying.model].value == models.default() and views[laid_out.classifying.result]["bars"]
