@@ -81,7 +81,9 @@ def test_after_300_visits_and_20_runs_memory_is_within_a_tenth_of_what_it_was_af
 
 
 def test_a_forgotten_visitor_goes_on_choosing_pictures_and_models(app_url):
-    visitor = Visitor(app_url)
+    client, visitor = Client(app_url, verbose=False), Visitor(app_url)
+    while client.predict(api_name="/about")["data"]["shapes"] != "ready":  # as it is before a page shows pictures
+        time.sleep(0.1)
     visitor.load()
     visitor.session = uuid.uuid4().hex  # to the server a new one, which never loaded the page
     pick, *_ = visitor.events("pick")
