@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vit.data import Dataset
+from vit.device import images_at_once, keeping_memory
 from vit.model import Classifier
 from vit.precision import autocast, choose, shape_of
 
-BATCH = 250  # images
 FEW = 1_000  # images
 
 
@@ -41,10 +41,11 @@ def inference_precision(model: Classifier, images: int) -> str:
     if images <= FEW:
         return "fp32"
     device = next(model.parameters()).device
+    size = images_at_once(device)
 
     def begin(name: str) -> Callable[[int], float]:
         network, shape = copy.deepcopy(model).eval(), model.config
-        noise = torch.zeros(BATCH, shape["in_chans"], shape["img_size"], shape["img_size"], device=device)
+        noise = torch.zeros(size, shape["in_chans"], shape["img_size"], shape["img_size"], device=device)
 
         @torch.no_grad()
         def answer(count: int) -> float:
@@ -53,22 +54,22 @@ def inference_precision(model: Classifier, images: int) -> str:
 
         return answer
 
-    return choose(device, ("answers", shape_of(model)), begin, BATCH).name
+    return choose(device, ("answers", shape_of(model)), begin, size).name
 
 
 @torch.no_grad()
-def predict(
-    model: Classifier, dataset: Dataset, batch_size: int = BATCH, precision: str = "auto"
-) -> Iterator[tuple[Tensor, Tensor]]:
+def predict(model: Classifier, dataset: Dataset, precision: str = "auto") -> Iterator[tuple[Tensor, Tensor]]:
     """Yields (logits, labels) batch by batch, in the dataset's order, on the model's device, in eval mode."""
     device = next(model.parameters()).device
     name = inference_precision(model, len(dataset)) if precision == "auto" else precision
     model.eval()
-    for start in range(0, len(dataset), batch_size):
-        part = dataset.take(slice(start, start + batch_size)).to(device)
-        with autocast(device, name):
-            logits = model(model.normalize(part.images))
-        yield logits.float(), part.labels
+    size = images_at_once(device)
+    with keeping_memory():
+        for start in range(0, len(dataset), size):
+            part = dataset.take(slice(start, start + size)).to(device)
+            with autocast(device, name):
+                logits = model(model.normalize(part.images))
+            yield logits.float(), part.labels
 
 
 def evaluate(

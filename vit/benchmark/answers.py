@@ -8,8 +8,8 @@ import torch
 
 from vit.baselines import CONTENDERS, Contender
 from vit.data import Dataset
-from vit.device import now
-from vit.evaluation import BATCH, evaluate
+from vit.device import images_at_once, keeping_memory, now
+from vit.evaluation import evaluate
 
 PASSES = 50  # over one image, in one repeat
 WARMUP = 5  # passes
@@ -75,7 +75,7 @@ def _one_image(theirs: Contender, ours: Contender, device: torch.device, repeats
 
 def _all_images(ours: Contender, test: Dataset, device: torch.device, repeats: int) -> dict[str, tuple[float, ...]]:
     """Images a second, test by test."""
-    ready = [ours.normalize(part) for part in test.to(device).images.split(BATCH)]
+    ready = [ours.normalize(part) for part in test.to(device).images.split(images_at_once(device))]
     ways: dict[str, Callable[[], object]] = {
         BARE: lambda: _forward(ours, ready),
         "vit.evaluation.evaluate": lambda: evaluate(ours, test, precision="fp32"),
@@ -88,8 +88,9 @@ def _all_images(ours: Contender, test: Dataset, device: torch.device, repeats: i
 
 
 def _forward(model: Contender, ready: list[torch.Tensor]) -> None:
-    for images in ready:
-        model(images)
+    with keeping_memory():  # as evaluate does
+        for images in ready:
+            model(images)
 
 
 def _seconds(work: Callable[[], object], device: torch.device, times: int = 1) -> float:

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vit.device import images_at_once
 from vit.interpret.probing import evaluating
 from vit.model import ViT
 
 FILLS = ("mean", "blur")
-BATCH = 250
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _probability(model: ViT, images: Tensor, covers: Tensor, hidden: Tensor, cla
     chosen = classes.repeat_interleave(M)
     views = torch.where(pixels[:, :, None], covers[:, None], images[:, None]).flatten(0, 1)
     with evaluating(model):
-        shares = torch.cat([model.probabilities(model(part)) for part in views.split(BATCH)])
+        shares = torch.cat([model.probabilities(model(part)) for part in views.split(images_at_once(views.device))])
     return shares.gather(1, chosen[:, None]).view(B, M)
 
 

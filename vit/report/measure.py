@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vit.data import Dataset, Splits
 from vit.data.corruptions import CORRUPTIONS, SEVERITIES
-from vit.device import device_name, now
+from vit.device import device_name, keeping_memory, now
 from vit.evaluation import check_fit, predict
 from vit.model import Classifier, ViT
 from vit.report import maps
@@ -30,7 +30,6 @@ RECALL = 0.95  # of the model's own pictures, which pass without a hint that the
 SEED = 0
 MORE = 10  # times as many pictures are covered by a fifth, traced, or are of something else
 CORRUPTED = 5  # times as many are corrupted, each in every way and severity
-BATCH = 125
 Tell = maps.Tell
 
 
@@ -92,7 +91,8 @@ def measure(
     for name in parts_of(inputs.model):
         if name not in parts:
             started = time.perf_counter()
-            parts[name] = PARTS[name](inputs, partial(progress, name))
+            with keeping_memory():
+                parts[name] = PARTS[name](inputs, partial(progress, name))
             parts[name]["seconds"] = round(time.perf_counter() - started, 1)
             write_text(json.dumps({"of": key, "parts": parts}, indent=1) + "\n", folder / PARTS_FILE)
         if name == "calibration":
@@ -273,7 +273,7 @@ def _order(n: int) -> Tensor:
 def _logits(model: Classifier, dataset: Dataset, tell: Tell) -> Tensor:
     """(n, classes), on the CPU."""
     logits: list[Tensor] = []
-    for i, (batch, _) in enumerate(predict(model, dataset, BATCH, precision="fp32")):
+    for batch, _ in predict(model, dataset, precision="fp32"):
         logits.append(batch.cpu())
-        tell(min(1.0, (i + 1) * BATCH / len(dataset)))
+        tell(sum(map(len, logits)) / len(dataset))
     return torch.cat(logits)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vit.cnn import CNN
 from vit.data.dataset import Dataset, shuffled
-from vit.evaluation import BATCH
+from vit.device import images_at_once
 from vit.model import Classifier, ViT
 from vit.precision import autocast
 from vit.training.config import TrainConfig
@@ -93,8 +93,9 @@ def features(model: ViT | CNN, dataset: Dataset, precision: str = "fp32") -> Ite
     """
     device = next(model.parameters()).device
     model.eval()
-    for start in range(0, len(dataset), BATCH):
-        images = dataset.images[start : start + BATCH].to(device)
+    size = images_at_once(device)
+    for start in range(0, len(dataset), size):
+        images = dataset.images[start : start + size].to(device)
         with autocast(device, precision):
             read = _read(model, model.normalize(images))
         yield read.float()
