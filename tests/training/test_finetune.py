@@ -123,7 +123,7 @@ def test_a_cnn_is_a_parent_as_a_vit_is(part, splits):
 def test_features_are_computed_once_in_batches_and_told_of(splits, monkeypatch):
     model, told, passes = student(parent(), CLASSES), [], []
     model.blocks[0].register_forward_hook(lambda block, inputs, output: passes.append(len(output)))
-    monkeypatch.setattr("vit.training.head.BATCH", 40)
+    monkeypatch.setattr("vit.training.head.images_at_once", lambda device: 40)
     config = TrainConfig(**recipe("head", 60), precision="fp32")
     list(train(model, splits.train, config, splits.validation, progress=lambda done, desc: told.append(done)))
     assert passes == [40, 20, 30]

@@ -146,7 +146,7 @@ def test_answers_have_a_trial_of_their_own_and_few_none(shapes, decided, monkeyp
         with monkeypatch.context() as patched:
             patched.setattr(evaluation, "autocast", lambda d, name, to=seen: to.append(name) or autocast(d, name))
             evaluation.evaluate(model, part.take(slice(250)), precision=how)
-        assert seen == [expected]
+        assert set(seen) == {expected}
     state = TrainState(model, TrainConfig(epochs=1))
     trial.settle(state, TrainConfig(epochs=1), 5000)
     assert (state.precision.name, state.validated_in) == ("fp32", "bf16")

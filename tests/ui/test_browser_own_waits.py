@@ -18,7 +18,8 @@ from vit.ui import page as vit_page
 from vit.ui.own import pictures as sent
 from vit.ui.own import tab as own
 
-STATUS = {"now": "opened"}
+OPENED = '<span class="v-opened">opened</span>'
+STATUS = {"now": OPENED}
 
 
 def tell(before: str | None, event: gr.EventData) -> str:
@@ -217,7 +218,7 @@ def test_what_is_being_learned_can_be_stopped_though_the_page_never_opens_and_ta
     expect(page.locator(".o-break")).to_be_visible()
     expect(page.locator(".o-model option")).to_have_count(2)
     expect(page.locator("#told")).not_to_contain_text("taught")
-    page.locator("#status").evaluate("status => { status.textContent = 'opened'; }")
+    page.locator("#status").evaluate("(status, opened) => { status.innerHTML = opened; }", OPENED)
     expect(page.locator("#told")).to_contain_text(going.ways[0].key)
 
 

@@ -45,7 +45,7 @@ def status_line(key: str | None, run_names: RunNames) -> str:
         else f"no model yet · {fallback().label}"
     )
     trials = "".join(f', <span title="{escape(str(found))}">{found.name} by trial</span>' for found in tried())
-    return f"<span>{escape(where)} · {escape(device())}{trials}</span>"
+    return f'<span class="v-opened">{escape(where)} · {escape(device())}{trials}</span>'
 
 
 def device() -> str:

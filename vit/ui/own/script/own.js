@@ -8,7 +8,8 @@ import { modelsIn } from "./models.js";
 
 // Until the page has what it opens with, which would replace what is chosen before.
 const opening = () => new Promise((done) => {
-  const look = () => document.querySelector("#status")?.textContent.trim() ? done() : setTimeout(look, 100);
+  // What Gradio says while it waits stands there, too, out of sight.
+  const look = () => document.querySelector("#status .v-opened") ? done() : setTimeout(look, 100);
   look();
 });
 
