@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vit.data import Dataset
+from vit.device import keeping_memory
 from vit.interpret import probing
 from vit.interpret.attention import patch_coverage, read_attention
 from vit.interpret.cover import FILLS, cover, deletion_insertion
@@ -114,10 +115,11 @@ def _maps_of(model: ViT, images: Tensor, classes: Tensor) -> Tensor:
 def _batches(model: ViT, pictures: Dataset, tell: Tell) -> Iterator[tuple[Tensor, Dataset]]:
     """Normalized images, and the part of the pictures that they are, on the model's device."""
     device = next(model.parameters()).device
-    for start in range(0, len(pictures), BATCH):
-        part = pictures.take(slice(start, start + BATCH)).to(device)
-        yield model.normalize(part.images), part
-        tell(min(1.0, (start + BATCH) / len(pictures)))
+    with keeping_memory():
+        for start in range(0, len(pictures), BATCH):
+            part = pictures.take(slice(start, start + BATCH)).to(device)
+            yield model.normalize(part.images), part
+            tell(min(1.0, (start + BATCH) / len(pictures)))
 
 
 def _means(values: Tensor, low: float) -> list[list[float]]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vit.data import Dataset, Splits
 from vit.data.corruptions import CORRUPTIONS, SEVERITIES
-from vit.device import device_name, keeping_memory, now
+from vit.device import device_name, now
 from vit.evaluation import check_fit, predict
 from vit.model import Classifier, ViT
 from vit.report import maps
@@ -91,8 +91,7 @@ def measure(
     for name in parts_of(inputs.model):
         if name not in parts:
             started = time.perf_counter()
-            with keeping_memory():
-                parts[name] = PARTS[name](inputs, partial(progress, name))
+            parts[name] = PARTS[name](inputs, partial(progress, name))
             parts[name]["seconds"] = round(time.perf_counter() - started, 1)
             write_text(json.dumps({"of": key, "parts": parts}, indent=1) + "\n", folder / PARTS_FILE)
         if name == "calibration":
