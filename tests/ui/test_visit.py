@@ -1,7 +1,9 @@
 """Answers of one page that overtake each other: what was asked for last stays."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import gradio as gr
 import pytest
@@ -21,12 +23,11 @@ def laid_out(here) -> Page:
 
 
 @pytest.fixture
-def slow(monkeypatch):
-    """Makes a function of an owner answer what holds for its arguments once it is let go of; says that it was asked."""
-    begun, go = threading.Event(), threading.Event()
+def overtaken(monkeypatch):
+    """What two calls answer of which the first is held up, in a function that they share, until the second is over."""
 
-    def hold(owner, name: str, holds) -> tuple[threading.Event, threading.Event]:
-        function = getattr(owner, name)
+    def overtaken(owner, name: str, holds: Callable[..., bool], first: Callable, second: Callable) -> tuple:
+        function, begun, go = getattr(owner, name), threading.Event(), threading.Event()
 
         def held(*args):
             if holds(*args) and not begun.is_set():
@@ -35,61 +36,67 @@ def slow(monkeypatch):
             return function(*args)
 
         monkeypatch.setattr(owner, name, held)
-        return begun, go
+        with ThreadPoolExecutor() as pool:
+            late = pool.submit(first)
+            assert begun.wait(60)
+            try:
+                soon = second()
+            finally:
+                go.set()
+            return late.result(), soon
 
-    return hold
+    return overtaken
 
 
-def picked(name: str) -> gr.EventData:
-    return gr.EventData(None, {"picture": name})
+@pytest.fixture
+def pick(laid_out):
+    """A call that picks a picture by its name."""
+
+    def pick(visit: Visit, name: str) -> Callable[[], dict]:
+        return lambda: laid_out.pick("shapes", visit, gr.EventData(None, {"picture": name}))
+
+    return pick
 
 
-def test_of_two_pictures_the_later_one_stays_though_its_answer_came_first(laid_out, slow):
+def first_picture(self, key, picture) -> bool:
+    return picture == ("shapes", 1)
+
+
+def model_cifar10(key, picture, choices) -> bool:
+    return key == "cifar10"
+
+
+def test_of_two_pictures_the_later_one_stays_though_its_answer_came_first(laid_out, overtaken, pick):
     visit, result = Visit(), laid_out.classifying.result
-    begun, go = slow(Page, "said", lambda self, key, picture: picture == ("shapes", 1))
-    with ThreadPoolExecutor() as pool:
-        first = pool.submit(laid_out.pick, "shapes", visit, picked("shapes-1"))
-        assert begun.wait(60)
-        second = laid_out.pick("shapes", visit, picked("shapes-2"))
-        go.set()
-        assert first.result()[result]["called"] == second[result]["called"] == "Test picture 2 of Shapes"
+    views = overtaken(Page, "said", first_picture, pick(visit, "shapes-1"), pick(visit, "shapes-2"))
+    assert [each[result]["called"] for each in views] == ["Test picture 2 of Shapes"] * 2
     assert visit.picture == ("shapes", 2)
 
 
-def test_a_picture_that_was_picked_while_a_model_was_on_its_way_stays(laid_out, slow):
+def test_a_picture_that_was_picked_while_a_model_was_on_its_way_stays(laid_out, overtaken, pick):
     visit = Visit()
-    begun, go = slow(gallery, "opening", lambda key, picture, choices: key == "cifar10")
-    with ThreadPoolExecutor() as pool:
-        model = pool.submit(laid_out.show, "cifar10", visit)
-        assert begun.wait(60)
-        laid_out.pick("shapes", visit, picked("shapes-2"))
-        go.set()
-        views = model.result()
+    choose = partial(laid_out.show, "cifar10", visit)
+    views, _ = overtaken(gallery, "opening", model_cifar10, choose, pick(visit, "shapes-2"))
     assert views[laid_out.classifying.gallery]["picked"] == views[laid_out.picker.gallery]["picked"] == "shapes-2"
     assert (visit.key, visit.picture) == ("cifar10", ("shapes", 2))
 
 
-def test_of_two_models_the_later_one_stays_though_its_answer_came_first(laid_out, slow):
+def test_of_two_models_the_later_one_stays_though_its_answer_came_first(laid_out, overtaken):
     visit = Visit()
-    begun, go = slow(gallery, "opening", lambda key, picture, choices: key == "cifar10")
-    with ThreadPoolExecutor() as pool:
-        first = pool.submit(laid_out.show, "cifar10", visit)
-        assert begun.wait(60)
-        laid_out.show("shapes", visit)
-        go.set()
-        assert first.result()[laid_out.classifying.model].value == "shapes"
+    calls = (partial(laid_out.show, key, visit) for key in ("cifar10", "shapes"))
+    views, _ = overtaken(gallery, "opening", model_cifar10, *calls)
+    assert views[laid_out.classifying.model].value == "shapes"
 
 
-def test_a_question_that_fails_covers_nothing(laid_out, slow):
+def test_a_question_that_fails_covers_nothing(laid_out, overtaken, pick):
     visit, result = Visit(), laid_out.classifying.result
-    begun, go = slow(Page, "said", lambda self, key, picture: picture == ("shapes", 1))
-    with ThreadPoolExecutor() as pool:
-        first = pool.submit(laid_out.pick, "shapes", visit, picked("shapes-1"))
-        assert begun.wait(60)
+
+    def fail() -> None:
         with pytest.raises(gr.Error):
-            laid_out.pick("shapes", visit, picked("shapes-999"))
-        go.set()
-        assert first.result()[result]["called"] == "Test picture 1 of Shapes"
+            pick(visit, "shapes-999")()
+
+    views, _ = overtaken(Page, "said", first_picture, pick(visit, "shapes-1"), fail)
+    assert views[result]["called"] == "Test picture 1 of Shapes"
 
 
 def test_other_pictures_are_turned_to_before_the_page_knows_a_model(laid_out):
