@@ -128,8 +128,7 @@ class Page(NamedTuple):
         """Opening the page sets the run's id, and so does Start; whatever set it, one chain follows the run."""
         # Gradio's "always_last" sends what the first of several events said once more, and "once" drops the later ones.
         training, each, visit = self.training, {**QUIET, "trigger_mode": "multiple"}, self.visit
-        module = scripts.load(HERE / "script" / "gallery.js")
-        unmark = f"async (...inputs) => {{ (await {module}).mark(null); return inputs; }}"
+        unmark = in_galleries("mark(null)")
         picker, classifying = self.picker, self.classifying
         for model in self.models:
             model.input(self.show, [model, visit], self.model_views, **each)
@@ -212,10 +211,8 @@ class Page(NamedTuple):
         """What a picture is answered with: what the model says at once, then, with more to compute, its attention."""
         said = event(handler, [*inputs, self.visit], [self.classifying.result, self.classifying.input], **options)
         said.success(self.look_on, [self.classifying.model, self.visit], self.inside, **QUIET, **LATEST)
-        module = scripts.load(HERE / "script" / "gallery.js")
-        refuse = f"async () => {{ (await {module}).refuse(); return []; }}"
         # A browser can't show what is no picture.
-        said.failure(lambda: None, None, self.classifying.input, js=refuse, **QUIET)
+        said.failure(lambda: None, None, self.classifying.input, js=in_galleries("refuse()"), **QUIET)
 
     @checked
     def open(self, owned: dict[str, str], visit: Visit, request: gr.Request) -> dict:
@@ -363,6 +360,12 @@ class Page(NamedTuple):
         if models.ended(run_id):
             key, visit.run_names = run_id, models.name_run(visit.run_names, run_id, run_id in owned)
         return self.show(key, visit)
+
+
+def in_galleries(call: str) -> str:
+    """JavaScript for an event: calls a function of the galleries' script, and hands the inputs on."""
+    module = scripts.load(HERE / "script" / "gallery.js")
+    return f"async (...inputs) => {{ (await {module}).{call}; return inputs; }}"
 
 
 def suiting(key: str | None, picture: Picture | None, number: int) -> Picture:
