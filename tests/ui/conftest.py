@@ -9,7 +9,7 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from vit.data import DatasetUnavailable, Splits
 from vit.evaluation import Evaluation
@@ -74,6 +74,17 @@ def await_filled(page: Page, milliseconds: int = 500) -> None:
     """Until the page has all that it opens with, and the short events that this brings about are over."""
     page.wait_for_selector("body[data-filled]", timeout=120_000)
     await_quiet(page, milliseconds)
+
+
+TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def unfold(place: Page | Locator, name: str) -> None:
+    """Opens a fold, until its fields keep what is typed: Gradio gives them their first values anew a frame later."""
+    place.get_by_role("button", name=name).click()
+    page = place if isinstance(place, Page) else place.page
+    await_quiet(page)
+    page.evaluate(TWO_FRAMES)
 
 
 @pytest.fixture

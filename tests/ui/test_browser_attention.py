@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.ui.conftest import await_filled
+from tests.ui.conftest import await_filled, unfold
 from vit.data import normalize
 from vit.interpret.attention import attention_maps
 from vit.live import models
@@ -198,10 +198,9 @@ def test_the_sentence_speaks_of_what_is_drawn(open_view, tmp_path, shapes):
 @pytest.mark.slow
 def test_a_study_can_be_stopped(open_view):
     page = open_view()
-    page.get_by_text("All heads over many test pictures").click()
+    unfold(page, "All heads over many test pictures")
     study = page.locator("#study")
     number, bar = (page.locator(f".x-study input[type={kind}]") for kind in ("number", "range"))
-    expect(bar).to_have_value("200")  # mounted: before that Gradio overwrites what is typed
     number.fill("500")
     number.press("Tab")
     expect(bar).to_have_value("500")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from playwright.sync_api import expect
 
-from tests.ui.conftest import await_quiet, open_tab
+from tests.ui.conftest import await_quiet, open_tab, unfold
 from tests.weights.small_hub import hub_in_this_process
 from vit.live import storage
 from vit.training import earlier
@@ -70,7 +70,7 @@ def test_a_model_from_the_hub_is_compared_once_it_is_fetched(here, open_page, sm
         open_tab(page, "Attention")
         await_quiet(page)
         tab = page.get_by_role("tabpanel").filter(has=page.locator("#attention"))
-        tab.get_by_role("button", name="Other models").click()
+        unfold(tab, "Other models")
         tab.get_by_label("From the Hub").fill("somebody/shapes-vit")
         tab.get_by_label("From the Hub").press("Enter")
         expect(tab.get_by_text(re.compile("MB to download"))).to_be_visible()

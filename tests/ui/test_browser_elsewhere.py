@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.conftest import serving
-from tests.ui.conftest import await_filled, open_tab
+from tests.ui.conftest import await_filled, open_tab, unfold
 from tests.weights import foreign
 from tests.weights.small_hub import serve
 from vit import ViT
@@ -55,7 +55,7 @@ def photo(tmp_path):
 
 def others(page):
     tab = page.get_by_role("tabpanel").filter(has=page.locator("#attention"))
-    tab.get_by_role("button", name="Other models").click()
+    unfold(tab, "Other models")
     return tab
 
 

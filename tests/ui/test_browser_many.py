@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import open_tab
+from tests.ui.conftest import open_tab, unfold
 from vit import prediction
 from vit.ui.classify import many
 
@@ -22,7 +22,7 @@ def page(open_page) -> Page:
     page = open_page("")
     open_tab(page, "Classify")
     expect(page.locator("#prediction .v-bars li").first).to_be_visible()
-    page.get_by_role("button", name="Many pictures").click()
+    unfold(page, "Many pictures")
     return page
 
 
@@ -74,6 +74,6 @@ def test_too_many_and_none_at_all_are_a_sentence(page, files, monkeypatch):
     zipfile.ZipFile(files / "empty.zip", "w").close()
     page.reload()
     open_tab(page, "Classify")
-    page.get_by_role("button", name="Many pictures").click()
+    unfold(page, "Many pictures")
     page.locator("#many-input input[type=file]").set_input_files(files / "empty.zip")
     expect(page.locator("#many")).to_contain_text("holds no file: expected pictures in it")

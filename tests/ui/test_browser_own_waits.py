@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
+from tests.ui.conftest import unfold
 from tests.ui.test_browser_own import hand_over
 from vit.live import collection, runs, taught, teaching
 from vit.live.teaching import Teaching, Way
@@ -235,7 +236,7 @@ def test_a_model_is_handed_out_only_once_it_is_the_one_that_is_asked_for(page, l
     handed_out = page.locator("#own-download"), page.get_by_role("button", name="Push", exact=True)
     button.click()
     expect(handed_out[0]).to_be_enabled()
-    page.get_by_text("Push to your Hugging Face account").click()
+    unfold(page, "Push to your Hugging Face account")
     over = held(monkeypatch, taught, "archive")
     button.click()
     for one in handed_out:

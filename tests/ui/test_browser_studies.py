@@ -9,6 +9,7 @@ import gradio as gr
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.ui.conftest import unfold
 from vit.interpret import heads
 from vit.live import models
 from vit.ui import page as vit_page
@@ -61,8 +62,7 @@ def begun(monkeypatch) -> Queue:
 def page(context, alone, begun) -> Iterator[Page]:
     page = context.new_page()
     page.goto(alone)
-    page.get_by_text("All heads over many test pictures").click()
-    expect(page.locator(".x-study input[type=range]")).to_have_value("200")
+    unfold(page, "All heads over many test pictures")
     yield page
     page.close()
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import HUB_BESIDE_THE_PROJECT, serving
-from tests.ui.conftest import await_filled, await_quiet, open_tab
+from tests.ui.conftest import await_filled, await_quiet, open_tab, unfold
 from vit.data import DatasetUnavailable
 from vit.live import datasets, runs
 from vit.live.run import changed
@@ -277,8 +277,7 @@ def test_a_stale_link_and_wrong_settings_are_answered_in_place(visitor, app_url)
     page.wait_for_selector("#forming canvas.map")
     expect(button(page, "Start training")).to_be_visible()
     await_filled(page)
-    page.locator("#advanced > button").click()
-    expect(page.get_by_label("Width")).to_have_value(re.compile(r"\d"))  # mounted: before that Gradio overwrites it
+    unfold(page, "Advanced")
     page.get_by_label("Width").fill("98")
     page.get_by_label("Width").press("Tab")
     expect(page.locator("#size-note")).to_contain_text("choose a width of 96 or 100")

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.conftest import await_filled
+from tests.ui.conftest import await_filled, unfold
 from vit.live import models, settings
 from vit.ui.train.pitfalls import FILLED, PITFALLS
 
@@ -28,8 +28,8 @@ def test_there_are_four_and_each_can_be_tried():
 def test_one_click_fills_in_the_form(open_page):
     page = open_page("")
     await_filled(page)
-    page.locator("#advanced > button").click()
-    page.get_by_role("button", name="Four pitfalls").click()
+    unfold(page, "Advanced")
+    unfold(page, "Four pitfalls")
     page.get_by_role("button", name="No warm-up", exact=True).click()
     expect(page.get_by_label("Learning rate").first).to_have_value(f"{settings.FAST:g}")
     expect(page.get_by_label("Minutes")).to_have_value("1")
