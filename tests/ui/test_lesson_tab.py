@@ -227,7 +227,7 @@ def test_the_warning_follows_from_what_covering_costs():
     assert "about the same" in asked.warning({"attention": 39.0, "relevance": 40.0, "random": 2.0}, 9, 13)
 
 
-@pytest.mark.parametrize("run", experiments.RUNS.values(), ids=str)
-def test_an_experiment_is_a_run_that_the_form_takes(run):
-    chosen = settings.read({"dataset": "shapes", **run.form, "minutes": float(run.form["minutes"])})
+@pytest.mark.parametrize("form", experiments.RUNS.values(), ids=experiments.RUNS)
+def test_an_experiment_is_a_run_that_the_form_takes(form):
+    chosen = settings.read({"dataset": "shapes", **form, "minutes": float(form["minutes"])})
     assert settings.size(chosen).tokens in (65, 257, 17)

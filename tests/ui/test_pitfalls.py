@@ -5,15 +5,13 @@ from playwright.sync_api import expect
 
 from tests.ui.conftest import await_filled, unfold
 from vit.live import models, settings
-from vit.ui.train.pitfalls import FILLED, PITFALLS
-
-RUNS = [run for pitfall in PITFALLS for run in pitfall.runs]
+from vit.ui.train.pitfalls import FILLED, PITFALLS, RUNS
 
 
-@pytest.mark.parametrize("run", RUNS, ids=[run.title for run in RUNS])
-def test_a_pitfall_fills_in_a_run_that_can_be_started(run):
-    spec = settings.read({"dataset": "shapes", **run.form, "minutes": float(run.form["minutes"])})
-    assert spec.config.minutes <= 1 and tuple(run.form) == FILLED
+@pytest.mark.parametrize("form", RUNS.values(), ids=RUNS)
+def test_a_pitfall_fills_in_a_run_that_can_be_started(form):
+    spec = settings.read({"dataset": "shapes", **form, "minutes": float(form["minutes"])})
+    assert spec.config.minutes <= 1 and tuple(form) == FILLED
 
 
 def test_there_are_four_and_each_can_be_tried():

@@ -26,7 +26,7 @@ from vit.ui.lesson import payload as lesson_payload
 from vit.ui.lesson import tab as lesson
 from vit.ui.own import tab as own
 from vit.ui.pictures import Picker, Picture
-from vit.ui.train import outcome, watching
+from vit.ui.train import outcome, pitfalls, watching
 from vit.ui.train import tab as train
 from vit.ui.visit import Visit
 
@@ -166,8 +166,7 @@ class Page(NamedTuple):
         """The lesson fills in the form, which then says what it amounts to."""
         training = self.training
         filled = [self.tabs, *(training.form[name] for name in experiments.BASE)]
-        event = self.lesson.view.fill(self.fill, None, filled, **QUIET)
-        event.success(training.changed, {*training.form.values(), training.run_id}, training.figures, **QUIET)
+        training.follow(self.lesson.view.fill(self.fill, None, filled, **QUIET).success)
 
     def wire_others(self, picker: Picker) -> None:
         """Models from elsewhere: looked up when named, then fetched or unpacked, then chosen everywhere."""
@@ -295,10 +294,8 @@ class Page(NamedTuple):
     @checked
     def fill(self, event: gr.EventData) -> dict:
         """Fills in the form of the Train tab for an experiment of the lesson, and opens that tab."""
-        run = experiments.RUNS.get(check("run", check("event", event._data, dict).get("run"), str))
-        if run is None:
-            raise BadInput("There is no such experiment; choose one of the lesson's.")
-        form = {self.training.form[name]: value for name, value in run.form.items()}
+        offered = pitfalls.offered(experiments.RUNS, event)
+        form = {self.training.form[name]: value for name, value in offered.items()}
         return {self.tabs: gr.Tabs(selected="train"), **form}
 
     def draw(self, key: str | None, picture: Picture, visit: Visit) -> dict:

@@ -52,7 +52,7 @@ EXPERIMENTS = (
     ),
 )
 
-RUNS = {run.name: run for experiment in EXPERIMENTS for run in experiment.runs}
+RUNS = {run.name: run.form for experiment in EXPERIMENTS for run in experiment.runs}
 
 
 def told() -> list[dict]:

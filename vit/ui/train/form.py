@@ -66,7 +66,7 @@ def basics() -> Form:
     }
 
 
-def advanced() -> tuple[Form, gr.HTML, gr.HTML]:
+def advanced() -> tuple[Form, tuple[gr.HTML, gr.HTML]]:
     """Everything else, folded away, with what each does to learning; and a line for each half's mistakes."""
     own = settings.variant_shape("vit_live")
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
@@ -122,7 +122,7 @@ def advanced() -> tuple[Form, gr.HTML, gr.HTML]:
             "seed": _number(DEFAULTS.seed, "Seed", "Another one gives another start and order of pictures."),
         }
         learning_note = pictures.html("learning-note")
-    return form, size_note, learning_note
+    return form, (size_note, learning_note)
 
 
 def values(form: Form, entered: dict) -> dict:

@@ -1,12 +1,18 @@
 """Four pitfalls of Vision Transformers: what goes wrong, the switch that mends it, and clicks that try both."""
 
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
 
 from vit.live import settings
 from vit.live.settings import DEFAULTS, FAST
+from vit.ui import pictures, scripts
+from vit.ui.checks import check, one_of
 
+HERE = Path(__file__).parent
 MINUTES = f"{min(1.0, settings.MAX_MINUTES):g}"
 
 
@@ -59,25 +65,34 @@ PITFALLS = (
     ),
 )
 
+RUNS = {run.title: run.form for pitfall in PITFALLS for run in pitfall.runs}
 FILLED = tuple(PITFALLS[0].runs[0].form)  # what of the form each of them fills in
 
 
-def build() -> list[tuple[gr.Button, Run]]:
-    """Lays them out, folded, and returns the buttons with what each fills in."""
-    buttons = []
+def build() -> gr.HTML:
+    """Lays them out, folded. Its event `use` names one of RUNS."""
     with gr.Accordion("Four pitfalls", open=False, elem_id="pitfalls"):
-        gr.HTML(
-            f'<p class="v-note">A click fills in the form: train one, then the other, {MINUTES} min each, and compare '
-            "them in the table of your runs.</p>",
-            apply_default_css=False,
+        return pictures.html(
+            value='<p class="v-note">A click fills in the form: train one, then the other, '
+            f"{MINUTES} min each, and compare them in the table of your runs.</p>" + "".join(map(_markup, PITFALLS)),
+            js_on_load=scripts.mount(HERE / "script" / "next.js", {"use": "use"}),
         )
-        for pitfall in PITFALLS:
-            gr.HTML(
-                f'<p class="v-label">{pitfall.title}</p><p class="v-note">{pitfall.words}</p>', apply_default_css=False
-            )
-            with gr.Row(elem_classes="v-buttons"):
-                buttons += [(gr.Button(run.title, size="sm"), run) for run in pitfall.runs]
-                if pitfall.look:
-                    title, address = pitfall.look
-                    gr.Button(title, link=address, link_target="_self", size="sm")
-    return buttons
+
+
+def fill(event: gr.EventData) -> list[object]:
+    """The values of FILLED in the run that was clicked."""
+    return list(offered(RUNS, event).values())
+
+
+def offered(forms: Mapping[str, dict], event: gr.EventData) -> dict[str, object]:
+    """What of the form the named run fills in. Raises BadInput where there is no such run."""
+    return forms[one_of("run", check("event", event._data, dict).get("run"), forms)]
+
+
+def _markup(pitfall: Pitfall) -> str:
+    buttons = [f'<button type="button" data-use="{run.title}">{run.title}</button>' for run in pitfall.runs]
+    if pitfall.look:
+        title, address = pitfall.look
+        buttons.append(f'<a href="{escape(address)}">{title}</a>')
+    words = f'<p class="v-label">{pitfall.title}</p><p class="v-note">{pitfall.words}</p>'
+    return f'{words}<p class="t-tries">{"".join(buttons)}</p>'

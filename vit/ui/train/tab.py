@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from vit.ui.train.outcome import Outcome
 from vit.ui.train.steering import Owned, Steering
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+LATEST = {**QUIET, "trigger_mode": "always_last"}
 SCROLL_TO_PROGRESS = "() => { if (innerWidth < 800) document.querySelector('#progress').scrollIntoView(); }"
 HERE = Path(__file__).parent
 
@@ -35,11 +37,13 @@ class Tab(NamedTuple):
     """The components; handlers return {component: value}, and leave out what stays as it is.
 
     run_id: of the run on show, "" before there is one. owned: this browser's runs, with which it steers them.
+    notices: under either half of the form.
     """
 
     run_id: gr.State
     owned: gr.BrowserState
     form: Form
+    notices: tuple[gr.HTML, gr.HTML]
     form_column: gr.Column
     start: gr.Button
     steering: Steering
@@ -127,6 +131,14 @@ class Tab(NamedTuple):
             return gr.skip()
         return self._of_form(train_form.values(self.form, entered))
 
+    def notes(self, entered: dict) -> Iterator[tuple[str, str]]:
+        yield from train_form.notes(train_form.values(self.form, entered))
+
+    def follow(self, event: Callable[..., gr.events.Dependency]) -> None:
+        """Has figures and notices follow the form after an event: a component's click, say, or another's `then`."""
+        figured = event(self.changed, {*self.form.values(), self.run_id}, self.figures, **LATEST)
+        figured.then(self.notes, {*self.form.values()}, [*self.notices], **LATEST)
+
     def _of_form(self, values: dict) -> dict:
         try:
             return self._ready(settings.read(values))
@@ -209,7 +221,7 @@ def build() -> Tab:
                 form = train_form.basics()
                 start = gr.Button("Start training", variant="primary", size="lg", elem_id="start", interactive=False)
                 gr.HTML(f'<p class="v-note">{train_form.LIMITS}</p>', apply_default_css=False, elem_id="limits")
-                more, size_note, learning_note = train_form.advanced()
+                more, notices = train_form.advanced()
                 form |= more
                 tried = pitfalls.build()
             controls = steering.build(run_id, owned)
@@ -229,8 +241,8 @@ def build() -> Tab:
             with gr.Row(elem_classes="t-run"):
                 forming, charts = forming_view(), pictures.html("charts")
             ended = outcome.build(run_id, owned)
-    tab = Tab(run_id, owned, form, form_column, start, controls, watching, progress, forming, charts, ended)
-    _wire_form(tab, size_note, learning_note, tried)
+    tab = Tab(run_id, owned, form, notices, form_column, start, controls, watching, progress, forming, charts, ended)
+    _wire_form(tab, tried)
     owned.change(None, owned, None, js=f"(mine) => {{ {outcome.TELL} }}")
     gathered = start.click(None, owned, owned, js=outcome.GATHER, **QUIET)
     gathered.then(
@@ -252,31 +264,15 @@ def forming_view() -> gr.HTML:
     )
 
 
-def _wire_form(
-    tab: Tab, size_note: gr.HTML, learning_note: gr.HTML, tried: list[tuple[gr.Button, pitfalls.Run]]
-) -> None:
+def _wire_form(tab: Tab, tried: gr.HTML) -> None:
     form = tab.form
-
-    def notes(entered):
-        yield from train_form.notes(train_form.values(form, entered))
-
-    fields, notices = set(form.values()), [size_note, learning_note]
-    quiet = {**QUIET, "trigger_mode": "always_last"}
-
-    def check(event):
-        event.then(tab.changed, {*fields, tab.run_id}, tab.figures, **quiet).then(notes, fields, notices, **quiet)
-
-    check(form["model"].input(train_form.fill_shape, form["model"], [form[n] for n in settings.SHAPE], **quiet))
-    check(form["dataset"].input(train_form.fill_classes, form["dataset"], form["classes"], **quiet))
-    for button, run in tried:
-        filled = [form[name] for name in pitfalls.FILLED]
-        check(
-            button.click(lambda run=run: {form[name]: value for name, value in run.form.items()}, None, filled, **quiet)
-        )
-    others = [component.input for name, component in form.items() if name not in ("model", "dataset", "minutes")]
-    others.append(form["minutes"].change)  # its input tells of keys, not of what is pasted, or of a phone's keyboard
-    changed = gr.on(others, tab.changed, {*fields, tab.run_id}, tab.figures, **quiet)
-    changed.then(notes, fields, notices, **quiet)
+    shape, filled = ([form[name] for name in names] for names in (settings.SHAPE, pitfalls.FILLED))
+    tab.follow(form["model"].input(train_form.fill_shape, form["model"], shape, **LATEST).then)
+    tab.follow(form["dataset"].input(train_form.fill_classes, form["dataset"], form["classes"], **LATEST).then)
+    tab.follow(tried.use(pitfalls.fill, None, filled, **LATEST).then)
+    typed = [component.input for name, component in form.items() if name not in ("model", "dataset", "minutes")]
+    typed.append(form["minutes"].change)  # its input tells of keys, not of what is pasted, or of a phone's keyboard
+    tab.follow(partial(gr.on, typed))
 
 
 def run_to_open(owned: Owned, request: gr.Request) -> str:
