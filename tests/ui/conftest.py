@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,6 +122,13 @@ def picture(tmp_path_factory, shapes):
     path = tmp_path_factory.mktemp("pictures") / "heart.png"
     Image.fromarray(shapes.test.images[index].permute(1, 2, 0).numpy()).resize((300, 200)).save(path)
     return handle_file(path)
+
+
+def held(monkeypatch, place: object, name: str) -> threading.Event:
+    """Lets a function wait until the event is set."""
+    over, function = threading.Event(), getattr(place, name)
+    monkeypatch.setattr(place, name, lambda *given: over.wait(300) and function(*given))
+    return over
 
 
 @pytest.fixture

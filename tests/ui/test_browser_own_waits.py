@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from tests.ui.conftest import unfold
+from tests.ui.conftest import held, unfold
 from tests.ui.test_browser_own import hand_over
 from vit.live import collection, runs, taught, teaching
 from vit.live.teaching import Teaching, Way
@@ -87,13 +87,6 @@ def picture(tmp_path):
     noise = torch.randint(256, (32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     Image.fromarray(noise.numpy()).save(tmp_path / "noise.png")
     return tmp_path / "noise.png"
-
-
-def held(monkeypatch, place: object, name: str) -> threading.Event:
-    """Lets a function wait until the event is set."""
-    over, function = threading.Event(), getattr(place, name)
-    monkeypatch.setattr(place, name, lambda *given: over.wait(300) and function(*given))
-    return over
 
 
 def names(page: Page) -> list[str]:

@@ -1,10 +1,14 @@
 """Each of the four pitfalls is a run that the form takes, and one click fills it in."""
 
+from queue import Empty, Queue
+
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.conftest import await_filled, unfold
-from vit.live import models, settings
+from tests.ui.conftest import await_filled, held, unfold
+from vit.live import models, runs, settings
+from vit.training.spec import RunSpec
+from vit.ui.train import form as train_form
 from vit.ui.train.pitfalls import FILLED, PITFALLS, RUNS
 
 
@@ -39,3 +43,24 @@ def test_one_click_fills_in_the_form(open_page):
     expect(page.get_by_label("Depth, layers")).to_have_value("12")
     page.get_by_role("link", name="Look at 48 pixels").click()
     expect(page.locator(".x-resized")).to_contain_text("Positions for 8 × 8 patches became 12 × 12")
+
+
+@pytest.mark.slow
+def test_start_waits_for_what_another_model_fills_in(open_page, monkeypatch):
+    asked: Queue[RunSpec] = Queue()
+
+    def refuse(chosen: RunSpec, visitor: object) -> None:
+        asked.put(chosen)
+        raise ValueError("Not in this test.")
+
+    monkeypatch.setattr(runs, "start", refuse)
+    page = open_page("")
+    await_filled(page)
+    over = held(monkeypatch, train_form, "fitted")
+    page.get_by_role("radio", name="Tiny").check()
+    page.get_by_role("button", name="Start training", exact=True).click()
+    with pytest.raises(Empty):
+        asked.get(timeout=2)
+    over.set()
+    chosen = asked.get(timeout=60)
+    assert (chosen.model, chosen.shape) == ("vit_tiny", {})  # nothing differs from the variant's own

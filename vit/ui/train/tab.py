@@ -30,6 +30,10 @@ from vit.ui.train.steering import Owned, Steering
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 LATEST = {**QUIET, "trigger_mode": "always_last"}
 SCROLL_TO_PROGRESS = "() => { if (innerWidth < 800) document.querySelector('#progress').scrollIntoView(); }"
+# A click that fills in the form takes its way over the server; Start reads the form once it is back, or has failed.
+FILLING = "(...given) => { window.formFilled = new Promise((done) => { window.formIsFilled = done; }); return given; }"
+FILLED = "() => window.formIsFilled()"
+WHEN_FILLED = f"async (mine) => {{ await window.formFilled; return ({outcome.GATHER})(mine); }}"
 HERE = Path(__file__).parent
 
 
@@ -244,7 +248,7 @@ def build() -> Tab:
     tab = Tab(run_id, owned, form, notices, form_column, start, controls, watching, progress, forming, charts, ended)
     _wire_form(tab, tried)
     owned.change(None, owned, None, js=f"(mine) => {{ {outcome.TELL} }}")
-    gathered = start.click(None, owned, owned, js=outcome.GATHER, **QUIET)
+    gathered = start.click(None, owned, owned, js=WHEN_FILLED, **QUIET)
     gathered.then(
         tab.begin, {*form.values(), owned}, {run_id, owned, start}, trigger_mode="once", concurrency_limit=None, **QUIET
     )
@@ -266,10 +270,15 @@ def forming_view() -> gr.HTML:
 
 def _wire_form(tab: Tab, tried: gr.HTML) -> None:
     form = tab.form
-    shape, filled = ([form[name] for name in names] for names in (settings.SHAPE, pitfalls.FILLED))
-    tab.follow(form["model"].input(train_form.fill_shape, form["model"], shape, **LATEST).then)
-    tab.follow(form["dataset"].input(train_form.fill_classes, form["dataset"], form["classes"], **LATEST).then)
-    tab.follow(tried.use(pitfalls.fill, None, filled, **LATEST).then)
+    fillings = (
+        (form["model"].input, train_form.fill_shape, form["model"], settings.SHAPE),
+        (form["dataset"].input, train_form.fill_classes, form["dataset"], ["classes"]),
+        (tried.use, pitfalls.fill, None, pitfalls.FILLED),
+    )
+    for event, fill, of, names in fillings:
+        filled = event(fill, of, [form[name] for name in names], js=FILLING, **LATEST)
+        filled.then(None, js=FILLED)
+        tab.follow(filled.then)
     typed = [component.input for name, component in form.items() if name not in ("model", "dataset", "minutes")]
     typed.append(form["minutes"].change)  # its input tells of keys, not of what is pasted, or of a phone's keyboard
     tab.follow(partial(gr.on, typed))
