@@ -15,11 +15,12 @@ def main(argv: list[str] | None = None) -> None:
         prog="python app.py",
         description="Serve the page on which a small Vision Transformer is trained live, used, and looked into.",
         epilog="What visitors may use is bounded by variables, which README.md lists.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     host, port = os.getenv("GRADIO_SERVER_NAME", "127.0.0.1"), os.getenv("GRADIO_SERVER_PORT")
     parser.add_argument("--share", action="store_true", help="also open a public link, which lives one week")
-    parser.add_argument("--host", default=host, help="to listen on; 0.0.0.0 lets other machines of the network in")
+    parser.add_argument(
+        "--host", default=host, help=f"to listen on, {host} if not given; 0.0.0.0 lets other machines of the network in"
+    )
     parser.add_argument("--port", type=int, default=port, help="to listen on; without, the first free one from 7860")
     parser.add_argument("--auth", metavar="NAME:PASSWORD", help="let in only who knows these")
     parser.add_argument("--model", metavar="SOURCE", help="a model folder, or OWNER/NAME on the Hub, to open on")

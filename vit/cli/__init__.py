@@ -57,10 +57,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Command)
     for name, summary in COMMANDS.items():
-        commands.add_parser(
-            name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        ).set_defaults(command=name)
+        commands.add_parser(name, help=summary, description=summary, formatter_class=Help).set_defaults(command=name)
     return parser
+
+
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells each default that says something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
 class _Command(argparse.ArgumentParser):

@@ -47,7 +47,9 @@ class TrainConfig:
     """
 
     epochs: float | None = option(None, float, "passes over the training images", 0, above=True, optional=True)
-    minutes: float | None = option(None, float, "time to train; 2 if neither is set", 0, above=True, optional=True)
+    minutes: float | None = option(
+        None, float, "time to train; 2 if neither is set, without --from", 0, above=True, optional=True
+    )
     batch_size: int = option(128, int, "images a step", 0, above=True)
     optimizer: str = option(
         "muon",

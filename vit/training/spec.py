@@ -74,7 +74,11 @@ class RunSpec:
         None, int, "training images held out to measure on; a tenth if not set", 0, optional=True
     )
     parent: str | None = option(
-        None, str, "begin as a trained model: a checkpoint folder, or OWNER/NAME", optional=True, flag="--from"
+        None,
+        str,
+        "begin as a trained model: a checkpoint folder, or OWNER/NAME; other defaults hold then",
+        optional=True,
+        flag="--from",
     )
     img_size: int | None = option(
         None, int, "pixels along a picture's side; the parent's, else the dataset's", 0, above=True, optional=True
