@@ -88,6 +88,20 @@ def test_of_two_models_the_later_one_stays_though_its_answer_came_first(laid_out
     assert views[laid_out.classifying.model].value == "shapes"
 
 
+def test_a_picture_that_was_picked_before_a_model_is_answered_by_that_model(laid_out, overtaken, pick):
+    visit, result = Visit(), laid_out.classifying.result
+    late, _ = overtaken(Page, "said", first_picture, pick(visit, "shapes-1"), partial(laid_out.show, "cifar10", visit))
+    assert (late[result]["model"], late[result]["called"]) == ("cifar10", "Test picture 1 of Shapes")
+
+
+def test_what_a_model_attends_to_is_told_of_the_one_that_was_chosen_meanwhile(laid_out, overtaken):
+    visit = Visit()
+    laid_out.turn_page("shapes", visit)
+    look, choose = partial(laid_out.look_on, "shapes", visit), partial(laid_out.show, "cifar10", visit)
+    late, _ = overtaken(Page, "attend", lambda self, key, picture: key == "shapes", look, choose)
+    assert late[laid_out.attending.view]["model"] == "cifar10"
+
+
 def test_a_question_that_fails_covers_nothing(laid_out, overtaken, pick):
     visit, result = Visit(), laid_out.classifying.result
 

@@ -231,16 +231,22 @@ class Page(NamedTuple):
 
     @checked
     def show(self, key: str | None, visit: Visit) -> dict:
-        """Everything that depends on the model, once another one is chosen."""
-        return self.answered(visit.ask(), key, visit.picture, visit)
+        """Everything that depends on the model, once another one is chosen; the picture stays."""
+        question, before = visit.ask(), visit.picture
+        picture = suiting(key, before, visit.number)
+        views = self.drawn(key, picture, visit)
+        newest = visit.choose(question, key), visit.keep(before, picture)
+        return views if all(newest) else self.newest(visit)
 
     def answered(self, question: int, key: str | None, picture: Picture | None, visit: Visit) -> dict:
         """As `drawn`, unless the answer to a later question is on show, which then is given once more."""
         picture = suiting(key, picture, visit.number)
         views = self.drawn(key, picture, visit)
         newest = visit.choose(question, key), visit.draw(question, picture)
-        if all(newest):
-            return views
+        return views if all(newest) else self.newest(visit)
+
+    def newest(self, visit: Visit) -> dict:
+        """Everything that depends on model and picture, of those that were asked for last."""
         return self.drawn(visit.key, suiting(visit.key, visit.picture, visit.number), visit)
 
     def drawn(self, key: str | None, picture: Picture, visit: Visit) -> dict:
@@ -285,7 +291,11 @@ class Page(NamedTuple):
 
     @checked
     def look_on(self, key: str | None, visit: Visit) -> dict:
-        return self.look_inside(key, visit.picture)
+        """How the model came to its answer; if another one, or another picture, came on show meanwhile, to that."""
+        question, asked = visit.ask(), (key, visit.picture)
+        views = self.look_inside(*asked)
+        now = visit.model(question, key), visit.picture
+        return views if now == asked else self.look_inside(*now)
 
     def look_inside(self, key: str | None, picture: Picture | None) -> dict:
         views = {self.attending.view: self.attend(key, picture), self.lesson.view: self.teach(key, picture)}
@@ -301,8 +311,9 @@ class Page(NamedTuple):
     def draw(self, key: str | None, picture: Picture, visit: Visit) -> dict:
         """The answer to one picture; the input is empty again, as the picture is shown with its answer."""
         question, said = visit.ask(), self.said(key, picture)
-        if not visit.draw(question, picture):
-            said = self.said(key, visit.picture)
+        newest, now = visit.draw(question, picture), visit.model(question, key)
+        if not newest or now != key:
+            said = self.said(now, visit.picture)
         return {self.classifying.result: said, self.classifying.input: None}
 
     @checked

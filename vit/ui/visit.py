@@ -33,9 +33,23 @@ class Visit:
         self._drawn, self.picture = question, picture
         return True
 
+    def keep(self, before: Picture | None, picture: Picture) -> bool:
+        """Whether another model's answer to the picture may be shown; not where another one came on show meanwhile.
+
+        picture: the same, or what stands for it where that model's gallery has not got it.
+        """
+        if self.picture != before:
+            return False
+        self.picture = picture
+        return True
+
     def choose(self, question: int, key: str | None) -> bool:
         """Whether the model may be shown as the answer; not where that of a later question is on show."""
         if question < self._chosen:
             return False
         self._chosen, self.key = question, key
         return True
+
+    def model(self, question: int, key: str | None) -> str | None:
+        """Of the model to answer a question to `key` with: one that was asked for later, where that is on show."""
+        return self.key if self._chosen > question else key
