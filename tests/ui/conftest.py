@@ -48,6 +48,7 @@ def browser() -> Iterator[Browser]:
 def context(browser) -> Iterator[BrowserContext]:
     """One for the tests of a file, whose cache has the page's scripts once the first test has opened the page."""
     with browser.new_context() as context:
+        context.set_default_timeout(60_000)
         yield context
 
 
@@ -86,6 +87,20 @@ def unfold(place: Page | Locator, name: str) -> None:
     page = place if isinstance(place, Page) else place.page
     await_quiet(page)
     page.evaluate(TWO_FRAMES)
+
+
+@pytest.fixture
+def adopted(monkeypatch) -> threading.Event:
+    """Set once a page has been told of its run's model, which comes after all that it opens with."""
+    adopted, show = threading.Event(), vit_page.Page.show
+
+    def tell(*given):
+        views = show(*given)
+        adopted.set()
+        return views
+
+    monkeypatch.setattr(vit_page.Page, "show", tell)
+    return adopted
 
 
 @pytest.fixture
@@ -184,7 +199,6 @@ def open_page(context, here, own_url):
     The browser remembers nothing of another test.
     """
     page, fetched = context.new_page(), []
-    page.set_default_timeout(60_000)
     page.on("request", lambda request: fetched.append(request.url.split("?")[0]))
 
     def open_path(path: str):

@@ -105,12 +105,21 @@ def test_attention_gives_the_grid_and_the_figure(client, picture):
     assert mean["grid"] != result["grid"] and none is None
 
 
-def test_a_program_trains_a_model_and_uses_it(client, picture, judge):
-    small = {"depth": 2, "embed_dim": 32, "num_heads": 2}
-    run = client.predict("shapes", "vit_live", 0.05, *SETTINGS.values(), small, api_name="/start")
-    assert run["owner_token"] != run["run_id"]
+SMALL = {"depth": 2, "embed_dim": 32, "num_heads": 2}
+
+
+@pytest.mark.slow
+def test_a_model_that_is_being_trained_is_not_used_yet(client, picture):
+    run = client.predict("shapes", "vit_live", 10, *SETTINGS.values(), SMALL, api_name="/start")
     with pytest.raises(AppError, match="still being trained"):
         client.predict(picture, run["run_id"], api_name="/classify")
+    client.predict(run["run_id"], run["owner_token"], api_name="/stop")
+    assert await_end(client, run["run_id"])["status"] == "stopped"
+
+
+def test_a_program_trains_a_model_and_uses_it(client, picture, judge):
+    run = client.predict("shapes", "vit_live", 0.05, *SETTINGS.values(), SMALL, api_name="/start")
+    assert run["owner_token"] != run["run_id"]
     status = await_end(client, run["run_id"])
     assert status["status"] == "finished", status["message"]
     assert status["step"] > 0 and status["images_per_second"] > 0

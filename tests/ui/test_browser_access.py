@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import ROOT
-from tests.ui.conftest import await_filled, await_quiet, open_tab
+from tests.ui.conftest import await_filled, open_tab
 from vit.live import runs
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
@@ -111,10 +111,11 @@ def test_arrows_walk_the_tabs_which_back_walks_again_and_the_thumbnails_which_ar
 
 
 @pytest.mark.slow
-def test_the_model_list_is_whole_in_every_width_and_closes_when_one_tabs_on(open_page, ended):
+def test_the_model_list_is_whole_in_every_width_and_closes_when_one_tabs_on(adopted, open_page, ended):
     page = open_page(f"?run={ended.id}")
     expect(page.locator("#status")).to_contain_text("Another's run: vit-live-patch · Shapes · 30.0% test")
-    await_quiet(page, 1500)
+    assert adopted.wait(60)
+    await_filled(page)
     field, items = page.locator(".v-model:visible input"), page.get_by_role("listbox").locator("li")
     for tab in ("Classify", "Attention"):
         open_tab(page, tab)

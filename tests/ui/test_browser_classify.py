@@ -321,7 +321,7 @@ def test_mistakes_and_sureness_are_the_models_own_and_a_class_and_a_number_are_f
 def test_the_answers_show_progress_and_can_be_cancelled(page, monkeypatch):
     monkeypatch.setattr(answers, "_kept", OrderedDict())
     step, go = Answers._answer_next, threading.Event()
-    monkeypatch.setattr(Answers, "_answer_next", lambda self: go.wait(30) and step(self))
+    monkeypatch.setattr(Answers, "_answer_next", lambda self: go.wait(300) and step(self))
     page.get_by_label("Which pictures").select_option("mistakes")
     expect(page.locator(".c-choose .c-wait-says")).to_have_text("The model looks at its test pictures: 0 of 200")
     page.locator(".c-choose .c-cancel").click()

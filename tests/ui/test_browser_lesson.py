@@ -30,7 +30,7 @@ def errors() -> list[str]:
 @pytest.fixture(scope="module")
 def page(browser, app_url, errors):
     page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.set_default_timeout(40_000)
+    page.set_default_timeout(60_000)
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(app_url + ADDRESS)
@@ -81,6 +81,8 @@ def complete(page: Page, step: int, by_touch: bool) -> None:
     """Does what the step asks for; of step 5 in every layer, as one of them is the one."""
     name, key = COMPLETES[step]
     expect(page.locator(f"#lesson {name}").first).to_be_visible()
+    if step == 1:
+        expect(page.locator("#lesson .l-token figcaption")).to_contain_text(" to ")  # its numbers are there
     for control in page.locator(f"#lesson {name}").all()[: None if step == 5 else 1]:
         width, height = (control.bounding_box()[side] for side in ("width", "height"))
         if not by_touch:
@@ -263,7 +265,7 @@ def test_all_steps_by_keyboard_alone(page, app_url):
 def test_all_steps_by_touch_on_a_phone_stay_within_its_width(browser, app_url):
     with browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True) as context:
         page = context.new_page()
-        page.set_default_timeout(40_000)
+        page.set_default_timeout(60_000)
         page.goto(app_url + ADDRESS)
         lesson = page.locator("#lesson")
         expect(lesson.locator(".l-sum, .l-token figcaption").first).to_be_attached()

@@ -56,7 +56,7 @@ def test_each_file_is_a_row_the_broken_one_too_and_all_are_saved(page, files, zi
 
 def test_it_can_be_cancelled(page, files, monkeypatch):
     go, read = threading.Event(), prediction._picture
-    monkeypatch.setattr(prediction, "_picture", lambda *about: go.wait(20) and read(*about))
+    monkeypatch.setattr(prediction, "_picture", lambda *about: go.wait(300) and read(*about))
     page.locator("#many-input input[type=file]").set_input_files(sorted(files.glob("*.png")))
     cancel = page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")
     with page.expect_request("**/cancel"):  # its answer waits for the picture that is held back

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import open_tab
+from tests.ui.conftest import await_quiet, open_tab
 from vit.data.drawings import drawings
 from vit.live import collection, models, runs, storage, taught, teaching
 
@@ -167,9 +167,10 @@ def test_a_visitor_collects_learns_breaks_and_deletes(page, files, tmp_path, mon
         page.locator(".o-forget").click()
         page.locator(".o-really").click()
         expect(page.locator(".o-model option")).to_have_count(left)
-    assert not taught.available(key) and not list((storage.FOLDER / "taught").iterdir())
     expect(page.locator(".o-break")).to_be_hidden()
     expect(page.locator("#own-download")).to_be_hidden()
+    await_quiet(page)  # the next one's zip is made while it is deleted, too
+    assert not taught.available(key) and not list((storage.FOLDER / "taught").iterdir())
     open_tab(page, "Classify")
     expect(model).to_have_value(re.compile("^vit-live · Shapes"))
     open_tab(page, "Your pictures")

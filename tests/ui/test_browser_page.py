@@ -75,8 +75,9 @@ def test_a_runs_link_is_followed_by_one_watch_and_its_model_is_chosen(calls, ope
     assert calls.count("watch") == 1
 
 
-def test_a_runs_buttons_lead_to_its_own_model_though_another_was_chosen_since(open_page, ended):
+def test_a_runs_buttons_lead_to_its_own_model_though_another_was_chosen_since(adopted, open_page, ended):
     page = open_page(f"?run={ended.id}")
+    assert adopted.wait(60)
     await_filled(page)
     open_tab(page, "Classify")
     model = page.locator(".v-model:visible input")

@@ -82,7 +82,7 @@ def walk_through(visitor, url: str, dataset: str, slug: str) -> None:
     before = maps(page)
     page.locator("#forming input.layer").fill("1")
     assert maps(page) != before
-    assert not [asked for asked in requests if "component_server" in asked or "queue/join" in asked]
+    assert not [asked for asked in requests if "queue/join" in asked]  # earlier moments may still be on their way
 
     newest = page.evaluate("+document.querySelector('#forming input.when').max")
     page.reload()
@@ -175,7 +175,7 @@ def unanswered(here, monkeypatch):
     over.set()
     loading.join()
     with changed:
-        assert changed.wait_for(lambda: not any(run.live for run in runs.RUNS.values()), timeout=30)
+        assert changed.wait_for(lambda: not any(run.live for run in runs.RUNS.values()), timeout=120)
 
 
 def test_a_run_can_be_asked_for_while_its_data_is_on_the_way(unanswered, own_url, visitor):

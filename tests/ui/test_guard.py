@@ -113,7 +113,7 @@ def served() -> Iterator[tuple[gr.Blocks, httpx.Client]]:
     """A page in this process, and a client of its own."""
     demo = vit_page.build()
     _, url, _ = vit_page.launch(demo, prevent_thread_lock=True, quiet=True)
-    with httpx.Client(base_url=f"{url}gradio_api/", timeout=30, trust_env=False) as http:
+    with httpx.Client(base_url=f"{url}gradio_api/", timeout=120, trust_env=False) as http:
         yield demo, http
     demo.close()
 
@@ -196,7 +196,7 @@ def test_who_waits_for_one_thing_keeps_nobody_from_another(monkeypatch):
     over = threading.Event()
 
     def slow() -> bool:
-        return over.wait(30)
+        return over.wait(300)
 
     def quick() -> str:
         return "soon"
@@ -207,7 +207,7 @@ def test_who_waits_for_one_thing_keeps_nobody_from_another(monkeypatch):
     guard.install(demo.queue(max_size=1000, default_concurrency_limit=4))
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
     try:
-        with httpx.Client(base_url=f"{url}gradio_api/", timeout=30, trust_env=False) as http:
+        with httpx.Client(base_url=f"{url}gradio_api/", timeout=120, trust_env=False) as http:
             http.post("call/slow", json={"data": []}).raise_for_status()
             eventually(lambda: demo._queue.get_active_worker_count() == 1)
             answers = [http.post("call/slow", json={"data": []}) for _ in range(3)]
@@ -227,15 +227,15 @@ def test_events_that_need_a_thread_wait_for_one_and_those_that_need_none_go_on(m
         yield "followed"
 
     with gr.Blocks(analytics_enabled=False) as demo:
-        demo.load(lambda: str(over.wait(30)), None, gr.Textbox(), api_name="slow", concurrency_limit=None)
+        demo.load(lambda: str(over.wait(300)), None, gr.Textbox(), api_name="slow", concurrency_limit=None)
         demo.load(follow, None, gr.Textbox(), api_name="follow", concurrency_limit=None)
     guard.install(demo)
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
     try:
-        with httpx.Client(base_url=f"{url}gradio_api/", timeout=30, trust_env=False) as http:
+        with httpx.Client(base_url=f"{url}gradio_api/", timeout=120, trust_env=False) as http:
             asked = [http.post("call/slow", json={"data": []}).json()["event_id"] for _ in range(5)]
             assert said(http, "follow") == ("complete", ["followed"])
-            assert demo._queue.get_active_worker_count() == 3
+            eventually(lambda: demo._queue.get_active_worker_count() == 3)
             over.set()
             assert all("True" in http.get(f"call/slow/{one}").text for one in asked)
     finally:
