@@ -168,7 +168,7 @@ def test_pictures_of_something_else_show_none_of_the_models_classes(shapes, monk
 @pytest.fixture
 def folder(shapes, monkeypatch, tmp_path):
     part = Splits(*(split.take(slice(100)) for split in shapes))
-    monkeypatch.setattr("vit.cli.report.splits_of", lambda model, name: part)
+    monkeypatch.setattr("vit.cli.report.splits_of", lambda model, name, used: part)
     other = Splits(*(replace(split, name="cifar10", classes=DATASETS["cifar10"].classes) for split in part))
     monkeypatch.setattr("vit.cli.report.load", lambda name: other)
     torch.manual_seed(0)

@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     folder = checkpoint_folder(arguments.folder, "The report")
     model = Classifier.from_pretrained(folder).to(choose_device(arguments.device))
-    splits = splits_of(model, arguments.dataset)
+    splits = splits_of(model, arguments.dataset, ("validation", "test"))
     if not 2 <= arguments.pictures <= len(splits.test):
         raise ValueError(f"--pictures must be 2 to {len(splits.test)}, the test set's size, got {arguments.pictures}.")
     foreign = fitted(_foreign(splits.test), model.config["in_chans"], model.config["img_size"])
