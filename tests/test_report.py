@@ -178,6 +178,18 @@ def folder(shapes, monkeypatch, tmp_path):
     return model.save_pretrained(tmp_path / "half", torch.float16)
 
 
+def test_of_foreign_pictures_no_more_are_scaled_than_are_measured(folder, monkeypatch):
+    seen = []
+
+    def stopped(inputs, *_):
+        seen.append(len(inputs.foreign))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measure, "measure", stopped)
+    assert main(["report", str(folder), "--pictures", "3"]) == 130
+    assert seen == [3 * measure.MORE]
+
+
 @pytest.mark.slow
 def test_a_report_writes_what_it_measured(folder, shapes, capsys):
     assert main(["report", str(folder), "--pictures", "10", "--json"]) == 0
