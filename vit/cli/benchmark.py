@@ -1,12 +1,14 @@
 """python -m vit benchmark: how fast this trains, beside other libraries' ViTs, and where a step's time goes."""
 
 import argparse
+import itertools
 import json
 import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from vit.benchmark import machine, rates, tables
@@ -14,10 +16,12 @@ from vit.benchmark.answers import answers
 from vit.benchmark.profile import profile
 from vit.cli.flags import DEVICE, JSON, print_report
 from vit.cli.inputs import load
+from vit.data import Splits
 from vit.device import choose_device
-from vit.precision import CHOICES
+from vit.precision import CHOICES, check
 from vit.training.config import TrainConfig
 from vit.variants import LARGE_IMAGES, MODELS, create_model
+from vit.weights.checkpoint import write_text
 
 PROFILED = 20  # steps
 
@@ -71,6 +75,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:  # before what takes hours
         arguments.out.mkdir(parents=True, exist_ok=True)
     device = choose_device(arguments.device)
+    check(device, arguments.precision)
     about = machine.describe(device)
     report = {"command": "python -m vit " + shlex.join(sys.argv[1:]), "machine": asdict(about)}
     splits = load("cifar10")
@@ -84,22 +89,28 @@ def run(arguments: argparse.Namespace) -> None:
         found = answers(splits.test, device, arguments.repeats)
         _tell(arguments, {**report, "answers": asdict(found)}, f"{about}\n\n{found}")
         return
+    _measure(arguments, device, splits, report, about)
+
+
+def _measure(
+    arguments: argparse.Namespace, device: torch.device, splits: Splits, report: dict, about: machine.Machine
+) -> None:
+    """Rates, then accuracies; what is known is written after each, as the next may take hours, or fail."""
     measured, timed = [], []
+    report["batch_size"] = rates.BATCH
     with tqdm(total=0, bar_format="{desc} {elapsed}", leave=False) as bar:
         for rate in rates.rates(splits, device, arguments.only, arguments.repeats, arguments.steps):
             measured.append(rate)
             bar.set_description_str(f"{rate.contender}, {rate.row}, {rate.precision}")
-        for minutes in arguments.minutes:
-            for name in arguments.accuracy_of:
-                bar.set_description_str(f"{name}, {minutes:g} minutes, {arguments.seeds} seeds")
-                timed.append(rates.accuracy_after(name, minutes, arguments.seeds, splits, device, arguments.precision))
-    report["batch_size"] = rates.BATCH
-    if measured:
-        report["rates"] = [{**asdict(rate), "median": rate.median} for rate in measured]
-    if timed:
-        report["accuracies"] = [asdict(row) for row in timed]
-    text = "\n\n".join([str(about), *tables.tables(measured, timed)])
-    _tell(arguments, report, text)
+        if measured:
+            report["rates"] = [{**asdict(rate), "median": rate.median} for rate in measured]
+            _write(arguments, report)
+        for minutes, name in itertools.product(arguments.minutes, arguments.accuracy_of):
+            bar.set_description_str(f"{name}, {minutes:g} minutes, {arguments.seeds} seeds")
+            timed.append(rates.accuracy_after(name, minutes, arguments.seeds, splits, device, arguments.precision))
+            report["accuracies"] = [asdict(row) for row in timed]
+            _write(arguments, report)
+    _tell(arguments, report, "\n\n".join([str(about), *tables.tables(measured, timed)]))
     drawn = [rate for rate in measured if rate.rates]
     if arguments.out is not None and drawn:
         from vit.figures import rates_figure
@@ -108,6 +119,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _tell(arguments: argparse.Namespace, report: dict, text: str) -> None:
-    if arguments.out is not None:
-        (arguments.out / "benchmark.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _write(arguments, report)
     print_report(arguments.json, report, text)
+
+
+def _write(arguments: argparse.Namespace, report: dict) -> None:
+    """Into the folder of --out, where there is one."""
+    if arguments.out is not None:
+        write_text(json.dumps(report, indent=2) + "\n", arguments.out / "benchmark.json")
