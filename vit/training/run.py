@@ -13,6 +13,7 @@ from vit.data.dataset import fitted
 from vit.device import is_first_process
 from vit.model import Classifier
 from vit.precision import Precision
+from vit.training import earlier
 from vit.training.finetune import seen_by
 from vit.training.loop import finite, train
 from vit.training.progress import Progress, TrainingDiverged, extent
@@ -82,6 +83,8 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         refusal = f"Another process trains into {self.folder}; choose another --out, or wait for it."
         with claimed(self.folder / CLAIM, refusal):
+            if not self.state.step:
+                earlier.forget(self.folder)  # of a run that broke down before it had a state
             if self.spec.record:
                 self.recorder = Recorder(self.folder, self.spec, self.state, self.splits.validation)
             try:
@@ -125,6 +128,8 @@ class Run:
             return ""
         _, tensors, numbers = unfinished(self.folder)
         self.restore(tensors, numbers)
+        if self.recorder:
+            self.recorder.cut()
         self.progress = self._where()
         self.finish()
         (self.folder / STATE).unlink()
