@@ -123,8 +123,14 @@ def test_the_published_numbers_are_the_readmes_and_no_list_is_empty():
     ("arguments", "words"),
     [
         (["--repeats", "0"], "--repeats"),
-        (["--seeds", "0"], "--seeds"),
+        (["--minutes", "1", "--seeds", "0"], "--seeds must be at least 1"),
         (["--minutes", "-1"], "minutes"),
+        (["--seeds", "2"], "--seeds would do nothing without --minutes"),
+        (["--accuracy-of", "tutorial"], "--accuracy-of would do nothing without --minutes"),
+        (["--precision", "bf16"], "--precision would do nothing without --minutes"),
+        (["--compare", "a.json", "--out", "new"], "--out would do nothing beside --compare"),
+        (["--profile", "--answers", "--steps", "2"], "--steps, --answers would do nothing beside --profile"),
+        (["--answers", "--precision", "bf16"], "--precision would do nothing beside --answers"),
         (["--minutes", "1", "--accuracy-of", "resnet"], "resnet"),
         (["--minutes", "1", "--accuracy-of", "vit_base"], "vit_base is for large pictures"),
         (["--minutes", "1", "--precision", "fp16", "--device", "cpu"], "fp16 is a GPU's"),
@@ -133,6 +139,12 @@ def test_the_published_numbers_are_the_readmes_and_no_list_is_empty():
 def test_a_wrong_choice_is_one_line_before_any_work(arguments, words, capsys):
     assert main(["benchmark", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_minutes_without_a_number_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["benchmark", "--minutes"])
+    assert "argument --minutes: expected at least one argument" in capsys.readouterr().err
 
 
 def test_where_results_can_not_be_written_is_said_before_anything_is_measured(tmp_path, capsys):

@@ -24,6 +24,12 @@ from vit.variants import LARGE_IMAGES, MODELS, create_model
 from vit.weights.checkpoint import write_text
 
 PROFILED = 20  # steps
+ALONE = {  # flags beside which nothing else is done, with those that are of use there
+    "compare": set[str](),
+    "profile": {"precision", "device", "out"},
+    "answers": {"repeats", "device", "out"},
+}
+TRAINED = {"accuracy_of", "precision", "seeds"}  # of use where something is trained
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=5, help="of each measurement")
     parser.add_argument("--steps", type=int, default=4, help="of 128 images in one repeat")
     parser.add_argument(
-        "--minutes", type=float, nargs="*", default=[], help="train so long and report the test accuracy"
+        "--minutes", type=float, nargs="+", default=[], help="train so long and report the test accuracy"
     )
     parser.add_argument(
         "--accuracy-of",
@@ -67,6 +73,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    _check_idle_flags(arguments)
     if arguments.compare:
         text = tables.compared(arguments.compare)
         print_report(arguments.json, {"comparison": text}, text)
@@ -90,6 +97,23 @@ def run(arguments: argparse.Namespace) -> None:
         _tell(arguments, {**report, "answers": asdict(found)}, f"{about}\n\n{found}")
         return
     _measure(arguments, device, splits, report, about)
+
+
+def _check_idle_flags(arguments: argparse.Namespace) -> None:
+    """Raises ValueError where a flag would do nothing."""
+    parser = argparse.ArgumentParser()
+    add(parser)
+    usual = vars(parser.parse_args([]))
+    chosen = [name for name in usual if name != "json" and getattr(arguments, name) != usual[name]]
+    alone = next((name for name in ALONE if name in chosen), None)
+    if alone:
+        idle, where = [name for name in chosen if name not in {alone, *ALONE[alone]}], f"beside --{alone}"
+    else:
+        idle, where = [name for name in chosen if name in TRAINED and not arguments.minutes], "without --minutes"
+    if idle:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+        remedy = "leave out one of them" if alone else "say how long to train, or leave it out"
+        raise ValueError(f"{flags} would do nothing {where}; {remedy}.")
 
 
 def _measure(
