@@ -49,13 +49,13 @@ class Run:
 
     @staticmethod
     def check_new(folder: Path) -> None:
-        """Raises ValueError where a new run would overwrite something."""
+        """Raises ValueError where a new run, or another model, would overwrite something."""
         if (folder / STATE).exists():
             raise ValueError(
-                f"{folder} holds an unfinished run; go on with --resume {folder}, or choose another --out."
+                f"{folder} holds an unfinished run; go on with train --resume {folder}, or choose another folder."
             )
         if (folder / CONFIG).exists():
-            raise ValueError(f"{folder} already holds a checkpoint; choose another --out, or delete it first.")
+            raise ValueError(f"{folder} already holds a checkpoint; choose another folder, or delete it first.")
 
     def restore(self, tensors: dict, numbers: dict) -> None:
         """Goes back to where a saved state was."""
