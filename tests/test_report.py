@@ -268,6 +268,28 @@ def test_a_stopped_report_goes_on_where_it_was_and_starts_again_for_other_weight
     assert called.count("accuracy") == 3
 
 
+@pytest.mark.parametrize(
+    ("trained", "kept"),
+    [
+        ({"dataset": "shapes", "validation_accuracy": None, "validation_size": None}, True),  # stopped before the first
+        ({"dataset": "shapes", "validation_accuracy": None, "validation_size": 7}, True),
+        ({"dataset": "shapes", "validation_accuracy": 0.5}, True),  # of an older version
+        ({"dataset": "shapes", "validation_accuracy": None, "validation_size": 0}, False),
+        ({"dataset": "shapes"}, False),  # of a model that was resized, of which nobody knows
+        ({}, False),
+    ],
+)
+def test_pictures_that_were_kept_from_training_are_fitted_on_whether_measured_or_not(trained, kept, shapes, small_vit):
+    part = Splits(*(split.take(slice(20)) for split in shapes))
+    small_vit.trained = trained
+    inputs = measure.Inputs(small_vit, part, part.test, 2)
+    inputs._logits.update(dict.fromkeys(("test", "held out"), torch.zeros(20, 10)))
+    _, _, fitted_on, scored_on = measure._held_out(inputs, silent)
+    halves, whole = ("10 test images, a random half", "the other 10"), ("20 validation images", "all 20 test images")
+    expected = whole if kept else halves
+    assert fitted_on.startswith(expected[0]) and scored_on == expected[1]
+
+
 @pytest.mark.slow
 def test_without_pictures_kept_from_training_half_of_the_test_set_fits_and_the_other_is_scored(folder, capsys):
     model = ViT.from_pretrained(folder)
