@@ -304,6 +304,12 @@ def test_predict_names_the_likeliest_classes(trained, picture):
     assert f"{100 * shares[0]:.2f}%" in run("predict", folder, picture).stdout
 
 
+def test_a_figure_without_a_kind_is_a_png_and_said_so(trained, picture, tmp_path):
+    result = run("attention", trained[0], picture, "--out", tmp_path / "map")
+    assert result.stdout.strip().endswith(f": {tmp_path / 'map.png'}")
+    assert [path.name for path in tmp_path.iterdir()] == ["map.png"]
+
+
 @pytest.mark.parametrize("options", [[], ["--layer", "1", "--head", "2"]])
 def test_attention_draws_a_figure(trained, picture, tmp_path, options):
     folder, _ = trained
