@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torchvision.io import decode_image, encode_jpeg
@@ -13,6 +14,7 @@ from vit.cli import main
 from vit.cli.report import _foreign
 from vit.data import DATASETS, DatasetUnavailable, Splits
 from vit.data.corruptions import CORRUPTIONS
+from vit.figures import LEGIBLE, confusion_figure
 from vit.interpret.attention import patch_coverage
 from vit.interpret.cover import FILLS, cover
 from vit.interpret.describe import SINK
@@ -88,6 +90,12 @@ def test_a_fitted_temperature_brings_confidence_to_accuracy_and_says_the_directi
         assert after.error < 0.015 and after.accuracy == before.accuracy
     with pytest.raises(ValueError, match="pictures"):
         fit_temperature(logits[:0], labels[:0])
+
+
+@pytest.mark.parametrize(("classes", "numbers"), [(3, 9), (LEGIBLE, LEGIBLE**2), (LEGIBLE + 1, 0)])
+def test_a_confusion_matrix_has_numbers_where_they_can_be_read(classes, numbers):
+    figure = confusion_figure(np.ones((classes, classes), int), tuple(map(str, range(classes))))
+    assert len(figure.axes[0].texts) == numbers
 
 
 def silent(done: float) -> None:
