@@ -11,9 +11,10 @@ from vit import data
 from vit.baselines import CONTENDERS, usual_batches
 from vit.benchmark import machine, rates, tables
 from vit.benchmark.answers import Answers
-from vit.benchmark.rates import Rate
+from vit.benchmark.rates import Rate, TimedAccuracy
 from vit.cli import main
 from vit.data import Splits
+from vit.training import TrainingDiverged
 from vit.training.config import TrainConfig
 from vit.training.presets import Preset, shape_of
 from vit.variants import vit_live
@@ -122,14 +123,28 @@ def test_the_published_numbers_are_the_readmes_and_no_list_is_empty():
     ("arguments", "words"),
     [
         (["--repeats", "0"], "--repeats"),
-        (["--seeds", "0"], "--seeds"),
+        (["--minutes", "1", "--seeds", "0"], "--seeds must be at least 1"),
         (["--minutes", "-1"], "minutes"),
-        (["--accuracy-of", "resnet"], "resnet"),
+        (["--seeds", "2"], "--seeds would do nothing without --minutes"),
+        (["--accuracy-of", "tutorial"], "--accuracy-of would do nothing without --minutes"),
+        (["--precision", "bf16"], "--precision would do nothing without --minutes"),
+        (["--compare", "a.json", "--out", "new"], "--out would do nothing beside --compare"),
+        (["--profile", "--answers", "--steps", "2"], "--steps, --answers would do nothing beside --profile"),
+        (["--answers", "--precision", "bf16"], "--precision would do nothing beside --answers"),
+        (["--minutes", "1", "--accuracy-of", "resnet"], "resnet"),
+        (["--minutes", "1", "--accuracy-of", "vit_base"], "vit_base is for large pictures"),
+        (["--minutes", "1", "--precision", "fp16", "--device", "cpu"], "fp16 is a GPU's"),
     ],
 )
 def test_a_wrong_choice_is_one_line_before_any_work(arguments, words, capsys):
     assert main(["benchmark", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_minutes_without_a_number_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["benchmark", "--minutes"])
+    assert "argument --minutes: expected at least one argument" in capsys.readouterr().err
 
 
 def test_where_results_can_not_be_written_is_said_before_anything_is_measured(tmp_path, capsys):
@@ -140,6 +155,24 @@ def test_where_results_can_not_be_written_is_said_before_anything_is_measured(tm
 
 def rate(contender: str, row: str, precision: str, images: float) -> Rate:
     return Rate(contender, row, precision, (images,) * 3)
+
+
+def test_what_was_measured_is_kept_though_what_comes_after_it_fails(small, monkeypatch, tmp_path, capsys):
+    def accuracy_after(name, *_):
+        if name == "vit_live":
+            raise TrainingDiverged("The loss is nan.")
+        return TimedAccuracy(name, 5.0, (0.5,), 100.0)
+
+    monkeypatch.setattr(machine, "SIDE", 16)
+    monkeypatch.setattr(machine, "LONG", 1e-6)
+    monkeypatch.setattr(rates, "rates", lambda *_: iter([rate("ours", "compute", "float32", 60)]))
+    monkeypatch.setattr(rates, "accuracy_after", accuracy_after)
+    timed = ["--minutes", "5", "--accuracy-of", "tutorial", "vit_live"]
+    assert main(["benchmark", *timed, "--out", str(tmp_path)]) == 2
+    assert "The loss is nan." in capsys.readouterr().err
+    kept = json.loads((tmp_path / "benchmark.json").read_text())
+    assert [row["median"] for row in kept["rates"]] == [60]
+    assert [row["contender"] for row in kept["accuracies"]] == ["tutorial"]
 
 
 def test_what_leaving_the_tutorials_script_gives_is_told_apart_by_precision_loop_model_and_recipe():

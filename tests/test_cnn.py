@@ -92,3 +92,10 @@ def test_a_kind_that_nobody_knows_is_refused(tmp_path):
 def test_a_shape_that_the_model_does_not_have_is_refused_by_name(model, name):
     with pytest.raises(WrongSetting, match=f"{model} has no {name}; of its shape choose"):
         RunSpec("shapes", model, TrainConfig(epochs=1), shape={name: 8})
+
+
+def test_leaving_out_patches_of_which_a_cnn_has_none_is_refused():
+    for share in (0, 0.5):
+        RunSpec("shapes", "cnn", TrainConfig(epochs=1, patch_dropout=share))
+    with pytest.raises(WrongSetting, match=r"--patch-dropout 0\.8 would do nothing without patches, which a CNN"):
+        RunSpec("shapes", "cnn", TrainConfig(epochs=1, patch_dropout=0.8))

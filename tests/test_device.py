@@ -63,6 +63,15 @@ def test_several_processes_on_another_kind_of_gpu_are_refused(monkeypatch):
         join_processes(torch.device("mps"))
 
 
+def test_a_process_without_a_gpu_of_its_own_is_told_how_many_there_are(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: pytest.fail(f"there is no {device}"))
+    with pytest.raises(ValueError, match=r"process 3 here, .* are 2\. Use --nproc-per-node 2, or --device cpu"):
+        join_processes(torch.device("cuda"))
+
+
 @pytest.mark.parametrize("said", ["can't allocate memory", "not enough memory"])
 def test_a_lack_of_memory_is_known_by_what_each_system_says(said):
     words = f"[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: {said}: you tried to allocate 10 bytes."

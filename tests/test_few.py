@@ -62,6 +62,22 @@ def test_every_way_and_seed_is_measured_once_and_kept_as_it_comes(splits, tmp_pa
         next(few.measure(PLAN, splits, tmp_path, CPU, quiet))
 
 
+def test_a_measurement_that_is_stopped_while_its_parent_learns_is_not_gone_on_with_by_another_plan(
+    splits, tmp_path, monkeypatch
+):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(few, "_parent", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        list(few.measure(PLAN, splits, tmp_path, CPU, quiet))
+    for other in ({"classes": ("heart", "moon")}, {"minutes": 1.0}):
+        with pytest.raises(ValueError, match="holds the results of another measurement"):
+            list(few.measure(Plan(**{**vars(PLAN), **other}), splits, tmp_path, CPU, quiet))
+    with pytest.raises(KeyboardInterrupt):
+        list(few.measure(PLAN, splits, tmp_path, CPU, quiet))
+
+
 def test_pictures_are_as_many_of_each_class_the_same_for_a_seed_and_others_for_another(splits):
     first, again, other = (few.pick(splits.train, 3, seed) for seed in (0, 0, 1))
     assert first.labels.bincount().tolist() == [3] * 10

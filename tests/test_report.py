@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torchvision.io import decode_image, encode_jpeg
@@ -13,6 +14,7 @@ from vit.cli import main
 from vit.cli.report import _foreign
 from vit.data import DATASETS, DatasetUnavailable, Splits
 from vit.data.corruptions import CORRUPTIONS
+from vit.figures import LEGIBLE, confusion_figure
 from vit.interpret.attention import patch_coverage
 from vit.interpret.cover import FILLS, cover
 from vit.interpret.describe import SINK
@@ -88,6 +90,12 @@ def test_a_fitted_temperature_brings_confidence_to_accuracy_and_says_the_directi
         assert after.error < 0.015 and after.accuracy == before.accuracy
     with pytest.raises(ValueError, match="pictures"):
         fit_temperature(logits[:0], labels[:0])
+
+
+@pytest.mark.parametrize(("classes", "numbers"), [(3, 9), (LEGIBLE, LEGIBLE**2), (LEGIBLE + 1, 0)])
+def test_a_confusion_matrix_has_numbers_where_they_can_be_read(classes, numbers):
+    figure = confusion_figure(np.ones((classes, classes), int), tuple(map(str, range(classes))))
+    assert len(figure.axes[0].texts) == numbers
 
 
 def silent(done: float) -> None:
@@ -168,7 +176,7 @@ def test_pictures_of_something_else_show_none_of_the_models_classes(shapes, monk
 @pytest.fixture
 def folder(shapes, monkeypatch, tmp_path):
     part = Splits(*(split.take(slice(100)) for split in shapes))
-    monkeypatch.setattr("vit.cli.report.splits_of", lambda model, name: part)
+    monkeypatch.setattr("vit.cli.report.splits_of", lambda model, name, used: part)
     other = Splits(*(replace(split, name="cifar10", classes=DATASETS["cifar10"].classes) for split in part))
     monkeypatch.setattr("vit.cli.report.load", lambda name: other)
     torch.manual_seed(0)
@@ -176,6 +184,18 @@ def folder(shapes, monkeypatch, tmp_path):
     model.classes, model.mean, model.std = part.test.classes, part.test.mean, part.test.std
     model.trained = {"dataset": "shapes", "validation_accuracy": 0.5}
     return model.save_pretrained(tmp_path / "half", torch.float16)
+
+
+def test_of_foreign_pictures_no_more_are_scaled_than_are_measured(folder, monkeypatch):
+    seen = []
+
+    def stopped(inputs, *_):
+        seen.append(len(inputs.foreign))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measure, "measure", stopped)
+    assert main(["report", str(folder), "--pictures", "3"]) == 130
+    assert seen == [3 * measure.MORE]
 
 
 @pytest.mark.slow
@@ -254,6 +274,28 @@ def test_a_stopped_report_goes_on_where_it_was_and_starts_again_for_other_weight
     assert called.count("accuracy") == 2
     assert main(["report", str(folder), "--pictures", "11"]) == 0
     assert called.count("accuracy") == 3
+
+
+@pytest.mark.parametrize(
+    ("trained", "kept"),
+    [
+        ({"dataset": "shapes", "validation_accuracy": None, "validation_size": None}, True),  # stopped before the first
+        ({"dataset": "shapes", "validation_accuracy": None, "validation_size": 7}, True),
+        ({"dataset": "shapes", "validation_accuracy": 0.5}, True),  # of an older version
+        ({"dataset": "shapes", "validation_accuracy": None, "validation_size": 0}, False),
+        ({"dataset": "shapes"}, False),  # of a model that was resized, of which nobody knows
+        ({}, False),
+    ],
+)
+def test_pictures_that_were_kept_from_training_are_fitted_on_whether_measured_or_not(trained, kept, shapes, small_vit):
+    part = Splits(*(split.take(slice(20)) for split in shapes))
+    small_vit.trained = trained
+    inputs = measure.Inputs(small_vit, part, part.test, 2)
+    inputs._logits.update(dict.fromkeys(("test", "held out"), torch.zeros(20, 10)))
+    _, _, fitted_on, scored_on = measure._held_out(inputs, silent)
+    halves, whole = ("10 test images, a random half", "the other 10"), ("20 validation images", "all 20 test images")
+    expected = whole if kept else halves
+    assert fitted_on.startswith(expected[0]) and scored_on == expected[1]
 
 
 @pytest.mark.slow

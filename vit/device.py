@@ -79,14 +79,21 @@ def now(device: torch.device) -> float:
 def join_processes(device: torch.device) -> torch.device:
     """This process's device, once all processes that torchrun started have met; without torchrun, the given one.
 
-    They talk through nccl on GPUs, one each, and through gloo on CPUs. Raises ValueError for other kinds of GPU.
+    They talk through nccl on GPUs, one each, and through gloo on CPUs. Raises ValueError for other kinds of GPU, and
+    where there are fewer GPUs than processes.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return device
     if device.type not in ("cpu", "cuda"):
         raise ValueError(f"Processes train together on CPUs or cuda GPUs, not on {device.type}; use --device cpu.")
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        there, rank = torch.cuda.device_count(), int(os.environ["LOCAL_RANK"])
+        if rank >= there:
+            raise ValueError(
+                f"Each process trains on a GPU of its own; this is process {rank + 1} here, and the GPUs are "
+                f"{there}. Use --nproc-per-node {there}, or --device cpu."
+            )
+        device = torch.device("cuda", rank)
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return device

@@ -105,6 +105,7 @@ def measure(
     if measured.plan != plan:
         raise ValueError(f"{folder} holds the results of another measurement, {measured.plan}; choose another --out.")
     yield measured
+    _keep(measured, folder)  # before the parent learns: what is unfinished there is this plan's alone
     others = select_classes(splits, [name for name in splits.train.classes if name not in plan.classes])
     parent = _parent(plan, others, folder / PARENT, device, show)
     if measured.parent is None:

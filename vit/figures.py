@@ -17,6 +17,8 @@ COLORMAP = "inferno"  # perceptually uniform: equal steps in attention look like
 
 DIVERGING = "RdBu_r"  # around an even share, which is white: less is blue, more is red
 
+LEGIBLE = 50  # classes of which a confusion matrix has numbers: of more they could not be read
+
 
 def color_table(name: str = COLORMAP) -> bytes:
     """256 RGB triples of a color map, from weight 0 to the top of the scale: what the page's scripts draw with."""
@@ -144,13 +146,14 @@ def curve_figure(history: list[dict]) -> Figure:
 def confusion_figure(confusion: np.ndarray, classes: tuple[str, ...]) -> Figure:
     """Counts of true class (rows) against answer (columns); the color is the share of the row.
 
-    confusion: (classes, classes) of counts.
+    confusion: (classes, classes) of counts, which are written into the cells of up to LEGIBLE classes.
     """
     figure = _figure(6.4, 6.0)
     axis = figure.subplots()
     shares = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*confusion.shape):
+    numbered = np.ndindex(*confusion.shape) if len(classes) <= LEGIBLE else ()
+    for row, column in numbered:
         color = "white" if shares[row, column] > 0.5 else "black"
         axis.text(column, row, str(confusion[row, column]), ha="center", va="center", fontsize=8, color=color)
     axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right", fontsize=9)

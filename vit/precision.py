@@ -14,8 +14,8 @@ from torch.overrides import TorchFunctionMode
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CHOICES = ("auto", *DTYPES)
 SECONDS = 0.5  # of a trial in each precision
-PATIENCE = 1.0  # seconds for one image, twice, where that took less in float32: kernels are loaded meanwhile
-FEW = 8  # images of the second step
+FIRST, FEW = 2, 8  # images of the first step, of which batch norm may see one pixel each, and of the second
+PATIENCE = 1.0  # seconds for FIRST images, twice, where that took less in float32: kernels are loaded meanwhile
 HOPELESS = 4  # times as long as in float32 for a matrix product: arithmetic that this device only emulates
 SIDE = 64  # of the matrices in that product: one thread multiplies them, whatever else the machine does
 KEPT = 64  # races of which the outcome is kept
@@ -116,7 +116,7 @@ def race(key: Hashable, names: Sequence[str], begin: Callable[[str], Step], most
     """Tries the precisions one after the other, SECONDS each; once in a process for a key.
 
     One that raises or returns a number that is not finite is left out, and so is one that takes longer than PATIENCE,
-    and than one before it, for a single image.
+    and than one before it, for its first images.
     """
     with _one_at_a_time:
         entry = (key, tuple(names), most)
@@ -145,8 +145,8 @@ def _run(names: Sequence[str], begin: Callable[[str], Step], most: int) -> Race:
 def _rate(step: Step, most: int, limit: float) -> tuple[float, float]:
     """Images a second in steps of `most` images, or what smaller ones lead to expect where such a step takes too long.
 
-    A step takes a fixed time, mostly the optimizer's, and a time for each image. It begins with one image, twice; how
-    long that took is the second value, and is at most the limit, in seconds.
+    A step takes a fixed time, mostly the optimizer's, and a time for each image. It begins with FIRST images, twice;
+    how long that took is the second value, and is at most the limit, in seconds.
     """
 
     def timed(images: int) -> float:
@@ -159,15 +159,15 @@ def _rate(step: Step, most: int, limit: float) -> tuple[float, float]:
         seconds = timed(images)
         return seconds if seconds > SECONDS else min(seconds, timed(images))
 
-    started = time.perf_counter()
+    started, few = time.perf_counter(), min(FIRST, most)
     with _Deadline(limit):
-        one = best_of_two(1)
+        first = best_of_two(few)
     began = time.perf_counter() - started
-    if most == 1:
-        return 1 / one, began
+    if most == few:
+        return most / first, began
     started, size = time.perf_counter(), min(FEW, most)
     seconds = best_of_two(size)
-    each = max(0.0, (seconds - one) / (size - 1))
+    each = max(0.0, (seconds - first) / (size - few))
     if seconds < SECONDS / 2:
         size = min(most, size + int((SECONDS / 2 - seconds) / each)) if each else most
         timed(size)
@@ -176,7 +176,7 @@ def _rate(step: Step, most: int, limit: float) -> tuple[float, float]:
             timed(size)
             count += 1
         seconds = (time.perf_counter() - again) / count
-        each = max(0.0, (seconds - one) / (size - 1))
+        each = max(0.0, (seconds - first) / (size - few))
     return most / (seconds + each * (most - size)), began
 
 

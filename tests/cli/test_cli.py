@@ -82,7 +82,7 @@ def test_train_saves_a_checkpoint_and_says_how_good_it_is(trained):
 
 def test_train_does_not_overwrite_a_checkpoint(trained):
     folder, _ = trained
-    fails_with_one_line(run("train", "--dataset", "shapes", "--out", folder), "already holds a checkpoint", "--out")
+    fails_with_one_line(run("train", "--dataset", "shapes", "--out", folder), "already holds a checkpoint")
 
 
 def interrupt(arguments: list, folder: Path, after: int, sent: signal.Signals) -> tuple[int, str]:
@@ -302,6 +302,12 @@ def test_predict_names_the_likeliest_classes(trained, picture):
     assert shares == sorted(shares, reverse=True)
     assert 0.1 < sum(shares) <= 1.001
     assert f"{100 * shares[0]:.2f}%" in run("predict", folder, picture).stdout
+
+
+def test_a_figure_without_a_kind_is_a_png_and_said_so(trained, picture, tmp_path):
+    result = run("attention", trained[0], picture, "--out", tmp_path / "map")
+    assert result.stdout.strip().endswith(f": {tmp_path / 'map.png'}")
+    assert [path.name for path in tmp_path.iterdir()] == ["map.png"]
 
 
 @pytest.mark.parametrize("options", [[], ["--layer", "1", "--head", "2"]])

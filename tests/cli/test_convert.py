@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.cli.test_cli import fails_with_one_line, run
 from tests.weights import foreign
-from vit import ViT
+from vit import ViT, vit_live_patch
 
 SHAPE = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 2, "num_heads": 4}
 
@@ -50,7 +50,17 @@ def test_it_is_resized_and_given_another_head_and_that_is_said(dino, tmp_path):
 
 def test_sizes_that_do_not_divide_are_refused_and_nothing_is_written(dino, tmp_path):
     fails_with_one_line(run("convert", dino, tmp_path / "ours", "--img-size", 30), "img_size=30", "patch_size")
+    fails_with_one_line(run("convert", dino, tmp_path / "ours", "--img-size", 0), "must be 1 or more pixels, got 0")
     assert not (tmp_path / "ours").exists()
+
+
+def test_a_checkpoint_or_an_unfinished_run_is_not_overwritten(dino, tmp_path):
+    vit_live_patch(embed_dim=16, depth=1, num_heads=2).save_pretrained(tmp_path)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    fails_with_one_line(run("convert", dino, tmp_path), "already holds a checkpoint", "another folder")
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+    (tmp_path / "state.safetensors").touch()
+    fails_with_one_line(run("convert", dino, tmp_path), "unfinished run", "train --resume")
 
 
 def test_a_model_without_a_head_shows_its_attention_and_names_nothing(dino, photo, tmp_path):

@@ -189,3 +189,18 @@ def test_answers_need_a_teacher_and_fixed_steps():
     taught = {"distilled": True, "distill": "hard", "distill_from": "runs/cnn", "distill_answers": "runs/answers"}
     with pytest.raises(WrongSetting, match="set epochs in place of minutes"):
         RunSpec.make({"dataset": "shapes", "model": "vit_live", "minutes": 1, **taught})
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"distill_alpha": 0.3}, "^--distill-alpha 0.3 would do nothing without a teacher; leave it out"),
+        ({"distill_tau": 2}, "^--distill-tau 2 would do nothing without a teacher's probabilities"),
+        ({"distill_tau": 2, "distill": "hard", "distill_from": "runs/cnn"}, r"^--distill-tau 2 .* \(--distill soft\)"),
+    ],
+)
+def test_what_a_teacher_alone_makes_use_of_is_refused_without_it(settings, words):
+    plain = {"dataset": "shapes", "model": "vit_live", "epochs": 1}
+    with pytest.raises(WrongSetting, match=words):
+        RunSpec.make({**plain, **settings})
+    RunSpec.make({**plain, **settings, "distill": "soft", "distill_from": "runs/cnn"})

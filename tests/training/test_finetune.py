@@ -198,6 +198,7 @@ def test_what_a_head_alone_can_not_do_is_refused_by_name(splits):
         "layer_decay": 0.5,
         "accumulate": 2,
         "compile": True,
+        "strong_until": 0.3,
     }
     for name, value in idle.items():
         said = " ".join(SETTINGS[name].words(name, value))

@@ -1,6 +1,7 @@
 """The recorder: what it keeps, that the run stays the same, that it goes on, and what happens to damaged moments."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from vit import ViT
 from vit.data import Splits
 from vit.interpret.statistics import TABLE
 from vit.live import stored
+from vit.training import TrainingDiverged, earlier
 from vit.training.config import TrainConfig
 from vit.training.earlier import SHARES
 from vit.training.moments import MOMENTS, PICTURES, Album, probe
@@ -99,6 +101,30 @@ def test_a_resumed_run_goes_on_with_its_record_and_drops_what_it_does_again(tmp_
     assert [moment.figures for moment in album.moments][: len(before)] == before
     assert steps == sorted(set(steps)) and steps[-1] == run.progress.step == 64
     assert len(list((tmp_path / "moments").iterdir())) == len(SHARES)
+
+
+def test_a_new_run_keeps_nothing_of_one_that_diverged_before_it_had_a_state(tmp_path, splits):
+    other = Run(tmp_path, replace(SPEC, config=replace(SPEC.config, epochs=4.8)), splits, CPU)
+    with pytest.raises(TrainingDiverged):
+        for progress in other.steps(save_every=1e9):
+            if progress.step == 7:
+                torch.nn.init.constant_(other.model.head.weight, torch.nan)
+    assert list(earlier.kept(tmp_path)) == [0, 2, 3, 6]
+    train(tmp_path, splits)
+    assert list(earlier.kept(tmp_path)) == [64 * share for share in SHARES]
+
+
+def test_a_run_that_diverges_keeps_what_was_recorded_up_to_the_state_that_it_falls_back_to(tmp_path, splits):
+    run = Run(tmp_path, SPEC, splits, CPU)
+    with pytest.raises(TrainingDiverged, match="had learned by step 5 is in"):
+        for progress in run.steps(save_every=1e9):
+            run.recorder.camera.longest, run.recorder.camera.share = 0, math.inf  # a moment after each step
+            if progress.step == 5:
+                run.save()
+            if progress.step == 9:
+                torch.nn.init.constant_(run.model.head.weight, torch.nan)
+    assert [moment.figures["step"] for moment in Album.load(tmp_path / MOMENTS).moments] == [0, 1, 2, 3, 4, 5]
+    assert list(earlier.kept(tmp_path)) == [0, 1, 2, 4]
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "foreign", "statistics"])

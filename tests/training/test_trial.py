@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from vit import ViT, device, evaluation, precision, vit_live
+from vit import ViT, cnn, device, evaluation, precision, vit_live
 from vit.cli import main
 from vit.data import Splits
 from vit.precision import Precision, Race, autocast
@@ -94,6 +94,12 @@ def test_a_trial_leaves_the_model_as_it_was(able, short):
     assert all(torch.equal(now, weights[name]) for name, now in model.state_dict().items())
     assert (model.training, model.classes) == (training, tuple("abcdefghij"))
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("model", [cnn(img_size=9, width=8), ViT(**{**SHAPE, "img_size": 4})], ids=["CNN", "conv stem"])
+def test_a_model_whose_batch_norm_sees_one_pixel_of_an_image_is_tried(able, short, model):
+    found = trial.training_precision(model, TrainConfig(minutes=1, batch_size=4))
+    assert "fails" not in str(found) and "images/s" in str(found)
 
 
 def test_rate_and_precision_come_of_one_trial(able, short):

@@ -22,7 +22,7 @@ from vit.precision import contenders as worth_trying
 from vit.training import train
 from vit.training.config import TrainConfig
 from vit.training.presets import fitting
-from vit.variants import MODELS, create_model
+from vit.variants import LARGE_IMAGES, MODELS, create_model
 
 BATCH = 128
 WARMUP = 2  # steps
@@ -68,6 +68,11 @@ def check(repeats: int, steps: int, minutes: list[float], trained: list[str], se
     for name in trained:
         if name not in (there := (PRESET, *CONTENDERS, *MODELS)):
             raise ValueError(f"Nothing to measure is called {name!r}; there are {', '.join(there)}.")
+        if name in LARGE_IMAGES:
+            raise ValueError(
+                f"{name} is for large pictures, and what is trained here learns CIFAR-10's of 32 px; leave it out of "
+                "--accuracy-of."
+            )
         try:
             CONTENDERS.get(name, lambda: None)()  # a model of this package needs no library
         except ImportError as error:

@@ -47,6 +47,8 @@ def run(arguments: argparse.Namespace) -> None:
     title = f"{said or 'no class head'} · {place}{which}"
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        if not arguments.out.suffix:
+            arguments.out = arguments.out.with_suffix(".png")
         _save_attention(arguments.out, analysis, grid, title)
     report = {
         "prediction": said,

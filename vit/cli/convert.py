@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from vit.cli.flags import JSON, print_report
 from vit.model import ViT
+from vit.training.run import Run
 from vit.weights.checkpoint import from_pretrained
 from vit.weights.pretrained import with_new_head
 from vit.weights.resize import set_image_size
@@ -24,6 +25,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    Run.check_new(arguments.out)
+    if arguments.img_size is not None and arguments.img_size < 1:
+        raise ValueError(f"--img-size must be 1 or more pixels, got {arguments.img_size}.")
     with tqdm(unit="B", unit_scale=True, delay=1, leave=False) as bar:
 
         def show(here: int, total: int) -> None:

@@ -1,6 +1,7 @@
 """What commands work on: a dataset, loaded with a progress bar, and the part of it that a model knows."""
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from tqdm import tqdm
@@ -32,8 +33,11 @@ def load(name: str, validation_size: int | None = None, img_size: int | None = N
     return splits
 
 
-def splits_of(model: Classifier, name: str | None) -> data.Splits:
-    """The data whose classes the model knows, with what it did not learn from held out. Raises ValueError on others."""
+def splits_of(model: Classifier, name: str | None, used: Collection[str] = ("test",)) -> data.Splits:
+    """The data whose classes the model knows, with what it did not learn from held out. Raises ValueError on others.
+
+    used: the splits that are wanted, scaled to the model's size; the others are left empty.
+    """
     if not model.classes:
         raise ValueError("The model has no class head: it names nothing to measure. See where it looks: vit attention.")
     own = model.trained.get("dataset", preferred().name)
@@ -45,7 +49,8 @@ def splits_of(model: Classifier, name: str | None) -> data.Splits:
         splits = data.select_classes(splits, model.classes)
     if model.classes != splits.test.classes:
         raise ValueError(f"The model's classes, {', '.join(model.classes)}, are not those of {splits.test.name}.")
-    return data.Splits(*(fitted(split, channels, size) for split in splits))
+    wanted = (split if split.split in used else split.take(slice(0)) for split in splits)
+    return data.Splits(*(fitted(split, channels, size) for split in wanted))
 
 
 def check_same(about: Entry, before: int | None) -> None:

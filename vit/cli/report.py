@@ -28,14 +28,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from vit.report.card import write_card  # when called: figures need matplotlib
-    from vit.report.measure import Inputs, measure, parts_of
+    from vit.report.measure import MORE, Inputs, measure, parts_of
 
     folder = checkpoint_folder(arguments.folder, "The report")
     model = Classifier.from_pretrained(folder).to(choose_device(arguments.device))
-    splits = splits_of(model, arguments.dataset)
+    splits = splits_of(model, arguments.dataset, ("validation", "test"))
     if not 2 <= arguments.pictures <= len(splits.test):
         raise ValueError(f"--pictures must be 2 to {len(splits.test)}, the test set's size, got {arguments.pictures}.")
-    foreign = fitted(_foreign(splits.test), model.config["in_chans"], model.config["img_size"])
+    others = _foreign(splits.test).take(slice(MORE * arguments.pictures))  # no more are read
+    foreign = fitted(others, model.config["in_chans"], model.config["img_size"])
     names = parts_of(model)
     with tqdm(total=len(names), bar_format="{desc} {percentage:3.0f}% {bar}| {elapsed}") as bar:
 

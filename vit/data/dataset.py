@@ -108,7 +108,8 @@ def fitted(dataset: Dataset, channels: int, img_size: int) -> Dataset:
     if (size := len(images) * channels * img_size**2) > LARGEST and images.shape[-1] != img_size:
         raise ValueError(
             f"{len(images):,} pictures of {img_size} x {img_size} pixels need {size / 1e9:.1f} GB, and "
-            f"{LARGEST / 1e9:g} GB are the most that is scaled here; choose a smaller --img-size."
+            f"{LARGEST / 1e9:g} GB are the most that is scaled here; choose a smaller --img-size, or a model "
+            "of smaller pictures."
         )
     if images.shape[-1] != img_size:
         starts = range(0, max(1, len(images)), SCALED)

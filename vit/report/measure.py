@@ -134,7 +134,9 @@ def _held_out(inputs: Inputs, tell: Tell) -> tuple[Labeled, Labeled, str, str]:
     """What is fitted on, what is scored, and both in words."""
     validation, labels = inputs.splits.validation, inputs.splits.test.labels.cpu()
     logits = inputs.logits(tell)
-    if inputs.model.trained.get("validation_accuracy") is not None and len(validation):
+    trained = inputs.model.trained  # a run that stopped early measured no accuracy, and older ones kept no size
+    kept = trained.get("validation_accuracy") is not None or trained.get("validation_size", 0) != 0
+    if kept and len(validation):
         fitting = inputs.held_out(tell), validation.labels.cpu()
         return fitting, (logits, labels), f"{len(validation):,} validation images", f"all {len(labels):,} test images"
     order = _order(len(labels))

@@ -3,6 +3,7 @@
 They lie in moments/step-.../ of its folder, whoever trained: the page or the command line.
 """
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -22,6 +23,13 @@ def reached(done: float) -> int:
 def keep(model: torch.nn.Module, folder: Path, step: int) -> None:
     """Writes the model as it is to a run's folder. Raises OSError where that fails."""
     save_pretrained(model, path(folder, step), torch.float16)
+
+
+def forget(folder: Path, after: int = -1) -> None:
+    """Deletes the models that were kept after a step."""
+    for step in kept(folder):
+        if step > after:
+            shutil.rmtree(path(folder, step))
 
 
 def path(folder: Path, step: int) -> Path:

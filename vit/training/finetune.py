@@ -22,6 +22,7 @@ AS_THEY_ARE = {"crop": 0, "flip": False, "patch_dropout": 0.0}  # a head alone s
 PIXELS = (*AS_THEY_ARE, "mixup", "cutmix", "erase", "degrade", "color")  # settings that change pictures
 ALONE: dict[str, object] = {  # where settings are of which a head alone makes no use
     **dict.fromkeys(PIXELS, 0),
+    "strong_until": 0.6,
     "optimizer": "adamw",
     "clip_norm": 1.0,
     "layer_decay": 1.0,

@@ -4,7 +4,6 @@ moments.safetensors is what can be played: maps of chosen pictures, predictions,
 similarity, ever further apart. moments/step-.../ are checkpoints like any other, in half the size.
 """
 
-import shutil
 from pathlib import Path
 
 from vit.data import Dataset
@@ -57,16 +56,18 @@ class Recorder:
         """Writes the moments, in place of those that were written before."""
         self.album.save(self.folder / MOMENTS)
 
+    def cut(self) -> None:
+        """Drops what was recorded after the step to which the state has gone back."""
+        self.album.cut(self.state.step)
+        earlier.forget(self.folder, self.state.step)
+
     def _go_on(self) -> None:
         try:
             self.album = Album.load(self.folder / MOMENTS, self.model)
         except (OSError, ValueError) as error:
             self.left_out = f"What was recorded in {self.folder} is left out: {error}."
-        self.album.cut(self.state.step)
+        self.cut()
         self.camera.taken_at = self.state.total.seconds
-        for step in earlier.kept(self.folder):
-            if step > self.state.step:
-                shutil.rmtree(earlier.path(self.folder, step))
 
     def _keep_model(self, trained: dict) -> None:
         self.model.trained = trained

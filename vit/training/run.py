@@ -13,6 +13,7 @@ from vit.data.dataset import fitted
 from vit.device import is_first_process
 from vit.model import Classifier
 from vit.precision import Precision
+from vit.training import earlier
 from vit.training.finetune import seen_by
 from vit.training.loop import finite, train
 from vit.training.progress import Progress, TrainingDiverged, extent
@@ -48,13 +49,13 @@ class Run:
 
     @staticmethod
     def check_new(folder: Path) -> None:
-        """Raises ValueError where a new run would overwrite something."""
+        """Raises ValueError where a new run, or another model, would overwrite something."""
         if (folder / STATE).exists():
             raise ValueError(
-                f"{folder} holds an unfinished run; go on with --resume {folder}, or choose another --out."
+                f"{folder} holds an unfinished run; go on with train --resume {folder}, or choose another folder."
             )
         if (folder / CONFIG).exists():
-            raise ValueError(f"{folder} already holds a checkpoint; choose another --out, or delete it first.")
+            raise ValueError(f"{folder} already holds a checkpoint; choose another folder, or delete it first.")
 
     def restore(self, tensors: dict, numbers: dict) -> None:
         """Goes back to where a saved state was."""
@@ -82,6 +83,8 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         refusal = f"Another process trains into {self.folder}; choose another --out, or wait for it."
         with claimed(self.folder / CLAIM, refusal):
+            if not self.state.step:
+                earlier.forget(self.folder)  # of a run that broke down before it had a state
             if self.spec.record:
                 self.recorder = Recorder(self.folder, self.spec, self.state, self.splits.validation)
             try:
@@ -125,6 +128,8 @@ class Run:
             return ""
         _, tensors, numbers = unfinished(self.folder)
         self.restore(tensors, numbers)
+        if self.recorder:
+            self.recorder.cut()
         self.progress = self._where()
         self.finish()
         (self.folder / STATE).unlink()

@@ -10,7 +10,7 @@ import torch
 
 from vit.data.registry import DATASETS, Entry, entry
 from vit.device import device_name
-from vit.model import GLOBAL_POOLS, Classifier
+from vit.model import GLOBAL_POOLS, Classifier, ViT
 from vit.precision import Precision
 from vit.training import finetune
 from vit.training.config import LENGTHS, SETTINGS, TrainConfig, current_names, defaults, option, settings_of
@@ -115,6 +115,7 @@ class RunSpec:
         object.__setattr__(self, "shape", {name: SHAPE[name].check(name, v) for name, v in self.shape.items()})
         object.__setattr__(self, "classes", _classes(self.entry, self.classes))
         self._check_teacher()
+        _check_idle(self.config, patches=self.parent is not None or kind_of(self.model) is ViT)
 
     def _check_teacher(self) -> None:
         needs = {"distill": self.config.distill, "distill_from": self.distill_from}
@@ -287,6 +288,19 @@ def _check_alone(config: TrainConfig) -> None:
             said = " ".join(SETTINGS[name].words(name, value))
             how = "from each picture as it is" if name in PIXELS else "from features, by plain steps of AdamW"
             raise WrongSetting(name, f"{said} would do nothing: the head alone learns {how}; leave it out.")
+
+
+def _check_idle(config: TrainConfig, patches: bool) -> None:
+    """Raises WrongSetting for what would do nothing without a teacher, or without patches."""
+    lacking = {
+        "distill_alpha": "" if config.distill else "a teacher",
+        "distill_tau": "" if config.distill == "soft" else "a teacher's probabilities (--distill soft)",
+        "patch_dropout": "" if patches else "patches, which a CNN has not",
+    }
+    for name, what in lacking.items():
+        if what and (value := getattr(config, name)) not in (0, defaults(TrainConfig)[name]):
+            said = " ".join(SETTINGS[name].words(name, value))
+            raise WrongSetting(name, f"{said} would do nothing without {what}; leave it out.")
 
 
 def _classes(about: Entry, chosen: object) -> tuple[str, ...]:
