@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ import gradio as gr
 import httpx
 import pytest
 import safehttpx
+from gradio import route_utils
 from gradio.utils import get_upload_folder
 
 from tests.answering import Handler, listening
@@ -189,6 +191,31 @@ def test_more_followers_than_gradio_has_places_leave_the_page_free_and_who_has_g
     eventually(lambda: following() == 44)
     ended.status = "stopped"
     eventually(lambda: following() == 0)
+
+
+def test_files_are_deleted_also_while_others_are_sent_and_those_that_are_gone_are_forgotten(tmp_path, monkeypatch):
+    with gr.Blocks(analytics_enabled=False) as demo:
+        kept = gr.Image()
+    guard.install(demo)
+    old, locked, example = (tmp_path / name for name in ("old.png", "locked.png", "example.png"))
+    for file in (old, locked, example):
+        file.write_bytes(b"x")
+    kept.keep_in_cache.add(str(example))
+    sent, remove = demo.upload_file_set, os.remove
+    sent |= {str(file) for file in (old, locked, example, tmp_path / "gone.png")}
+
+    def while_others_send(file: str) -> None:
+        sent.add(str(tmp_path / f"sent while {Path(file).name} is deleted.png"))
+        if file == str(locked):
+            raise PermissionError(13, "Permission denied", file)
+        remove(file)
+
+    monkeypatch.setattr(os, "remove", while_others_send)
+    route_utils.delete_files_created_by_app(demo, 3600)
+    assert old.exists() and str(tmp_path / "gone.png") not in sent
+    route_utils.delete_files_created_by_app(demo, None)
+    left = {Path(file).name.split()[0] for file in sent}
+    assert not old.exists() and example.exists() and left == {"locked.png", "example.png", "sent"}
 
 
 def test_who_waits_for_one_thing_keeps_nobody_from_another(monkeypatch):

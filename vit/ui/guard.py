@@ -5,6 +5,7 @@ import functools
 import inspect
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
@@ -39,9 +40,28 @@ HEARD = 6.0  # seconds after which an event that goes on says something, though 
 
 
 def install(demo: gr.Blocks) -> None:
-    """Puts this file's queue and download into the place of Gradio's own, which nobody can tell such bounds."""
+    """Puts this file's queue, download and sweep into the place of Gradio's own, which nobody can tell such bounds."""
     demo._queue.__class__ = Queue
     processing_utils.async_ssrf_protected_download = download
+    route_utils.delete_files_created_by_app = delete_files
+
+
+def delete_files(blocks: gr.Blocks, age: float | None) -> None:
+    """Deletes what was sent and is older than age seconds, or all of it.
+
+    Gradio's own walks through sets that uploads change meanwhile; at that error its looks at them end for good.
+    """
+    stay = set().union(*(getattr(block, "keep_in_cache", ()) for block in blocks.blocks.values()))
+    for files in blocks.temp_file_sets:
+        for file in list(files):
+            try:
+                if file not in stay and (age is None or time.time() - os.lstat(file).st_ctime > age):
+                    os.remove(file)
+                    files.discard(file)
+            except FileNotFoundError:
+                files.discard(file)
+            except OSError:  # perhaps it can be deleted at the next look
+                continue
 
 
 async def download(url: str, cache_dir: str) -> str:
