@@ -232,8 +232,9 @@ def _train(run: LiveRun) -> None:
     run.model = run.settings.build()
     with tempfile.TemporaryDirectory() if ON_ZERO else contextlib.nullcontext() as folder:
         if folder:
-            run.letter = Letter(Path(folder) / "wanted.json")
-            run.letter.write(run.pausing, run.stopping, run.lr)
+            with changed:  # as whenever it is written: another writer would take this one's file from under it
+                run.letter = Letter(Path(folder) / "wanted.json")
+                run.letter.write(run.pausing, run.stopping, run.lr)
         try:
             _follow(run, splits)
         finally:
@@ -272,7 +273,8 @@ def _follow(run: LiveRun, splits: Splits) -> None:
         for frame in begin(run.model, run.settings, splits, run):
             _take_in(run, frame)
             if run.letter and run.end_if_left():
-                run.letter.write(run.pausing, stopping=True, lr=run.lr)
+                with changed:
+                    run.letter.write(run.pausing, run.stopping, run.lr)
             if frame.weights:
                 run.model.load_state_dict(frame.weights)
                 learned = True
