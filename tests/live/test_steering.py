@@ -12,7 +12,7 @@ import torch
 
 from tests.live.conftest import TINY, start, steps, stopped, until
 from vit.evaluation import Evaluation
-from vit.live import models, runs, settings, worker
+from vit.live import models, runs, settings, storage, worker
 from vit.live.datasets import SOURCES
 from vit.live.run import UNWATCHED_MINUTES, LiveRun, changed
 from vit.live.worker import Frame
@@ -99,6 +99,19 @@ def test_a_diverged_run_keeps_its_history_and_its_last_good_state(monkeypatch):
     assert run.status == "failed" and "Try a rate" in run.message
     assert len(run.history.loss) == 5
     assert all(p.isfinite().all() for p in models.find(run.id).parameters())
+
+
+@pytest.mark.parametrize("error", [TrainingDiverged("No."), ValueError("No.")])
+def test_what_breaks_off_before_the_first_weights_leaves_no_model_in_their_place(monkeypatch, error):
+    def breaks(*_):
+        yield Frame(replace(LAST, done=0.1))
+        raise error
+
+    monkeypatch.setattr(runs, "begin", breaks)
+    run = start()
+    until(lambda: not run.live)
+    assert (run.status, run.message, run.usable, run.earlier) == ("failed", "No.", False, [])
+    assert "last good state" not in train_view.panel(run) and not storage.exists(run.id)
 
 
 def test_a_pause_that_comes_after_the_last_step_leaves_the_run_finished(monkeypatch):

@@ -283,8 +283,9 @@ def _follow(run: LiveRun, splits: Splits) -> None:
                 if frame.progress.elapsed - saved_at >= SAVE_EVERY or not saved_at:
                     saved_at = frame.progress.elapsed
                     run.save("interrupted")
-    except TrainingDiverged:
-        run.model = run.model.eval() if learned else None
+    except Exception:
+        if not learned:  # its weights are those of its random start
+            run.model, run.earlier = None, []
         raise
 
 
