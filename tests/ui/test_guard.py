@@ -17,7 +17,7 @@ from gradio import route_utils
 from gradio.utils import get_upload_folder
 
 from tests.answering import Handler, listening
-from vit.live import datasets, runs
+from vit.live import datasets, runs, uploads
 from vit.ui import asking, guard, top
 from vit.ui import page as vit_page
 from vit.ui.errors import BadInput
@@ -136,6 +136,11 @@ def test_the_page_fetches_pictures_by_these_rules_and_nobody_passes_its_queue_by
     assert said(http, "about")[0] == "complete"
 
 
+def test_zips_of_models_take_turns_with_what_is_fetched(served):
+    kinds = {fn.name: (fn.concurrency_id, fn.concurrency_limit) for fn in served[0].fns.values()}
+    assert kinds["open_zip"] == kinds["fetch"] == ("fetch", 1)
+
+
 def test_a_body_without_end_is_answered_with_413_and_an_upload_while_there_is_room(served, monkeypatch):
     _, http = served
     monkeypatch.setattr(guard, "LARGEST_BODY", 1000)
@@ -149,7 +154,7 @@ def test_a_body_without_end_is_answered_with_413_and_an_upload_while_there_is_ro
     assert http.post("component_server", **form).status_code == 413
     kept = http.post("upload", **form).raise_for_status().json()[0]
     assert Path(kept).stat().st_size == 2000
-    monkeypatch.setattr(guard, "LEAST_FREE", 10**18)
+    monkeypatch.setattr(uploads, "LEAST_FREE", 10**18)
     full = http.post("upload", **form)
     assert full.status_code == 413 and "disk is full" in full.text
     assert set(Path(get_upload_folder()).rglob("large.png")) == before | {Path(kept)}

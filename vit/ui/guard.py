@@ -25,12 +25,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vit.live import uploads
 from vit.ui.errors import BadInput
 
 LARGEST_PICTURE = 20_000_000  # bytes of one that is given by its address, as of one that is sent
 LONGEST_FETCH = 60.0  # seconds for all of it
 LARGEST_BODY = 64_000_000  # bytes; the page's own questions have 28e6 at most
-LEAST_FREE = 500_000_000  # bytes of the disk, below which no file is taken in
 UPLOAD = f"{route_utils.API_PREFIX}/upload"
 PLACES = 500  # of events that go on at the same time
 IN_THREADS = 30  # of them those that keep one of Gradio's 40 threads; whatever is short has the others
@@ -123,7 +123,7 @@ class Bodies:
     """ASGI middleware: a body of more than LARGEST_BODY is answered with 413, and no more of it is read.
 
     A file that is uploaded may be any, as Gradio bounds it and writes it to disk as it comes; it is answered so where
-    the disk has less than LEAST_FREE.
+    the disk has less than uploads.LEAST_FREE.
     """
 
     def __init__(self, app: ASGIApp):
@@ -143,7 +143,7 @@ class Bodies:
             message = await receive()
             if body := message.get("body"):
                 came += len(body)
-                if upload and _free() < LEAST_FREE:
+                if upload and _free() < uploads.LEAST_FREE:
                     raise MultiPartException(full)
                 if not upload and came > LARGEST_BODY:
                     raise MultiPartException(too_large) if form else HTTPException(413, too_large)

@@ -177,7 +177,9 @@ class Page(NamedTuple):
             chooser.fetch, others.repository, told, preprocess=False, **{**QUIET, **chooser.BUSY}
         )
         fetched.success(self.take, [others.fetched, self.visit], self.model_views, **QUIET)
-        others.archive.upload(self.open_zip, [others.archive, self.visit], self.model_views, **QUIET)
+        others.archive.upload(
+            self.open_zip, [others.archive, self.visit], self.model_views, **{**QUIET, **chooser.BUSY}
+        )
 
     @checked
     def take(self, key: str, visit: Visit) -> dict:
