@@ -85,6 +85,13 @@ def test_a_picture_on_the_web_is_fetched_once_and_also_where_its_address_leads_o
     assert Web.asked == ["/cat.png", "/to?/cat.png", "/cat.png"] and len(files(tmp_path)) == 2
 
 
+def test_a_picture_on_the_web_that_is_kept_too_long_is_fetched_again(web, tmp_path, monkeypatch):
+    first = download(f"{web}/cat.png", tmp_path)
+    monkeypatch.setattr(uploads, "KEPT", 0)
+    assert download(f"{web}/cat.png", tmp_path) == first and len(Web.asked) == 2
+    assert first.read_bytes() == b"a picture" and files(tmp_path) == [first]
+
+
 def test_what_is_too_large_or_leads_on_forever_is_left_and_nothing_of_it_stays(web, tmp_path, monkeypatch):
     monkeypatch.setattr(guard, "LARGEST_PICTURE", 100_000)
     with pytest.raises(BadInput, match=r"it has more than 0.1 MB\); save the picture, and send the file"):

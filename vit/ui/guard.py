@@ -71,7 +71,7 @@ async def download(url: str, cache_dir: str) -> str:
     """
     folder = Path(cache_dir) / processing_utils.hash_url(url)
     file = folder / (strip_invalid_filename_characters(Path(urlparse(url).path.rstrip("/")).name) or "file")
-    if file.exists():
+    if not uploads.outdated(file, time.time()):  # else it would be refused as such
         return str(utils.abspath(file))
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{token_hex(8)}"  # others may fetch the same
