@@ -69,7 +69,7 @@ def fetch(repository: str | None) -> Iterator[tuple[str, str]]:
             told.put(error)
 
     threading.Thread(target=download, daemon=True).start()
-    yield _line(f"Asking the Hub for {name} …"), name
+    yield _line(f"Asking the Hub for {name} …", 0), name
     while True:
         latest = told.get()
         while not told.empty() and isinstance(latest, tuple):
