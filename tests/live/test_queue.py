@@ -154,3 +154,15 @@ def test_thirty_phones_behind_a_proxy_or_a_tunnel_are_thirty():
         assert address_of(host, headers) is None
     behind = [start(visitor=Visitor(address=None)) for _ in range(runs.MAX_RUNS + runs.MAX_QUEUE)]
     assert all(run.live for run in behind)
+
+
+def test_a_run_that_is_forgotten_while_it_is_looked_for_is_found_all_the_same(monkeypatch):
+    class Forgetful(dict):
+        """Forgets what it has said to have."""
+
+        def __contains__(self, run_id):
+            return super().__contains__(run_id) and bool(self.pop(run_id))
+
+    run = LiveRun(settings.read(TINY), status="stopped")
+    monkeypatch.setattr(runs, "RUNS", Forgetful({run.id: run}))
+    assert runs.find(run.id) is run

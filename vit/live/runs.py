@@ -80,11 +80,11 @@ def find(run_id: str) -> LiveRun:
 
     That is a storage.DamagedRun where there is one that can't be read.
     """
-    if run_id not in RUNS:
+    if (run := RUNS.get(run_id)) is None:  # asked once: it may be forgotten at any moment
         if (restored := LiveRun.restore(run_id)) is None:
             raise ValueError("There is no such run, or it is no longer kept; start a new one.")
-        RUNS[run_id] = restored
-    return RUNS[run_id]
+        run = RUNS.setdefault(run_id, restored)
+    return run
 
 
 def place(turn: Turn) -> int:
