@@ -1,5 +1,6 @@
 """A registry of runs for each test that starts some, and how to wait for them."""
 
+import threading
 import time
 
 import pytest
@@ -45,6 +46,21 @@ def until(condition, seconds: float = 120) -> None:
 
 def steps(run: LiveRun) -> int:
     return run.progress.step if run.progress else 0
+
+
+def free(condition: threading.Condition) -> bool:
+    """Whether another thread could take it now."""
+    taken = []
+
+    def take() -> None:
+        if condition.acquire(blocking=False):
+            condition.release()
+            taken.append(True)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    return bool(taken)
 
 
 def stopped(run: LiveRun, after: int = 3) -> LiveRun:

@@ -1,6 +1,7 @@
 """Models from elsewhere: fetched, sent as a zip, or given to the app; each is found, named, bounded, or refused."""
 
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.weights import foreign
 from tests.weights.small_hub import hub_in_this_process
 from vit import ViT
 from vit.cnn import CNN
-from vit.live import bounds, elsewhere, fetched, models
+from vit.live import bounds, elsewhere, fetched, models, uploads
 from vit.weights import fetch
 
 NAME = "somebody/vit_tiny_patch16_224.dino"
@@ -167,8 +168,8 @@ def test_a_zip_of_ones_own_is_a_model_and_nothing_else_in_it_is_kept(hub, small_
 
 
 def test_zips_that_hold_no_model_are_refused_and_leave_nothing(hub, small_vit, tmp_path, monkeypatch):
-    monkeypatch.setattr(elsewhere.tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(elsewhere, "_root", lambda: tmp_path / "temporary")
     (tmp_path / "no.zip").write_bytes(b"PK no")
     with pytest.raises(ValueError, match="no zip that can be read"):
         elsewhere.unpack(str(tmp_path / "no.zip"))
@@ -202,11 +203,31 @@ def test_a_zip_that_breaks_off_while_it_is_read_is_refused_and_leaves_nothing(
     else:
         content[end + 12 : end + 16] = (10**9).to_bytes(4, "little")
     archive.write_bytes(content)
-    monkeypatch.setattr(elsewhere.tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(elsewhere, "_root", lambda: tmp_path / "temporary")
     with pytest.raises(ValueError, match="no zip that can be read"):
         elsewhere.unpack(str(archive))
     assert not elsewhere._folders and not list((tmp_path / "temporary").iterdir())
+
+
+def test_a_zip_is_unpacked_while_the_disk_has_room_and_goes_once_or_with_the_process(
+    hub, small_vit, tmp_path, monkeypatch
+):
+    at_end = []
+    monkeypatch.setattr(elsewhere.atexit, "register", lambda *call, **options: at_end.append(partial(*call, **options)))
+    root = elsewhere._root.__wrapped__()
+    monkeypatch.setattr(elsewhere, "_root", lambda: root)
+    small_vit.save_pretrained(tmp_path / "mine")
+    archive = packed(tmp_path, tmp_path / "mine")
+    first, second = elsewhere.unpack(archive), elsewhere.unpack(archive)
+    elsewhere._forget(first)
+    elsewhere._forget(first)
+    assert list(root.iterdir()) == [elsewhere.folder(second)]
+    monkeypatch.setattr(uploads, "LEAST_FREE", 10**18)
+    with pytest.raises(ValueError, match="disk is full; try again later"):
+        elsewhere.unpack(archive)
+    at_end[0]()
+    assert not root.exists()
 
 
 def test_the_oldest_zips_go_first(hub, small_vit, tmp_path, monkeypatch):

@@ -4,12 +4,13 @@ import threading
 
 import pytest
 
-from tests.live.conftest import start, steps, stopped, until
+from tests.live.conftest import TINY, start, steps, stopped, until
 from vit import data
-from vit.live import models, runs
+from vit.live import models, runs, settings
 from vit.live.datasets import SOURCES, Source
-from vit.live.run import changed
+from vit.live.run import LiveRun, changed
 from vit.live.visitors import Visitor, address_of
+from vit.live.zerogpu import Letter
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -87,6 +88,19 @@ def test_a_long_pause_ends_when_somebody_waits():
     assert paused.status == "stopped" and "paused for 5 minutes while others waited" in paused.message
 
 
+def test_a_pause_counts_from_its_beginning_however_long_the_run_had_waited_before(monkeypatch, tmp_path):
+    run = LiveRun(settings.read(TINY), status="running", letter=Letter(tmp_path / "wanted.json"))
+    monkeypatch.setitem(runs.RUNS, run.id, run)
+    ended = []
+    for began in (5 * 60 + 1, 0, 5 * 60 + 1):  # before the pause, then in it, where a second press of Pause is none
+        run.paused_at -= began
+        runs.pause(run.id, run.owner)
+        runs._end_long_pauses()
+        ended.append(run.stopping)
+    run.status = "stopped"
+    assert ended == [False, False, True]
+
+
 def test_a_run_that_is_stopped_just_as_its_turn_comes_ends_and_makes_way(monkeypatch):
     await_turn = runs.await_turn
 
@@ -140,3 +154,15 @@ def test_thirty_phones_behind_a_proxy_or_a_tunnel_are_thirty():
         assert address_of(host, headers) is None
     behind = [start(visitor=Visitor(address=None)) for _ in range(runs.MAX_RUNS + runs.MAX_QUEUE)]
     assert all(run.live for run in behind)
+
+
+def test_a_run_that_is_forgotten_while_it_is_looked_for_is_found_all_the_same(monkeypatch):
+    class Forgetful(dict):
+        """Forgets what it has said to have."""
+
+        def __contains__(self, run_id):
+            return super().__contains__(run_id) and bool(self.pop(run_id))
+
+    run = LiveRun(settings.read(TINY), status="stopped")
+    monkeypatch.setattr(runs, "RUNS", Forgetful({run.id: run}))
+    assert runs.find(run.id) is run

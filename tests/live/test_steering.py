@@ -6,18 +6,20 @@ import re
 import time
 from dataclasses import replace
 
+import gradio as gr
 import pytest
 import torch
 
 from tests.live.conftest import TINY, start, steps, stopped, until
 from vit.evaluation import Evaluation
-from vit.live import models, runs, settings, worker
+from vit.live import models, runs, settings, storage, worker
 from vit.live.datasets import SOURCES
-from vit.live.run import changed
+from vit.live.run import UNWATCHED_MINUTES, LiveRun, changed
 from vit.live.worker import Frame
 from vit.training import Progress, TrainingDiverged, train
 from vit.training.config import TrainConfig
 from vit.training.state import TrainState
+from vit.ui.train import steering
 from vit.ui.train import view as train_view
 
 pytestmark = pytest.mark.usefixtures("registry")
@@ -99,6 +101,19 @@ def test_a_diverged_run_keeps_its_history_and_its_last_good_state(monkeypatch):
     assert all(p.isfinite().all() for p in models.find(run.id).parameters())
 
 
+@pytest.mark.parametrize("error", [TrainingDiverged("No."), ValueError("No.")])
+def test_what_breaks_off_before_the_first_weights_leaves_no_model_in_their_place(monkeypatch, error):
+    def breaks(*_):
+        yield Frame(replace(LAST, done=0.1))
+        raise error
+
+    monkeypatch.setattr(runs, "begin", breaks)
+    run = start()
+    until(lambda: not run.live)
+    assert (run.status, run.message, run.usable, run.earlier) == ("failed", "No.", False, [])
+    assert "last good state" not in train_view.panel(run) and not storage.exists(run.id)
+
+
 def test_a_pause_that_comes_after_the_last_step_leaves_the_run_finished(monkeypatch):
     def ends(model, chosen, splits, steering):
         done = Progress(1, 1, 0.1, 1.0, 2.0, 0.1, 1e-3, 100.0, 6.0, 0.0)
@@ -144,12 +159,13 @@ def test_a_run_that_has_ended_stays_as_it_was_recorded(act):
     assert (run.status, run.lr, run.pausing, run.history.changes) == before
 
 
-def test_a_run_that_is_stopped_while_it_is_tested_is_finished(monkeypatch):
-    tested = []
+def tested_slowly(monkeypatch, meanwhile) -> LiveRun:
+    """A run that has learned all that it is to, and during whose test something happens."""
 
     def evaluate(model, dataset, on_progress):
-        runs.stop(run.id, run.owner)
-        tested.append(run.status)
+        for done in (0.5, 1.0):
+            meanwhile(run)
+            on_progress(done, desc="")
         return Evaluation(0.5, 1.0, len(dataset), 9.0, torch.zeros(10, 10, dtype=torch.int64))
 
     monkeypatch.setattr(runs, "evaluate", evaluate)
@@ -157,7 +173,48 @@ def test_a_run_that_is_stopped_while_it_is_tested_is_finished(monkeypatch):
     with changed:
         run = start()
     until(lambda: not run.live)
-    assert (tested, run.status, run.stopping) == (["testing"], "finished", False)
+    return run
+
+
+def stop(run: LiveRun) -> None:
+    assert run.status == "testing" and not run.stopping
+    runs.stop(run.id, run.owner)
+
+
+def leave(run: LiveRun) -> None:
+    run.watched_at -= 60 * UNWATCHED_MINUTES + 1
+
+
+def wait_longer(run: LiveRun) -> None:
+    runs.LONGEST_TEST = -1.0
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "words"),
+    [
+        (stop, "^Its test ended early, so its test accuracy is not known"),
+        (leave, "nobody had watched it for 5 minutes. Its test ended early"),
+        (wait_longer, "^Its test took longer than"),
+    ],
+)
+def test_a_test_that_is_stopped_left_or_too_slow_ends_and_the_run_keeps_what_it_learned(monkeypatch, meanwhile, words):
+    monkeypatch.setattr(runs, "LONGEST_TEST", 3600.0)
+    run = tested_slowly(monkeypatch, meanwhile)
+    assert (run.status, run.evaluation) == ("finished", None) and run.usable
+    assert re.search(words, run.message) and run.message in train_view.panel(run)
+
+
+def test_a_run_that_was_stopped_is_tested():
+    run = stopped(start())
+    assert run.status == "stopped" and run.evaluation and run.message == ""
+
+
+def test_while_a_run_is_tested_it_can_be_stopped_and_no_longer_paused():
+    with gr.Blocks(analytics_enabled=False):
+        controls = steering.build(gr.State(""), gr.BrowserState({}))
+    shown = controls.show(LiveRun(settings.read(TINY), status="testing"), own=True, first=False)
+    assert shown[controls.stop].value == "Stop the test" and shown[controls.stop].interactive
+    assert not shown[controls.pause].interactive
 
 
 def test_what_is_kept_of_an_early_stop_is_the_average_whose_accuracy_is_shown(shapes):

@@ -6,11 +6,12 @@ import time
 import pytest
 import torch
 
+from tests.live.conftest import free, steps, stopped, until
 from tests.live.conftest import start as start_run
-from tests.live.conftest import steps, stopped, until
 from tests.live.test_collection import collected
 from vit.data.drawings import CLASSES, drawings
 from vit.live import collection, models, runs, storage, taught, teaching
+from vit.live.run import changed
 from vit.live.uploads import KEPT
 from vit.live.visitors import Visitor
 from vit.training.finetune import WAYS
@@ -157,6 +158,18 @@ def test_pictures_deleted_while_they_are_prepared_are_not_learned(small, monkeyp
     with pytest.raises(ValueError, match="not here any more"):
         teaching.start(own.token, None, ["head"], Visitor())
     assert not any(other.live for other in runs.OTHERS.values())
+
+
+def test_pictures_are_not_deleted_between_being_found_and_being_learned(small, monkeypatch):
+    own, delete, between = of_drawings(), collection.delete, []
+
+    def deleted(token):
+        between.append(free(changed))
+        delete(token)
+
+    monkeypatch.setattr(collection, "delete", deleted)
+    teaching.forget(own.token)
+    assert between == [False] and not own.folder.exists()
 
 
 def test_what_waits_for_its_turn_lets_go_of_pictures_that_are_to_be_gone(small, monkeypatch):

@@ -14,8 +14,11 @@ from spaces.zero.config import get_config
 
 from tests.answering import Handler, listening
 from tests.conftest import ROOT, SETTINGS, await_end, serving
-from vit.live import settings, speed, worker, zerogpu
+from tests.live.conftest import free, steps, until
+from tests.live.conftest import start as start_run
+from vit.live import runs, settings, speed, worker, zerogpu
 from vit.live.datasets import SOURCES
+from vit.live.run import UNWATCHED_MINUTES, changed
 from vit.training import TrainingDiverged
 from vit.training.config import TrainConfig
 from vit.training.presets import Preset
@@ -118,6 +121,23 @@ def test_a_run_that_diverges_says_what_to_try_on_this_side_of_the_fork(tmp_path)
     Elsewhere.letter.write(pausing=False, stopping=False, lr=None)
     with pytest.raises(TrainingDiverged, match="Try a rate of"):
         list(worker.begin(model, chosen, splits, Elsewhere()))
+
+
+def test_a_letter_has_one_writer_at_a_time(registry, monkeypatch):
+    write, shared = zerogpu.Letter.write, []
+
+    def written(letter, *wanted):
+        shared.append(free(changed))
+        write(letter, *wanted)
+
+    monkeypatch.setattr(zerogpu.Letter, "write", written)
+    monkeypatch.setattr(runs, "ON_ZERO", True)  # the run has a letter; it trains in this process, for there is no GPU
+    run = start_run()
+    until(lambda: steps(run) >= 1)
+    runs.set_lr(run.id, run.owner, 1e-3)
+    run.watched_at -= 60 * UNWATCHED_MINUTES + 1
+    until(lambda: not run.live)
+    assert run.status == "stopped" and len(shared) >= 3 and not any(shared)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The GIF of attention as it formed: its frames are the moments, its colors those of the page, and it stays small."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from PIL import Image
 
 from vit.training.moments import Moment, figures, probe, take
 from vit.ui.errors import BadInput
+from vit.ui.train import outcome
+from vit.ui.train import view as train_view
 from vit.ui.train.animation import CELL, FRAMES, GAP, LINE, animation
 
 
@@ -52,3 +55,9 @@ def test_one_moment_or_a_layer_that_is_not_there_is_refused_in_words(moments, pi
         animation(moments[:1], pictures, 0, 65, "")
     with pytest.raises(BadInput, match="layers 1 to 3, got 8"):
         animation(moments, pictures, 7, 65, "")
+
+
+def test_what_programs_ask_of_two_layers_lies_in_two_files(monkeypatch):
+    monkeypatch.setattr(train_view, "gif_of", lambda key, layer: f"layer {layer}".encode())
+    paths = [Path(outcome.draw_animation("shapes", layer)) for layer in (1.0, 2.0)]
+    assert [path.read_bytes() for path in paths] == [b"layer 1", b"layer 2"]

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import threading
 
 import pytest
 import timm
@@ -9,10 +10,11 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.conftest import serving
-from tests.ui.conftest import await_filled, open_tab, unfold
+from tests.ui.conftest import TWO_FRAMES, await_filled, open_tab, unfold
 from tests.weights import foreign
 from tests.weights.small_hub import serve
 from vit import ViT
+from vit.live import elsewhere
 
 pytestmark = pytest.mark.slow  # opens a page for each test
 
@@ -99,3 +101,39 @@ def test_a_zip_of_ones_own_opens(page, tmp_path):
         tab.get_by_role("button", name="Open a zip").click()
     chooser.value.set_files(archive)
     expect(tab.locator(".x-grid .x-cell")).to_have_count(6)
+
+
+@pytest.mark.parametrize("asked", ["a repository", "a zip"])
+def test_who_waits_for_anothers_download_is_told_so_at_once(visitor, own_url, here, monkeypatch, tmp_path, asked):
+    over = threading.Event()
+
+    def download(name, tell):
+        tell(1_000_000, 4_000_000)
+        over.wait(300)
+        raise ValueError(f"{name} is gone.")
+
+    monkeypatch.setattr(elsewhere, "download", download)
+    monkeypatch.setattr(elsewhere, "size", lambda name: (4_000_000, False))
+    first, second = visitor(own_url), visitor(own_url)
+    for page in (first, second):
+        open_tab(page, "Attention")
+        await_filled(page)
+        name_it(others(page), NAME)
+        expect(page.locator(".v-fetch-note")).to_contain_text("4.0 MB to download")
+    fetch, note = first.get_by_role("button", name="Fetch and open"), first.locator(".v-fetch-note")
+    fetch.click()
+    expect(note).to_contain_text("1.0 MB of 4.0 MB")
+    fetch.click()  # which is not taken while the first one goes on
+    first.evaluate(TWO_FRAMES)
+    expect(note).to_contain_text("1.0 MB of 4.0 MB")
+    if asked == "a zip":
+        (tmp_path / "no.zip").write_bytes(b"PK no")
+        with second.expect_file_chooser() as chooser:
+            second.get_by_role("button", name="Open a zip").click()
+        chooser.value.set_files(tmp_path / "no.zip")
+    else:
+        second.get_by_role("button", name="Fetch and open").click()
+    expect(second.locator(".v-fetch-note")).to_have_text("Waiting for its turn …")
+    over.set()
+    expect(note).to_contain_text("is gone")
+    expect(second.locator(".v-fetch-note")).to_have_text("" if asked == "a zip" else f"{NAME} is gone.")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import open_tab, unfold
+from tests.ui.conftest import await_filled, open_tab, unfold
 from vit import prediction
 from vit.ui.classify import many
 
@@ -77,3 +77,18 @@ def test_too_many_and_none_at_all_are_a_sentence(page, files, monkeypatch):
     unfold(page, "Many pictures")
     page.locator("#many-input input[type=file]").set_input_files(files / "empty.zip")
     expect(page.locator("#many")).to_contain_text("holds no file: expected pictures in it")
+
+
+def test_who_waits_for_anothers_pictures_is_told_so_at_once(page, visitor, own_url, files, monkeypatch):
+    other = visitor(own_url)
+    open_tab(other, "Classify")
+    await_filled(other)
+    unfold(other, "Many pictures")
+    go, read = threading.Event(), prediction._picture
+    monkeypatch.setattr(prediction, "_picture", lambda *about: go.wait(300) and read(*about))
+    for asking, told in ((other, "Reading …"), (page, "Waiting for its turn …")):
+        asking.locator("#many-input input[type=file]").set_input_files(files / "0 фото.png")
+        expect(asking.locator("#many .v-note")).to_have_text(told)
+    go.set()
+    for asking in (other, page):
+        expect(asking.locator("#many .v-note")).to_contain_text("1 answered")

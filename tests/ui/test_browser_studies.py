@@ -100,3 +100,24 @@ def test_a_study_can_be_asked_for_anew_while_it_runs_and_stopped(page, begun):
     assert running[0].ended.wait(60)
     page.get_by_role("button", name="Stop").click()
     assert any(running[1].told.put(5) or running[1].ended.wait(0.1) for _ in range(600))
+
+
+def test_a_study_that_waits_for_others_says_so_at_once_until_it_is_stopped_or_begins(page, begun):
+    table, running = page.locator("#study"), []
+    for name in (WORTH, LOOKS):
+        page.get_by_role("button", name=name).click()
+        running.append(begun.get(timeout=60))
+    page.get_by_role("button", name=WORTH).click()
+    expect(table).to_have_text("Waiting for its turn …")
+    page.get_by_role("button", name="Stop").click()
+    expect(table).to_have_text("")
+    page.get_by_role("button", name=WORTH).click()
+    expect(table).to_have_text("Waiting for its turn …")
+    for study in running:
+        study.told.put(0)
+    stopped_and_last = [begun.get(timeout=60) for _ in range(2)]
+    for study in stopped_and_last:
+        study.told.put(3)
+    expect(table).to_contain_text("worth 3")
+    for study in stopped_and_last:
+        study.told.put(0)

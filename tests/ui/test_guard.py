@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -12,10 +13,11 @@ import gradio as gr
 import httpx
 import pytest
 import safehttpx
+from gradio import route_utils
 from gradio.utils import get_upload_folder
 
 from tests.answering import Handler, listening
-from vit.live import datasets, runs
+from vit.live import datasets, runs, uploads
 from vit.ui import asking, guard, top
 from vit.ui import page as vit_page
 from vit.ui.errors import BadInput
@@ -83,6 +85,13 @@ def test_a_picture_on_the_web_is_fetched_once_and_also_where_its_address_leads_o
     assert Web.asked == ["/cat.png", "/to?/cat.png", "/cat.png"] and len(files(tmp_path)) == 2
 
 
+def test_a_picture_on_the_web_that_is_kept_too_long_is_fetched_again(web, tmp_path, monkeypatch):
+    first = download(f"{web}/cat.png", tmp_path)
+    monkeypatch.setattr(uploads, "KEPT", 0)
+    assert download(f"{web}/cat.png", tmp_path) == first and len(Web.asked) == 2
+    assert first.read_bytes() == b"a picture" and files(tmp_path) == [first]
+
+
 def test_what_is_too_large_or_leads_on_forever_is_left_and_nothing_of_it_stays(web, tmp_path, monkeypatch):
     monkeypatch.setattr(guard, "LARGEST_PICTURE", 100_000)
     with pytest.raises(BadInput, match=r"it has more than 0.1 MB\); save the picture, and send the file"):
@@ -134,6 +143,11 @@ def test_the_page_fetches_pictures_by_these_rules_and_nobody_passes_its_queue_by
     assert said(http, "about")[0] == "complete"
 
 
+def test_zips_of_models_take_turns_with_what_is_fetched(served):
+    kinds = {fn.name: (fn.concurrency_id, fn.concurrency_limit) for fn in served[0].fns.values()}
+    assert kinds["open_zip"] == kinds["fetch"] == ("fetch", 1)
+
+
 def test_a_body_without_end_is_answered_with_413_and_an_upload_while_there_is_room(served, monkeypatch):
     _, http = served
     monkeypatch.setattr(guard, "LARGEST_BODY", 1000)
@@ -147,7 +161,7 @@ def test_a_body_without_end_is_answered_with_413_and_an_upload_while_there_is_ro
     assert http.post("component_server", **form).status_code == 413
     kept = http.post("upload", **form).raise_for_status().json()[0]
     assert Path(kept).stat().st_size == 2000
-    monkeypatch.setattr(guard, "LEAST_FREE", 10**18)
+    monkeypatch.setattr(uploads, "LEAST_FREE", 10**18)
     full = http.post("upload", **form)
     assert full.status_code == 413 and "disk is full" in full.text
     assert set(Path(get_upload_folder()).rglob("large.png")) == before | {Path(kept)}
@@ -189,6 +203,31 @@ def test_more_followers_than_gradio_has_places_leave_the_page_free_and_who_has_g
     eventually(lambda: following() == 44)
     ended.status = "stopped"
     eventually(lambda: following() == 0)
+
+
+def test_files_are_deleted_also_while_others_are_sent_and_those_that_are_gone_are_forgotten(tmp_path, monkeypatch):
+    with gr.Blocks(analytics_enabled=False) as demo:
+        kept = gr.Image()
+    guard.install(demo)
+    old, locked, example = (tmp_path / name for name in ("old.png", "locked.png", "example.png"))
+    for file in (old, locked, example):
+        file.write_bytes(b"x")
+    kept.keep_in_cache.add(str(example))
+    sent, remove = demo.upload_file_set, os.remove
+    sent |= {str(file) for file in (old, locked, example, tmp_path / "gone.png")}
+
+    def while_others_send(file: str) -> None:
+        sent.add(str(tmp_path / f"sent while {Path(file).name} is deleted.png"))
+        if file == str(locked):
+            raise PermissionError(13, "Permission denied", file)
+        remove(file)
+
+    monkeypatch.setattr(os, "remove", while_others_send)
+    route_utils.delete_files_created_by_app(demo, 3600)
+    assert old.exists() and str(tmp_path / "gone.png") not in sent
+    route_utils.delete_files_created_by_app(demo, None)
+    left = {Path(file).name.split()[0] for file in sent}
+    assert not old.exists() and example.exists() and left == {"locked.png", "example.png", "sent"}
 
 
 def test_who_waits_for_one_thing_keeps_nobody_from_another(monkeypatch):

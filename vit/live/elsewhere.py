@@ -1,16 +1,17 @@
 """Models from elsewhere: repositories of the Hub that were fetched, and folders and zips of the visitors' own."""
 
+import atexit
 import shutil
 import tempfile
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from os import getenv
 from pathlib import Path
 from secrets import token_urlsafe
 
 from vit.data import zips
-from vit.live import bounds, fetched, stored
+from vit.live import bounds, fetched, stored, uploads
 from vit.live.sizes import MAX_SIDE
 from vit.model import Classifier, ViT
 from vit.weights import fetch
@@ -142,8 +143,10 @@ def give(source: str) -> str:
 
 
 def unpack(archive: str) -> str:
-    """The key of a model folder that a visitor sent as a zip. Raises ValueError, naming the remedy."""
-    folder = Path(tempfile.mkdtemp(prefix="vit-model-"))
+    """The key of a model folder that a visitor sent as a zip: one at a time. Raises ValueError, naming the remedy."""
+    if shutil.disk_usage(_root()).free < uploads.LEAST_FREE:  # which is more than MAX_ZIP
+        raise ValueError("The server's disk is full; try again later.")
+    folder = Path(tempfile.mkdtemp(dir=_root()))
     key = f"own-{token_urlsafe(12)}"
     _folders[key] = folder
     try:
@@ -154,7 +157,7 @@ def unpack(archive: str) -> str:
         ours = isinstance(error, ValueError) and not isinstance(error, zips.UnreadableArchive)
         message = str(error).replace(str(folder), "The zip")
         raise ValueError(message if ours else f"This is no zip that can be read: {message}") from error
-    sent = [key for key in _folders if key.startswith("own-")]
+    sent = [key for key in list(_folders) if key.startswith("own-")]
     for oldest in sent[: max(0, len(sent) - KEEP_ZIPS)]:
         _forget(oldest)
     return key
@@ -174,4 +177,13 @@ def _extract(archive: Path, folder: Path) -> None:
 
 
 def _forget(key: str) -> None:
-    shutil.rmtree(_folders.pop(key), ignore_errors=True)
+    if folder := _folders.pop(key, None):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache
+def _root() -> Path:
+    """Where zips are unpacked; goes with this process."""
+    folder = tempfile.mkdtemp(prefix="vit-models-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)

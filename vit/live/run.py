@@ -93,7 +93,7 @@ class LiveRun(Turn):
     lr: float | None = None  # the new peak rate, once it was changed
     precision: Precision | None = None  # once it is known
     letter: Letter | None = None  # tells the process where it trains all that, on ZeroGPU
-    paused_at: float = field(default_factory=time.monotonic)  # the latest step, while it is paused
+    paused_at: float = field(default_factory=time.monotonic)  # the latest step here, or pause
 
     @property
     def computing(self) -> bool:

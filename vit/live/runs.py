@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from vit.data import DatasetUnavailable, Splits, select_classes
+from vit.data import Dataset, DatasetUnavailable, Splits, select_classes
 from vit.device import keeping_memory
 from vit.evaluation import evaluate
 from vit.live import storage, zerogpu
@@ -33,6 +33,7 @@ MAX_QUEUE = int(os.getenv("VIT_MAX_QUEUE", "8"))
 KEEP_RUNS = int(os.getenv("VIT_KEEP_RUNS", "12"))
 
 SAVE_EVERY = 20.0  # seconds in the loop
+LONGEST_TEST = 180.0  # seconds, in which others wait
 
 RUNS: dict[str, LiveRun] = {}  # in order of arrival
 OTHERS: dict[str, Turn] = {}  # what else takes turns with them
@@ -40,6 +41,10 @@ OTHERS: dict[str, Turn] = {}  # what else takes turns with them
 
 class RunEnded(ValueError):
     """A run whose training is over can't be steered."""
+
+
+class Untested(Exception):
+    """Why a test was not gone through with."""
 
 
 def start(settings: RunSpec, visitor: Visitor | None = None) -> LiveRun:
@@ -75,11 +80,11 @@ def find(run_id: str) -> LiveRun:
 
     That is a storage.DamagedRun where there is one that can't be read.
     """
-    if run_id not in RUNS:
+    if (run := RUNS.get(run_id)) is None:  # asked once: it may be forgotten at any moment
         if (restored := LiveRun.restore(run_id)) is None:
             raise ValueError("There is no such run, or it is no longer kept; start a new one.")
-        RUNS[run_id] = restored
-    return RUNS[run_id]
+        run = RUNS.setdefault(run_id, restored)
+    return run
 
 
 def place(turn: Turn) -> int:
@@ -96,11 +101,11 @@ def watch(run_id: str) -> LiveRun:
 
 
 def stop(run_id: str, owner: str) -> LiveRun:
-    """Ends a run after the step under way; what it learned is kept; one that has ended stays as it is.
+    """Ends a run after the step under way, or its test; what it learned is kept; one that has ended stays as it is.
 
     Raises PermissionError for a wrong token.
     """
-    with contextlib.suppress(RunEnded), _steering(run_id, owner) as run:
+    with contextlib.suppress(RunEnded), _steering(run_id, owner, tested=True) as run:
         run.stopping = True
     return find(run_id)
 
@@ -126,6 +131,7 @@ def delete(run_id: str, owner: str) -> None:
 def pause(run_id: str, owner: str) -> LiveRun:
     """Halts a run after the step under way. Raises PermissionError for a wrong token, RunEnded."""
     with _steering(run_id, owner) as run:
+        run.paused_at = run.paused_at if run.pausing else time.monotonic()  # a step in another process doesn't tell
         run.pausing = True
     return run
 
@@ -147,13 +153,17 @@ def set_lr(run_id: str, owner: str, lr: float) -> LiveRun:
 
 
 @contextlib.contextmanager
-def _steering(run_id: str, owner: str) -> Iterator[LiveRun]:
-    """The run, whose owner changes what is wanted of it; then wherever it trains gets to know."""
+def _steering(run_id: str, owner: str, tested: bool = False) -> Iterator[LiveRun]:
+    """The run, whose owner changes what is wanted of it; then wherever it trains gets to know.
+
+    tested: also while it is tested.
+    """
     run = find(run_id)
     if not run.owned_by(owner):
         raise PermissionError("Only the page or program that started this run can stop or steer it; you can watch it.")
     with changed:
-        if not run.live or run.status == "testing" or (run.progress and run.progress.done >= 1):
+        trained = run.progress and run.progress.done >= 1
+        if not run.live or (not tested if run.status == "testing" else trained):
             raise RunEnded("This run's training is over, so nothing of it can be changed any more; start another.")
         yield run
         if letter := run.letter:
@@ -222,17 +232,37 @@ def _train(run: LiveRun) -> None:
     run.model = run.settings.build()
     with tempfile.TemporaryDirectory() if ON_ZERO else contextlib.nullcontext() as folder:
         if folder:
-            run.letter = Letter(Path(folder) / "wanted.json")
-            run.letter.write(run.pausing, run.stopping, run.lr)
+            with changed:  # as whenever it is written: another writer would take this one's file from under it
+                run.letter = Letter(Path(folder) / "wanted.json")
+                run.letter.write(run.pausing, run.stopping, run.lr)
         try:
             _follow(run, splits)
         finally:
             run.letter = None
     if run.pausing and not run.stopping and (run.progress is None or run.progress.done < 1):
         run.stopping, run.message = True, f"It ended: a lent GPU can't wait longer than {LONGEST_PAUSE:.0f} seconds."
-    run.status = "testing"
-    run.evaluation = evaluate(run.model, splits.test, lambda done, desc: setattr(run, "tested", done))
-    _end(run, "stopped" if run.stopping else "finished")
+    ended = "stopped" if run.stopping else "finished"
+    _test(run, splits.test)
+    _end(run, ended)
+
+
+def _test(run: LiveRun, pictures: Dataset) -> None:
+    """How good its model is. Its message says why where that stays unknown: stopped, left, or too slow a test."""
+    with changed:
+        run.status, run.stopping = "testing", False  # from here on, of its test
+    since = time.monotonic()
+
+    def tell(done: float, desc: str) -> None:
+        run.tested = done
+        if done < 1 and run.end_if_left():
+            raise Untested("Its test ended early, so its test accuracy is not known.")
+        if done < 1 and time.monotonic() - since > LONGEST_TEST:
+            raise Untested(f"Its test took longer than {LONGEST_TEST:.0f} seconds, so its test accuracy is not known.")
+
+    try:
+        run.evaluation = evaluate(run.model, pictures, tell)
+    except Untested as reason:
+        run.message = f"{run.message} {reason}".strip()
 
 
 def _follow(run: LiveRun, splits: Splits) -> None:
@@ -243,7 +273,8 @@ def _follow(run: LiveRun, splits: Splits) -> None:
         for frame in begin(run.model, run.settings, splits, run):
             _take_in(run, frame)
             if run.letter and run.end_if_left():
-                run.letter.write(run.pausing, stopping=True, lr=run.lr)
+                with changed:
+                    run.letter.write(run.pausing, run.stopping, run.lr)
             if frame.weights:
                 run.model.load_state_dict(frame.weights)
                 learned = True
@@ -252,8 +283,9 @@ def _follow(run: LiveRun, splits: Splits) -> None:
                 if frame.progress.elapsed - saved_at >= SAVE_EVERY or not saved_at:
                     saved_at = frame.progress.elapsed
                     run.save("interrupted")
-    except TrainingDiverged:
-        run.model = run.model.eval() if learned else None
+    except Exception:
+        if not learned:  # its weights are those of its random start
+            run.model, run.earlier = None, []
         raise
 
 

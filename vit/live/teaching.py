@@ -107,10 +107,11 @@ def stop(teaching: Teaching) -> None:
 
 def forget(token: str) -> None:
     """Deletes a set of pictures, and ends what learns them."""
-    collection.delete(token)  # first: nobody can begin to learn them now
-    for teaching in list(runs.OTHERS.values()):
-        if teaching.token == token and teaching.live:
-            stop(teaching)
+    with changed:  # nobody begins to learn them meanwhile, having found them just before
+        collection.delete(token)
+        for teaching in list(runs.OTHERS.values()):
+            if teaching.token == token and teaching.live:
+                stop(teaching)
 
 
 def delete_model(key: str, owner: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 KEPT, EVERY = 3600, 600  # seconds it is kept, and between two looks at what is that old
 MINUTES = (KEPT + EVERY) // 60  # after which it is surely gone
+LEAST_FREE = 500_000_000  # bytes of a disk, below which nothing that is sent is taken in
 
 
 def outdated(file: str | Path, now: float) -> bool:

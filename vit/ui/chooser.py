@@ -14,7 +14,7 @@ from vit.ui.checks import checked
 from vit.ui.errors import BadInput, alert, as_bad_input
 
 EVERY = 0.5  # seconds between two lines of progress
-BUSY = {"concurrency_id": "fetch", "concurrency_limit": 1}  # one download at a time, whoever asks
+BUSY = {"concurrency_id": "fetch", "concurrency_limit": 1}  # one download or zip at a time, whoever asks
 
 
 class Chooser(NamedTuple):
@@ -69,7 +69,7 @@ def fetch(repository: str | None) -> Iterator[tuple[str, str]]:
             told.put(error)
 
     threading.Thread(target=download, daemon=True).start()
-    yield _line(f"Asking the Hub for {name} …"), name
+    yield _line(f"Asking the Hub for {name} …", 0), name
     while True:
         latest = told.get()
         while not told.empty() and isinstance(latest, tuple):

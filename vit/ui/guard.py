@@ -5,6 +5,7 @@ import functools
 import inspect
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
@@ -24,12 +25,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vit.live import uploads
 from vit.ui.errors import BadInput
 
 LARGEST_PICTURE = 20_000_000  # bytes of one that is given by its address, as of one that is sent
 LONGEST_FETCH = 60.0  # seconds for all of it
 LARGEST_BODY = 64_000_000  # bytes; the page's own questions have 28e6 at most
-LEAST_FREE = 500_000_000  # bytes of the disk, below which no file is taken in
 UPLOAD = f"{route_utils.API_PREFIX}/upload"
 PLACES = 500  # of events that go on at the same time
 IN_THREADS = 30  # of them those that keep one of Gradio's 40 threads; whatever is short has the others
@@ -39,9 +40,28 @@ HEARD = 6.0  # seconds after which an event that goes on says something, though 
 
 
 def install(demo: gr.Blocks) -> None:
-    """Puts this file's queue and download into the place of Gradio's own, which nobody can tell such bounds."""
+    """Puts this file's queue, download and sweep into the place of Gradio's own, which nobody can tell such bounds."""
     demo._queue.__class__ = Queue
     processing_utils.async_ssrf_protected_download = download
+    route_utils.delete_files_created_by_app = delete_files
+
+
+def delete_files(blocks: gr.Blocks, age: float | None) -> None:
+    """Deletes what was sent and is older than age seconds, or all of it.
+
+    Gradio's own walks through sets that uploads change meanwhile; at that error its looks at them end for good.
+    """
+    stay = set().union(*(getattr(block, "keep_in_cache", ()) for block in blocks.blocks.values()))
+    for files in blocks.temp_file_sets:
+        for file in list(files):
+            try:
+                if file not in stay and (age is None or time.time() - os.lstat(file).st_ctime > age):
+                    os.remove(file)
+                    files.discard(file)
+            except FileNotFoundError:
+                files.discard(file)
+            except OSError:  # perhaps it can be deleted at the next look
+                continue
 
 
 async def download(url: str, cache_dir: str) -> str:
@@ -51,7 +71,7 @@ async def download(url: str, cache_dir: str) -> str:
     """
     folder = Path(cache_dir) / processing_utils.hash_url(url)
     file = folder / (strip_invalid_filename_characters(Path(urlparse(url).path.rstrip("/")).name) or "file")
-    if file.exists():
+    if not uploads.outdated(file, time.time()):  # else it would be refused as such
         return str(utils.abspath(file))
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{token_hex(8)}"  # others may fetch the same
@@ -103,7 +123,7 @@ class Bodies:
     """ASGI middleware: a body of more than LARGEST_BODY is answered with 413, and no more of it is read.
 
     A file that is uploaded may be any, as Gradio bounds it and writes it to disk as it comes; it is answered so where
-    the disk has less than LEAST_FREE.
+    the disk has less than uploads.LEAST_FREE.
     """
 
     def __init__(self, app: ASGIApp):
@@ -123,7 +143,7 @@ class Bodies:
             message = await receive()
             if body := message.get("body"):
                 came += len(body)
-                if upload and _free() < LEAST_FREE:
+                if upload and _free() < uploads.LEAST_FREE:
                     raise MultiPartException(full)
                 if not upload and came > LARGEST_BODY:
                     raise MultiPartException(too_large) if form else HTTPException(413, too_large)

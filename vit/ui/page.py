@@ -13,7 +13,7 @@ from starlette.routing import Route
 from vit.interpret.analysis import Analysis
 from vit.live import datasets, models, uploads
 from vit.live.health import health
-from vit.ui import chooser, glossary, guard, intro, links, logs, pictures, scripts, sessions, theme, top
+from vit.ui import chooser, glossary, guard, intro, links, logs, pictures, scripts, sessions, theme, top, waiting
 from vit.ui.analysis import payload, predict, recall, sweep
 from vit.ui.attention import tab as attention
 from vit.ui.building import without_servers
@@ -173,11 +173,17 @@ class Page(NamedTuple):
         others = picker.others
         others.repository.input(chooser.look_up, others.repository, others.note, preprocess=False, **QUIET)
         told = [others.note, others.fetched]
+        waiting.say(others.fetch.click, others.note)
         fetched = others.fetch.click(
             chooser.fetch, others.repository, told, preprocess=False, **{**QUIET, **chooser.BUSY}
         )
+        waiting.unsay(fetched.failure, others.note)
         fetched.success(self.take, [others.fetched, self.visit], self.model_views, **QUIET)
-        others.archive.upload(self.open_zip, [others.archive, self.visit], self.model_views, **QUIET)
+        waiting.say(others.archive.upload, others.note)
+        opened = others.archive.upload(
+            self.open_zip, [others.archive, self.visit], self.model_views, **{**QUIET, **chooser.BUSY}
+        )
+        waiting.unsay(opened.then, others.note)
 
     @checked
     def take(self, key: str, visit: Visit) -> dict:

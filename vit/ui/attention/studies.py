@@ -16,7 +16,7 @@ from vit.interpret.heads import HeadImportance, HeadRegions
 from vit.live import models
 from vit.live.datasets import SOURCES
 from vit.model import ViT
-from vit.ui import pictures
+from vit.ui import pictures, waiting
 from vit.ui.checks import check, checked
 from vit.ui.endpoints import MODEL, unseen
 from vit.ui.errors import BadInput, as_bad_input
@@ -97,7 +97,10 @@ def build(model: gr.Dropdown) -> None:
         latest, at = gr.State([0.0]), gr.Number(0, visible=False)
         for button, study in ((importance, show_importance), (regions, show_regions)):
             inputs = [model, pictures, latest, at]
-            button.click(newest(study), inputs, table, js=NOW, trigger_mode="multiple", **quiet)
+            waiting.say(button.click, table)
+            asked = button.click(newest(study), inputs, table, js=NOW, trigger_mode="multiple", **quiet)
+            waiting.unsay(asked.failure, table)
+        waiting.unsay(stop.click, table)  # what still waits ends without a word
         stop.click(end_earlier, [latest, at], js=NOW, **{**quiet, "concurrency_limit": None, "concurrency_id": None})
     with unseen():
         inputs = [gr.Textbox("", label="model"), gr.Number(200, label="pictures")]

@@ -12,7 +12,7 @@ import gradio as gr
 from vit.live import models
 from vit.model import Classifier
 from vit.prediction import Answer, Table, answer_files
-from vit.ui import pictures
+from vit.ui import pictures, waiting
 from vit.ui.checks import checked
 from vit.ui.errors import BadInput, as_bad_input
 
@@ -61,7 +61,9 @@ def build(model: gr.Dropdown) -> None:
     with gr.Row(elem_classes="v-buttons"):
         cancel = gr.Button("Cancel", size="md", visible=False)
     many = Many(pictures.html("many"), cancel)
+    waiting.say(sent.upload, many.table)
     work = sent.upload(many.answer, [model, sent], set(many), concurrency_id="many", concurrency_limit=1, **LATEST)
+    waiting.unsay(work.failure, many.table)
     cancel.click(lambda: gr.Button(visible=False), None, cancel, cancels=[work], queue=False, **QUIET)
 
     sent.clear(

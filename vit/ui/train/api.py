@@ -84,7 +84,7 @@ def training_status(run_id: str) -> dict:
 
 @checked
 def stop_training(run_id: str, owner_token: str) -> dict:
-    """Ends a run after the step under way and keeps what it learned; takes the token that start returned."""
+    """Ends a run after the step under way, or its test, and keeps what it learned; takes the token that start gave."""
     return {"run_id": steered(runs.stop, run_id, owner_token).id, "stopping": True}
 
 

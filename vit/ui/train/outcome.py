@@ -108,8 +108,9 @@ def delete_run(run_id: str, owner_token: str) -> dict:
 @checked
 def draw_animation(key: str, layer: float) -> str:
     """The GIF's path."""
-    gif = train_view.gif_of(key, whole("layer", layer, 1, 1000))
-    return str(storage.temporary(key, "attention-forming.gif", gif))
+    number = whole("layer", layer, 1, 1000)
+    gif = train_view.gif_of(key, number)
+    return str(storage.temporary(key, f"attention-forming-layer-{number}.gif", gif))  # others may ask for another layer
 
 
 def _download(run: LiveRun) -> gr.DownloadButton:

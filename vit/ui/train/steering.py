@@ -42,12 +42,13 @@ class Steering(NamedTuple):
     def show(self, run: LiveRun, own: bool, first: bool) -> dict:
         """first: whether the page has just turned to this run; only then the learning rate is filled in, for it may
         be typed in later."""
-        steerable = run.live and run.status != "testing" and not run.stopping
+        stoppable, testing = run.live and not run.stopping, run.status == "testing"
+        stop = "Stopping …" if run.stopping else "Stop the test" if testing else "Stop"
         lr = {self.lr: run.lr or run.settings.config.lr, self.lr_note: ""} if first else {}
         return {
             self.column: gr.Column(visible=run.live and own),
-            self.pause: gr.Button("Resume" if run.pausing else "Pause", interactive=steerable),
-            self.stop: gr.Button("Stopping …" if run.stopping else "Stop", interactive=steerable),
+            self.pause: gr.Button("Resume" if run.pausing else "Pause", interactive=stoppable and not testing),
+            self.stop: gr.Button(stop, interactive=stoppable),
             self.settings: settings_of(run),
             self.share: run.id,
             **lr,
