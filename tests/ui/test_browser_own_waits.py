@@ -239,6 +239,23 @@ def test_a_model_is_handed_out_only_once_it_is_the_one_that_is_asked_for(page, l
         expect(one).to_be_enabled()
 
 
+def test_the_camera_names_what_it_sees_again_once_another_model_is_learned_in_the_place_of_a_deleted_one(
+    page, going, learned, small_vit
+):
+    page.reload()
+    rate = page.locator(".o-rate")
+    page.locator(".o-live").click()
+    expect(rate).to_contain_text("pictures a second")
+    page.locator(".o-forget").click()
+    page.locator(".o-really").click()
+    expect(page.locator(".o-break")).to_be_hidden()
+    expect(rate).to_be_empty()
+    going.ways[0].key = taught.key_of(going.owner, "head")
+    taught.save(going.ways[0].key, small_vit)
+    going.status = "finished"
+    expect(rate).to_contain_text("pictures a second")
+
+
 @pytest.mark.slow
 def test_stop_says_what_came_of_it_and_is_asked_for_again_where_the_server_is_busy(page, going, learned, monkeypatch):
     page.reload()

@@ -16,10 +16,7 @@ export function breakingIn(element, server, table, constants, camera, collecting
   function load(error) {
     section.hidden = !models.chosen;
     fail(error);
-    if (!models.chosen) {
-      turn++;
-      return;
-    }
+    if (!models.chosen) return stopLive();
     drawTruth();
     if (held) answerHeld(++turn, error);
     else if (live) return;
@@ -102,6 +99,13 @@ export function breakingIn(element, server, table, constants, camera, collecting
     drawStage();
   }
 
+  // Also where an answer is on its way.
+  function stopLive() {
+    turn++;
+    live = false;
+    drawStage();
+  }
+
   async function hold(one, src) {
     const mine = ++turn;
     live = false;
@@ -142,10 +146,8 @@ export function breakingIn(element, server, table, constants, camera, collecting
 
   $(".o-live").onclick = () => {
     if (live) {
-      turn++;
-      live = false;
+      stopLive();
       camera.turnOff();
-      drawStage();
     } else camera.turnOn().then(goLive, fail);
   };
   $(".o-freeze").onclick = async () => {
@@ -179,8 +181,8 @@ export function breakingIn(element, server, table, constants, camera, collecting
   };
 
   function cameraChanged() {
-    if (!camera.on && live) { turn++; live = false; }
-    drawStage();
+    if (!camera.on && live) stopLive();
+    else drawStage();
   }
 
   return { load, learned, drawTruth, cameraChanged };
