@@ -55,7 +55,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
     if (props.value !== value) return; // another picture came meanwhile
     lesson.view = view;
     lesson.kept.clear();
-    const { state } = lesson, fits = before && ["blocks", "heads", "grid"].every((name) => String(before[name]) === String(view[name]));
+    const { state } = lesson, fits = before && ["blocks", "heads", "grid", "prefix"].every((name) => String(before[name]) === String(view[name]));
     if (!fits) Object.assign(state, { layer: 0, head: 0, asker: view.prefix.length + view.start });
     if (!before) followLink(lesson);
     open();
