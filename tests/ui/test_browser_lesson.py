@@ -8,14 +8,15 @@ import pytest
 import torch
 from playwright.sync_api import Page, expect
 
-from tests.conftest import serving
-from tests.ui.conftest import open_tab
+from tests.conftest import of_kind, serving
+from tests.ui.conftest import held, open_tab
 from tests.ui.test_browser_access import AXE, FOUND, GRADIOS
 from vit import ViT
 from vit.interpret.analysis import Analysis
 from vit.interpret.lesson import added, asking, rearranged
 from vit.live import models
-from vit.ui.lesson import numbers
+from vit.live.datasets import SOURCES
+from vit.ui.lesson import numbers, payload
 from vit.weights.checkpoint import from_pretrained
 
 ADDRESS = "?tab=lesson&model=shapes&picture=shapes-17&step=1&layer=2&head=3&query=4,5"
@@ -295,6 +296,30 @@ def test_a_step_is_done_that_was_done_although_another_is_on_show_by_then(here, 
     expect(page.locator("#lesson .l-steps .done")).to_have_count(1)
     expect(page.locator("#lesson .l-steps button").nth(1)).to_have_class("done")
     expect(page.locator("#lesson .l-task")).to_contain_text("To do")
+
+
+@pytest.mark.slow
+def test_a_model_that_comes_while_a_step_is_presented_is_drawn_and_a_patch_of_it_asks(
+    here, own_url, visitor, monkeypatch
+):
+    for key, kind in (("shapes", "registers"), ("cifar10", "class token")):
+        model = of_kind(kind)
+        model.classes, model.trained = SOURCES["shapes"].splits.test.classes, {"dataset": "shapes", "model": kind}
+        model.save_pretrained(models.CHECKPOINTS / key)
+    page = visitor(own_url + ADDRESS.replace("step=1", "step=3").replace("query=4,5", "query=8,8"))
+    lesson, who = page.locator("#lesson"), page.locator("#lesson .l-asker")
+    expect(who.locator("b")).to_have_text("The patch in row 8, column 8 asks")
+    expect(who.locator("button")).to_have_count(4)  # the class token and three registers
+    open_tab(page, "Classify")
+    over = held(monkeypatch, payload, "opening")
+    page.locator(".c-choose").get_by_label("Model", exact=True).click()
+    page.get_by_role("option", name="class token").click()
+    open_tab(page, "How it works")
+    lesson.locator(".l-present").click()
+    over.set()
+    expect(who.locator("button")).to_have_count(1)
+    expect(lesson).to_have_class(re.compile("presenting"))
+    expect(who.locator("b")).to_have_text(re.compile(r"The patch in row [1-8], column [1-8] asks"))
 
 
 # Times of all frames, by step: the stage's arrow keys, every slider and the classes' rows. The server may

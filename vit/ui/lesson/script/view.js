@@ -34,7 +34,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
   let stale = true, wanted = null; // a link of another tab that is not followed yet
 
   new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && stale && load()).observe(element);
-  watch("value", () => { stale = true; if (element.offsetParent) load(); });
+  watch("value", () => { stale = true; if (element.getClientRects().length) load(); }); // presented, it has no offsetParent
   $(".l-previous").addEventListener("click", () => turn(-1));
   $(".l-next").addEventListener("click", () => turn(1));
   $(".l-link").addEventListener("click", () => copyStep(lesson));
@@ -49,7 +49,11 @@ export function mount({ element, props, server, trigger, watch, constants }) {
     $(".v-message").hidden = !("message" in value);
     $(".v-message").textContent = value.message || "";
     $(".l-view").hidden = "message" in value;
-    if ("message" in value) { lesson.view = null; return; }
+    if ("message" in value) {
+      lesson.view = null;
+      if (element.classList.contains("presenting")) present(false); // its button is hidden with the step
+      return;
+    }
     const [h, w] = value.grid, before = lesson.view;
     const view = { ...value, h, w, P: h * w, N: value.prefix.length + h * w, ...await readPicture(value.image) };
     if (props.value !== value) return; // another picture came meanwhile
