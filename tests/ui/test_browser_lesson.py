@@ -247,7 +247,14 @@ def test_steps_turn_by_keys_words_open_and_links_lead_to_what_is_shown_and_back(
         expect(lesson.locator("h2")).to_have_text(title)
     page.keyboard.press("Escape")
     expect(lesson).not_to_have_class(re.compile("presenting"))
-    assert "step=5" in page.url and not errors
+    assert "step=5" in page.url
+
+    open_tab(page, "Attention")
+    page.locator("#attention .x-reset").click()
+    page.locator("#attention .x-lesson").click()
+    expect(lesson.locator("h2")).to_have_text("3 Query meets keys")
+    expect(lesson.locator(".l-asker b")).to_have_text("The class token asks")
+    assert not errors
 
 
 @pytest.mark.slow

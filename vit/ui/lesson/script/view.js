@@ -160,7 +160,8 @@ export function mount({ element, props, server, trigger, watch, constants }) {
   function open() {
     const { view, state } = lesson, { lesson: step = state.step + 1, at = "" } = wanted ?? {};
     const [layer, head, query] = at.split(".").map(Number);
-    if (head >= 0) Object.assign(state, { layer, head, asker: query >= 0 ? view.prefix.length + query : state.asker });
+    const read = view.prefix[0] === "class token" ? 0 : state.asker; // who asks there where no patch does
+    if (head >= 0) Object.assign(state, { layer, head, asker: query >= 0 ? view.prefix.length + query : read });
     if (wanted) setAddress("step", step, false);
     wanted = null;
     show(step - 1);
