@@ -256,6 +256,22 @@ def test_the_camera_names_what_it_sees_again_once_another_model_is_learned_in_th
     expect(rate).to_contain_text("pictures a second")
 
 
+def test_of_a_picture_that_cannot_be_read_nothing_is_said(page, learned, picture, tmp_path):
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 50)
+    page.reload()
+    bars, file = page.locator(".o-break .v-bars li"), page.locator(".o-one-file")
+    drawn = "own => own.getContext('2d').getImageData(0, 0, own.width, own.height).data.some((byte) => byte)"
+    overlay = page.locator(".o-break canvas")
+    file.set_input_files(picture)
+    expect(bars).to_have_count(5)
+    assert overlay.evaluate(drawn)
+    file.set_input_files(tmp_path / "torn.png")
+    expect(page.locator(".o-break-error")).to_contain_text("What you sent ")
+    expect(bars).to_have_count(0)
+    expect(page.locator(".o-break .v-verdict b")).to_be_empty()
+    assert not overlay.evaluate(drawn)
+
+
 @pytest.mark.slow
 def test_stop_says_what_came_of_it_and_is_asked_for_again_where_the_server_is_busy(page, going, learned, monkeypatch):
     page.reload()

@@ -63,6 +63,13 @@ export function breakingIn(element, server, table, constants, camera, collecting
     cover(grid, map);
   }
 
+  // Nothing is said of a picture that has no answer.
+  function empty() {
+    $(".v-verdict b").textContent = "";
+    $(".v-bars").replaceChildren();
+    overlay.width = overlay.height = 1;
+  }
+
   function cover([h, w], map) {
     const top = Math.max(...map, 1e-9);
     paint(overlay, w, h, Uint32Array.from(map, (weight) => {
@@ -122,7 +129,8 @@ export function breakingIn(element, server, table, constants, camera, collecting
     const answer = await look(held.content);
     if (mine !== turn) return;
     fail(answer.error ?? before);
-    if (!answer.error) draw(answer);
+    if (answer.error) empty();
+    else draw(answer);
   }
 
   function drawStage() {
