@@ -267,6 +267,16 @@ def test_all_steps_by_keyboard_alone(page, app_url):
             page.locator("#lesson .l-next").press("Enter")
 
 
+def swipe_up(page: Page, name: str) -> None:
+    """By a finger that comes down on an element, and scrolls the page."""
+    page.locator(name).scroll_into_view_if_needed()
+    box, before = page.locator(name).bounding_box(), page.evaluate("scrollY")
+    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    gesture = {**at, "yDistance": -150, "gestureSourceType": "touch"}
+    page.context.new_cdp_session(page).send("Input.synthesizeScrollGesture", gesture)
+    assert page.evaluate("scrollY") > before
+
+
 @pytest.mark.slow
 def test_all_steps_by_touch_on_a_phone_stay_within_its_width(browser, app_url):
     with browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True) as context:
@@ -277,6 +287,8 @@ def test_all_steps_by_touch_on_a_phone_stay_within_its_width(browser, app_url):
         expect(lesson.locator(".l-sum, .l-token figcaption").first).to_be_attached()
         lesson.locator(".l-stage").tap(position={"x": 5, "y": 5})
         expect(lesson.locator(".l-here")).to_contain_text("row 1, column 1 of 8 × 8")
+        swipe_up(page, "#lesson .l-stage")
+        expect(lesson.locator(".l-here")).to_contain_text("row 1, column 1 of 8 × 8")  # none was chosen
         complete(page, 1, by_touch=True)
         lesson.locator(".l-words .g-word").first.tap()
         expect(page.locator(".g-card")).to_contain_text("64 patches of 4 × 4 pixels")
