@@ -95,7 +95,10 @@ export function showHead(tab, { show, model, query = -1 }) {
 
 function onGridKey(tab, event) {
   const { $, state, view } = tab, moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-  if (event.key.toLowerCase() === "o" && !event.ctrlKey && !event.metaKey) return switchHead(tab, state.layer, state.head);
+  if (event.key.toLowerCase() === "o" && !event.ctrlKey && !event.metaKey) {
+    if (!$(".x-off").hidden) switchHead(tab, state.layer, state.head); // else no prediction could follow
+    return;
+  }
   if (!(event.key in moves)) return;
   event.preventDefault();
   const [right, down] = moves[event.key];
