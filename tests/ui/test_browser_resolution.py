@@ -32,6 +32,7 @@ def test_a_model_is_read_at_another_size_and_back(here, open_page):
         words = f"at {size} px {said.model.classes[best]}, {100 * share:.1f}%"
         expect(tab.locator(".x-resized")).to_contain_text(words)
     expect(tab.locator(".x-before-after canvas")).to_have_count(4)
+    expect(switch.get_by_text("48 px")).to_be_focused()
     expect(tab.locator(".layer-out")).to_have_text("2 of 3")  # what was looked at stays
     tab.locator(".x-stage").press("ArrowUp")
     expect(tab.locator(".x-query-name")).to_have_text("row 7, column 7")
