@@ -34,8 +34,9 @@ export function mount({ element, props, server, watch, constants }) {
   $(".now").addEventListener("click", () => scrub(forming.view.moments.length - 1));
   $(".play").addEventListener("click", () => {
     forming.untouched = false;
-    if (forming.playing) stop(forming);
-    else play(forming, draw);
+    if (!forming.playing) return play(forming, draw);
+    stop(forming);
+    draw(forming); // as it stands still, its maps have words again
   });
   $(".layer").addEventListener("input", () => {
     forming.layer = +$(".layer").value;
