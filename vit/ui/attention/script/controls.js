@@ -7,6 +7,7 @@ import { copyView } from "./link.js";
 import { keepOnlyHead, switchAllOn, switchHead, switchLayerOff } from "./prediction.js";
 import { chosenMap } from "./maps.js";
 import { change, drawAll } from "./redraw.js";
+import { drawResolution } from "./resolution.js";
 import { drawRelevance, openSection } from "./sections.js";
 import { listenToStage } from "./stage.js";
 import { tour } from "./telling.js";
@@ -27,6 +28,7 @@ export function listen(tab) {
     drawBar(tab);
     drawAll(tab);
     drawRelevance(tab);
+    drawResolution(tab);
   });
   for (const name of ["source", "direction"]) for (const button of $$(`[data-${name}]`)) {
     button.addEventListener("click", () => change(tab, { [name]: button.dataset[name] }));
