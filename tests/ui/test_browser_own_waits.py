@@ -256,15 +256,27 @@ def test_the_camera_names_what_it_sees_again_once_another_model_is_learned_in_th
     expect(rate).to_contain_text("pictures a second")
 
 
-def test_of_a_picture_that_cannot_be_read_nothing_is_said(page, learned, picture, tmp_path):
+def test_nothing_is_said_of_a_picture_that_cannot_be_read_and_beside_its_button_why_one_was_not_added(
+    page, learned, picture, tmp_path
+):
     (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 50)
+    page.locator(".o-sample").click()
+    expect(page.locator(".o-card")).to_have_count(3)
     page.reload()
+    expect(page.locator(".o-break")).to_be_visible()  # from here on it takes files
     bars, file = page.locator(".o-break .v-bars li"), page.locator(".o-one-file")
     drawn = "own => own.getContext('2d').getImageData(0, 0, own.width, own.height).data.some((byte) => byte)"
     overlay = page.locator(".o-break canvas")
     file.set_input_files(picture)
+    expect(page.locator(".o-stage img[src^='blob:']")).to_be_visible()
     expect(bars).to_have_count(5)
     assert overlay.evaluate(drawn)
+    truth, added = page.locator(".o-truth button"), page.locator(".o-added")
+    truth.first.click()
+    expect(added).to_have_text("Added to “fish”.")
+    truth.nth(1).click()
+    expect(added).to_contain_text("Not added to “house”: noise.png is in “fish” already")
+
     file.set_input_files(tmp_path / "torn.png")
     expect(page.locator(".o-break-error")).to_contain_text("What you sent ")
     expect(bars).to_have_count(0)

@@ -42,9 +42,10 @@ export function breakingIn(element, server, table, constants, camera, collecting
     $(".o-truth").replaceChildren(...collecting.classes.filter(({ pictures }) => pictures.length).map((kind) => {
       const button = Object.assign(document.createElement("button"), { type: "button", className: "x-quiet-button", textContent: kind.name });
       button.onclick = async () => {
-        const taken = await collecting.addTo(kind, held);
-        if (taken) $(".o-added").textContent = `Added to “${kind.name}”.`;
-        $(".o-again").hidden = !taken && $(".o-again").hidden;
+        $(".o-added").textContent = "";
+        const why = await collecting.addTo(kind, held);
+        $(".o-added").textContent = why ? `Not added to “${kind.name}”: ${why}` : `Added to “${kind.name}”.`;
+        if (!why) $(".o-again").hidden = false;
       };
       return button;
     }));
