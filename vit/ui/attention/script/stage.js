@@ -1,5 +1,5 @@
 // Pointer and keys on the picture choose the query.
-import { percent } from "../../script/format.js";
+import { shareOf } from "../../script/format.js";
 import { chosenMap } from "./maps.js";
 import { chooses, nameOf, patchAt, patchBeside } from "../../script/patches.js";
 import { change } from "./redraw.js";
@@ -22,5 +22,5 @@ function hover(tab, event) {
   const { $, state, view } = tab, patch = patchAt(view, $("canvas.overlay"), event), output = $(".x-hover");
   if (chooses(event) && patch !== state.query) change(tab, { query: patch }); // once: what follows may move the stage
   output.hidden = false;
-  output.textContent = `${percent(chosenMap(tab)[patch])} · ${nameOf(view, patch)}`;
+  output.textContent = `${shareOf(chosenMap(tab)[patch], view.tokens)} · ${nameOf(view, patch)}`;
 }
