@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { middleOf, nameOf, patchAt, patchBeside } from "../../vit/ui/script/patches.js";
+import { chooses, middleOf, nameOf, patchAt, patchBeside } from "../../vit/ui/script/patches.js";
 
 const view = { h: 3, w: 5, P: 15, L: 2, askers: ["all patches, on average", "the read-out"] };
 const canvas = { getBoundingClientRect: () => ({ left: 10, top: 20, width: 100, height: 30 }) };
@@ -33,4 +33,13 @@ test("from no patch a key leads to the middle; other keys lead nowhere", () => {
   assert.equal(nameOf(view, middleOf(view)), "row 2, column 3");
   assert.deepEqual([nameOf(view, -1, 0), nameOf(view, -1, 1), nameOf(view, -1)], [...view.askers, "the read-out"]);
   assert.equal(patchBeside(view, 3, "Enter"), undefined);
+});
+
+test("a mouse chooses as it is pressed and dragged, a finger as it is lifted, as a swipe that scrolls never is", () => {
+  const chosen = (pointerType, events) => events.filter(([type, buttons]) => chooses({ type, pointerType, buttons })).map(([type]) => type);
+  const pressed = [["pointermove", 0], ["pointerdown", 1], ["pointermove", 1], ["pointerup", 0], ["pointermove", 0]];
+  assert.deepEqual(chosen("mouse", pressed), ["pointerdown", "pointermove"]);
+  assert.deepEqual(chosen("mouse", [["pointerdown", 2], ["pointermove", 2], ["pointerup", 1]]), []);
+  assert.deepEqual(chosen("touch", pressed), ["pointerup"]);
+  assert.deepEqual(chosen("touch", [["pointerdown", 1], ["pointermove", 1], ["pointercancel", 0]]), []);
 });

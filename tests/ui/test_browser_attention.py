@@ -270,6 +270,15 @@ def test_sections_are_filled_when_they_are_opened(open_view):
     expect(page.locator("#attention .x-layers figure")).to_have_count(3)  # open from the start
     page.get_by_text("Position embedding and first filters").click()
     expect(page.locator("#attention .x-filters img")).not_to_have_count(0)
+    page.get_by_text("What patches have in common").click()
+    page.mouse.move(0, 0)
+    alike, similar = (page.locator(f"#attention .x-alike {name}").first for name in ("figcaption", "canvas"))
+    expect(alike).to_contain_text("those of row 5, column 5,")
+    box = similar.bounding_box()
+    similar.dispatch_event("pointerdown", {"clientX": box["x"] + 2, "clientY": box["y"] + 2})  # as a tap has it
+    expect(alike).to_contain_text("those of row 1, column 1,")
+    page.locator("#attention .x-stage").press("ArrowUp")
+    expect(alike).to_contain_text("those of row 5, column 5,")  # the query's
     with page.expect_download() as download:
         page.get_by_role("button", name=".npz").click()
     assert re.fullmatch(r"attention-vit-live-patch-shapes-\d+\.npz", download.value.suggested_filename)

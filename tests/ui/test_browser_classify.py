@@ -318,13 +318,20 @@ def test_mistakes_and_sureness_are_the_models_own_and_a_class_and_a_number_are_f
     expect(page.locator(".c-error")).to_have_text("There are pictures 0 to 199; type one of these numbers.")
 
 
-def test_the_answers_show_progress_and_can_be_cancelled(page, monkeypatch):
+def test_the_answers_show_progress_and_can_be_cancelled_and_what_was_on_show_stays(page, monkeypatch):
     monkeypatch.setattr(answers, "_kept", OrderedDict())
     step, go = Answers._answer_next, threading.Event()
     monkeypatch.setattr(Answers, "_answer_next", lambda self: go.wait(300) and step(self))
+    page.get_by_label("Which pictures").select_option("number")
+    page.wait_for_function(FIRST, arg=[GALLERY, "shapes-0"])
+    page.get_by_label("Next page").click()
+    page.wait_for_function(FIRST, arg=[GALLERY, "shapes-30"])
     page.get_by_label("Which pictures").select_option("mistakes")
     expect(page.locator(".c-choose .c-wait-says")).to_have_text("The model looks at its test pictures: 0 of 200")
     page.locator(".c-choose .c-cancel").click()
     expect(page.locator(".c-choose .c-wait")).to_be_hidden()
-    await_page(page, "Page 1 of 7 · 200 pictures")
+    expect(page.get_by_label("Which pictures")).to_have_value("number")
+    await_page(page, "Page 2 of 7 · 200 pictures")
+    page.get_by_label("Next page").click()
+    page.wait_for_function(FIRST, arg=[GALLERY, "shapes-60"])
     go.set()

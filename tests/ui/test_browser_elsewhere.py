@@ -70,11 +70,16 @@ def name_it(tab, name):
 @pytest.mark.slow
 def test_a_fetched_dino_shows_maps_of_ones_own_photo_and_names_nothing(page, photo):
     tab = others(page)
+    tab.get_by_role("button", name="Switch heads off").click()
     name_it(tab, NAME)
     expect(tab.get_by_text(re.compile(r"MB to download"))).to_be_visible()
     tab.get_by_role("button", name="Fetch and open").click()
     expect(tab.get_by_text("Without a class head it names nothing.")).to_be_visible()
     expect(tab.locator(".x-grid .x-cell")).to_have_count(16)
+    expect(tab.get_by_role("grid")).to_have_attribute("aria-label", "Heads by layer; arrow keys move")
+    tab.locator(".x-cell[tabindex='0']").press("o")
+    tab.locator(".x-cell").first.click()
+    expect(tab.locator(".x-cell.off, .x-layer-off:visible")).to_have_count(0)  # nor is there an answer to change
     expect(tab.get_by_text("Why this class, and why not that one")).to_be_hidden()
     with page.expect_file_chooser() as chooser:
         tab.get_by_role("button", name="Upload a picture").click()

@@ -85,6 +85,11 @@ def test_train_plays_the_recorded_run_once_and_nothing_jumps(recorded, visit, th
     assert "run=" not in page.url
     page.locator("#forming input.when").fill("0")
     expect(page.locator(".t-then")).to_contain_text("Step 0 · before training")
+    page.locator("#forming .play").click()
+    first = page.locator("#forming canvas.map").first
+    first.evaluate("canvas => canvas.setAttribute('aria-label', 'of before')")
+    page.locator("#forming .play").click()
+    expect(first).to_have_attribute("aria-label", re.compile("^Head 1, "))  # paused, it is told in words again
 
 
 def test_who_wants_no_motion_sees_the_finished_model_at_once(recorded, visit):

@@ -8,14 +8,15 @@ import pytest
 import torch
 from playwright.sync_api import Page, expect
 
-from tests.conftest import serving
-from tests.ui.conftest import open_tab
+from tests.conftest import of_kind, serving
+from tests.ui.conftest import held, open_tab
 from tests.ui.test_browser_access import AXE, FOUND, GRADIOS
 from vit import ViT
 from vit.interpret.analysis import Analysis
 from vit.interpret.lesson import added, asking, rearranged
 from vit.live import models
-from vit.ui.lesson import numbers
+from vit.live.datasets import SOURCES
+from vit.ui.lesson import numbers, payload
 from vit.weights.checkpoint import from_pretrained
 
 ADDRESS = "?tab=lesson&model=shapes&picture=shapes-17&step=1&layer=2&head=3&query=4,5"
@@ -248,7 +249,14 @@ def test_steps_turn_by_keys_words_open_and_links_lead_to_what_is_shown_and_back(
         expect(lesson.locator("h2")).to_have_text(title)
     page.keyboard.press("Escape")
     expect(lesson).not_to_have_class(re.compile("presenting"))
-    assert "step=5" in page.url and not errors
+    assert "step=5" in page.url
+
+    open_tab(page, "Attention")
+    page.locator("#attention .x-reset").click()
+    page.locator("#attention .x-lesson").click()
+    expect(lesson.locator("h2")).to_have_text("3 Query meets keys")
+    expect(lesson.locator(".l-asker b")).to_have_text("The class token asks")
+    assert not errors
 
 
 @pytest.mark.slow
@@ -261,6 +269,16 @@ def test_all_steps_by_keyboard_alone(page, app_url):
             page.locator("#lesson .l-next").press("Enter")
 
 
+def swipe_up(page: Page, name: str) -> None:
+    """By a finger that comes down on an element, and scrolls the page."""
+    page.locator(name).scroll_into_view_if_needed()
+    box, before = page.locator(name).bounding_box(), page.evaluate("scrollY")
+    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    gesture = {**at, "yDistance": -150, "gestureSourceType": "touch"}
+    page.context.new_cdp_session(page).send("Input.synthesizeScrollGesture", gesture)
+    assert page.evaluate("scrollY") > before
+
+
 @pytest.mark.slow
 def test_all_steps_by_touch_on_a_phone_stay_within_its_width(browser, app_url):
     with browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True) as context:
@@ -271,6 +289,8 @@ def test_all_steps_by_touch_on_a_phone_stay_within_its_width(browser, app_url):
         expect(lesson.locator(".l-sum, .l-token figcaption").first).to_be_attached()
         lesson.locator(".l-stage").tap(position={"x": 5, "y": 5})
         expect(lesson.locator(".l-here")).to_contain_text("row 1, column 1 of 8 × 8")
+        swipe_up(page, "#lesson .l-stage")
+        expect(lesson.locator(".l-here")).to_contain_text("row 1, column 1 of 8 × 8")  # none was chosen
         complete(page, 1, by_touch=True)
         lesson.locator(".l-words .g-word").first.tap()
         expect(page.locator(".g-card")).to_contain_text("64 patches of 4 × 4 pixels")
@@ -297,6 +317,30 @@ def test_a_step_is_done_that_was_done_although_another_is_on_show_by_then(here, 
     expect(page.locator("#lesson .l-steps .done")).to_have_count(1)
     expect(page.locator("#lesson .l-steps button").nth(1)).to_have_class("done")
     expect(page.locator("#lesson .l-task")).to_contain_text("To do")
+
+
+@pytest.mark.slow
+def test_a_model_that_comes_while_a_step_is_presented_is_drawn_and_a_patch_of_it_asks(
+    here, own_url, visitor, monkeypatch
+):
+    for key, kind in (("shapes", "registers"), ("cifar10", "class token")):
+        model = of_kind(kind)
+        model.classes, model.trained = SOURCES["shapes"].splits.test.classes, {"dataset": "shapes", "model": kind}
+        model.save_pretrained(models.CHECKPOINTS / key)
+    page = visitor(own_url + ADDRESS.replace("step=1", "step=3").replace("query=4,5", "query=8,8"))
+    lesson, who = page.locator("#lesson"), page.locator("#lesson .l-asker")
+    expect(who.locator("b")).to_have_text("The patch in row 8, column 8 asks")
+    expect(who.locator("button")).to_have_count(4)  # the class token and three registers
+    open_tab(page, "Classify")
+    over = held(monkeypatch, payload, "opening")
+    page.locator(".c-choose").get_by_label("Model", exact=True).click()
+    page.get_by_role("option", name="class token").click()
+    open_tab(page, "How it works")
+    lesson.locator(".l-present").click()
+    over.set()
+    expect(who.locator("button")).to_have_count(1)
+    expect(lesson).to_have_class(re.compile("presenting"))
+    expect(who.locator("b")).to_have_text(re.compile(r"The patch in row [1-8], column [1-8] asks"))
 
 
 # Times of all frames, by step: the stage's arrow keys, every slider and the classes' rows. The server may

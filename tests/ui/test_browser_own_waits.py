@@ -239,6 +239,51 @@ def test_a_model_is_handed_out_only_once_it_is_the_one_that_is_asked_for(page, l
         expect(one).to_be_enabled()
 
 
+def test_the_camera_names_what_it_sees_again_once_another_model_is_learned_in_the_place_of_a_deleted_one(
+    page, going, learned, small_vit
+):
+    page.reload()
+    rate = page.locator(".o-rate")
+    page.locator(".o-live").click()
+    expect(rate).to_contain_text("pictures a second")
+    page.locator(".o-forget").click()
+    page.locator(".o-really").click()
+    expect(page.locator(".o-break")).to_be_hidden()
+    expect(rate).to_be_empty()
+    going.ways[0].key = taught.key_of(going.owner, "head")
+    taught.save(going.ways[0].key, small_vit)
+    going.status = "finished"
+    expect(rate).to_contain_text("pictures a second")
+
+
+def test_nothing_is_said_of_a_picture_that_cannot_be_read_and_beside_its_button_why_one_was_not_added(
+    page, learned, picture, tmp_path
+):
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 50)
+    page.locator(".o-sample").click()
+    expect(page.locator(".o-card")).to_have_count(3)
+    page.reload()
+    expect(page.locator(".o-break")).to_be_visible()  # from here on it takes files
+    bars, file = page.locator(".o-break .v-bars li"), page.locator(".o-one-file")
+    drawn = "own => own.getContext('2d').getImageData(0, 0, own.width, own.height).data.some((byte) => byte)"
+    overlay = page.locator(".o-break canvas")
+    file.set_input_files(picture)
+    expect(page.locator(".o-stage img[src^='blob:']")).to_be_visible()
+    expect(bars).to_have_count(5)
+    assert overlay.evaluate(drawn)
+    truth, added = page.locator(".o-truth button"), page.locator(".o-added")
+    truth.first.click()
+    expect(added).to_have_text("Added to “fish”.")
+    truth.nth(1).click()
+    expect(added).to_contain_text("Not added to “house”: noise.png is in “fish” already")
+
+    file.set_input_files(tmp_path / "torn.png")
+    expect(page.locator(".o-break-error")).to_contain_text("What you sent ")
+    expect(bars).to_have_count(0)
+    expect(page.locator(".o-break .v-verdict b")).to_be_empty()
+    assert not overlay.evaluate(drawn)
+
+
 @pytest.mark.slow
 def test_stop_says_what_came_of_it_and_is_asked_for_again_where_the_server_is_busy(page, going, learned, monkeypatch):
     page.reload()

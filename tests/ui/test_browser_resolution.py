@@ -32,10 +32,17 @@ def test_a_model_is_read_at_another_size_and_back(here, open_page):
         words = f"at {size} px {said.model.classes[best]}, {100 * share:.1f}%"
         expect(tab.locator(".x-resized")).to_contain_text(words)
     expect(tab.locator(".x-before-after canvas")).to_have_count(4)
+    expect(switch.get_by_text("48 px")).to_be_focused()
     expect(tab.locator(".layer-out")).to_have_text("2 of 3")  # what was looked at stays
     tab.locator(".x-stage").press("ArrowUp")
     expect(tab.locator(".x-query-name")).to_have_text("row 7, column 7")
     expect(page.locator("#status")).to_contain_text("At 48 px: ")
+    drawn = "all => all.map((canvas) => canvas.toDataURL())"
+    maps = tab.locator(".x-before-after canvas")
+    before = maps.evaluate_all(drawn)
+    tab.locator(".x-drawing summary").click()
+    tab.locator(".colormap").select_option("gray")
+    assert all(one != two for one, two in zip(before, maps.evaluate_all(drawn), strict=True))
     page.goto(re.sub(r"\?.*", "", page.url) + "?tab=classify&model=shapes@48px&against=shapes&picture=shapes-17")
     expect(page.locator(".c-one .v-verdict b")).to_have_count(2)
     expect(page.locator(".c-one h4").first).to_contain_text("At 48 px: ")

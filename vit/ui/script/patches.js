@@ -19,3 +19,8 @@ export function patchBeside(view, patch, key) {
   const stays = next >= 0 && next < view.P && (!sideways || Math.floor(next / view.w) === Math.floor(patch / view.w));
   return stays ? next : patch;
 }
+
+// Whether an event of a pointer chooses what it is over: a mouse as it is pressed and dragged, a finger as it is lifted,
+// since until then it may be about to scroll, which ends in a pointercancel.
+export const chooses = ({ type, pointerType, buttons }) =>
+  pointerType === "touch" ? type === "pointerup" : type !== "pointerup" && (buttons & 1) === 1;

@@ -7,6 +7,7 @@ import { copyView } from "./link.js";
 import { keepOnlyHead, switchAllOn, switchHead, switchLayerOff } from "./prediction.js";
 import { chosenMap } from "./maps.js";
 import { change, drawAll } from "./redraw.js";
+import { drawResolution } from "./resolution.js";
 import { drawRelevance, openSection } from "./sections.js";
 import { listenToStage } from "./stage.js";
 import { tour } from "./telling.js";
@@ -27,6 +28,7 @@ export function listen(tab) {
     drawBar(tab);
     drawAll(tab);
     drawRelevance(tab);
+    drawResolution(tab);
   });
   for (const name of ["source", "direction"]) for (const button of $$(`[data-${name}]`)) {
     button.addEventListener("click", () => change(tab, { [name]: button.dataset[name] }));
@@ -95,7 +97,10 @@ export function showHead(tab, { show, model, query = -1 }) {
 
 function onGridKey(tab, event) {
   const { $, state, view } = tab, moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-  if (event.key.toLowerCase() === "o" && !event.ctrlKey && !event.metaKey) return switchHead(tab, state.layer, state.head);
+  if (event.key.toLowerCase() === "o" && !event.ctrlKey && !event.metaKey) {
+    if (!$(".x-off").hidden) switchHead(tab, state.layer, state.head); // else no prediction could follow
+    return;
+  }
   if (!(event.key in moves)) return;
   event.preventDefault();
   const [right, down] = moves[event.key];

@@ -1,7 +1,7 @@
 // Maps to pixels.
 import { paint } from "../../script/canvas.js";
 import { step } from "../../script/color.js";
-import { percent } from "../../script/format.js";
+import { shareOf } from "../../script/format.js";
 import { blend } from "../../script/blend.js";
 import { chosenMap, largest, meanOfLayers, weights } from "./maps.js";
 
@@ -47,11 +47,11 @@ export async function readPicture(canvas, source) {
 }
 
 export function drawStage(tab) {
-  const { $, state } = tab, map = chosenMap(tab), top = topOf(tab, map, state.source);
+  const { $, state, view } = tab, map = chosenMap(tab), top = topOf(tab, map, state.source);
   paintMap(tab, $("canvas.map"), map, top);
   paintOverlay(tab, $("canvas.overlay"), map, top);
-  $(".half").textContent = percent(top / 2);
-  $(".top").textContent = ($(".own").checked ? "" : "≥ ") + percent(top);
+  $(".half").textContent = shareOf(top / 2, view.tokens);
+  $(".top").textContent = ($(".own").checked ? "" : "≥ ") + shareOf(top, view.tokens);
 }
 
 export function drawBar(tab) {

@@ -1,4 +1,4 @@
-// What patches have in common, layer by layer: cosines to the patch under the pointer, and components as colors.
+// What patches have in common, layer by layer: cosines to the patch that was pointed at last, and components as colors.
 import { bytes } from "../../script/bytes.js";
 import { paint } from "../../script/canvas.js";
 import { pack } from "../../script/color.js";
@@ -13,7 +13,7 @@ export function buildFeatures(tab) {
   $(".x-alike").innerHTML = `<figure><canvas class="similar"></canvas><figcaption></figcaption></figure>
     <figure><canvas class="components"></canvas><figcaption></figcaption></figure>`;
   for (const canvas of $(".x-alike").querySelectorAll("canvas")) {
-    canvas.addEventListener("pointermove", (event) => {
+    for (const name of ["pointerdown", "pointermove"]) canvas.addEventListener(name, (event) => {
       features.patch = patchAt(tab.view, canvas, event);
       drawFeatures(tab);
     });
@@ -33,7 +33,7 @@ export function drawFeatures(tab) {
   const others = map.filter((_, i) => i !== patch), [least, most] = [Math.min(...others), Math.max(...others)];
   $("canvas.similar").nextElementSibling.textContent = `Layer ${layer + 1}: cosine of each patch's features to those of `
     + `${nameOf(view, patch)}, from 0 or less to 1${others.length ? `; of the other patches ${least.toFixed(2)} to ${most.toFixed(2)}` : ""}. `
-    + `Rounded by at most ${(Math.ceil(100 * features.rounding) / 100).toFixed(2)}. Move the pointer over a picture for another patch.`;
+    + `Rounded by at most ${(Math.ceil(100 * features.rounding) / 100).toFixed(2)}. Point at a picture, or tap it, for another patch.`;
   const [red, green, blue] = features.shares[layer].map((share) => percent(share));
   $("canvas.components").nextElementSibling.textContent = `Layer ${layer + 1}: the first three principal components as red, `
     + `green and blue, ${red}, ${green} and ${blue} of the patches' variance. Like colors are like features.`;

@@ -4,6 +4,7 @@ const label = (text) => Object.assign(document.createElement("span"), { textCont
 export function buildGrid({ $, view }) {
   const { L, heads } = view, grid = $(".x-grid");
   grid.style.setProperty("--layers", L);
+  grid.setAttribute("aria-label", `Heads by layer; arrow keys move${view.classes.length ? ", O switches a head off or on" : ""}`);
   const rows = Array.from({ length: heads }, (_, head) => {
     const row = document.createElement("div");
     row.setAttribute("role", "row");

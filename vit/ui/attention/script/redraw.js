@@ -13,6 +13,7 @@ import { sentence, sourceName } from "./words.js";
 export function change(tab, changes) {
   const everyMap = "query" in changes || "direction" in changes;
   Object.assign(tab.state, changes, { untouched: false });
+  if ("query" in changes) delete tab.answers.features?.patch; // which was pointed at before
   if (everyMap) {
     drawAll(tab);
     sharpen(tab, drawAll);

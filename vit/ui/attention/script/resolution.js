@@ -17,8 +17,14 @@ export function buildResolution(tab) {
     return button;
   }));
   $(".x-resized").textContent = told(own, now, sizes.length);
-  const shown = own.size === now.size ? [own] : [own, now];
-  $(".x-before-after").replaceChildren(...shown.flatMap((seen) => [
+  drawResolution(tab);
+}
+
+// After a change of colors, too.
+export function drawResolution(tab) {
+  if (!tab.answers.resolution) return;
+  const { own, now } = tab.answers.resolution, shown = own.size === now.size ? [own] : [own, now];
+  tab.$(".x-before-after").replaceChildren(...shown.flatMap((seen) => [
     figure(tab, seen, "positions", `Likeness of each position to the middle one, ${patches(seen)}`),
     figure(tab, seen, "read", `What is read in the last layer, mean of heads, ${patches(seen)}`),
   ]));

@@ -15,15 +15,24 @@ export async function openSection(tab, details) {
   const name = details.dataset.opens, { answers, view } = tab, body = details.querySelector("div");
   if (!details.open || !name || answers[name]) return;
   details.classList.add("busy");
+  body.held ||= body.contains(document.activeElement); // out of reach it loses the focus
   body.inert = true;
   const answer = await ask(tab, name, name === "relevance" ? { classes: [...new Set(whyOf(tab))] } : {});
   if (tab.view !== view) return; // another picture came, and asks, too
   details.classList.remove("busy");
   body.inert = false;
-  if (!answer) { body.replaceChildren(); return; }
-  answers[name] = answer;
-  ({ relevance: buildRelevance, lens: buildLens, weights: buildWeights, features: buildFeatures,
-    resolution: buildResolution })[name](tab);
+  if (answer) {
+    answers[name] = answer;
+    ({ relevance: buildRelevance, lens: buildLens, weights: buildWeights, features: buildFeatures,
+      resolution: buildResolution })[name](tab);
+  } else body.replaceChildren();
+  refocus(body);
+}
+
+// The focus comes back to what is chosen there, unless it went elsewhere since.
+function refocus(body) {
+  if (body.held && document.activeElement === document.body) body.querySelector("[aria-checked=true]")?.focus({ preventScroll: true });
+  body.held = false;
 }
 
 // What nobody sees goes with its picture.

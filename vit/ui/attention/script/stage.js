@@ -1,13 +1,12 @@
 // Pointer and keys on the picture choose the query.
-import { percent } from "../../script/format.js";
+import { shareOf } from "../../script/format.js";
 import { chosenMap } from "./maps.js";
-import { nameOf, patchAt, patchBeside } from "../../script/patches.js";
+import { chooses, nameOf, patchAt, patchBeside } from "../../script/patches.js";
 import { change } from "./redraw.js";
 
 export function listenToStage(tab) {
   const { $, state } = tab, stage = $(".x-stage");
-  stage.addEventListener("pointerdown", (event) => hover(tab, event));
-  stage.addEventListener("pointermove", (event) => hover(tab, event));
+  for (const name of ["pointerdown", "pointermove", "pointerup"]) stage.addEventListener(name, (event) => hover(tab, event));
   stage.addEventListener("pointerleave", () => { $(".x-hover").hidden = true; });
   stage.addEventListener("keydown", (event) => {
     if (event.key === "Escape") return change(tab, { query: -1 });
@@ -21,7 +20,7 @@ export function listenToStage(tab) {
 
 function hover(tab, event) {
   const { $, state, view } = tab, patch = patchAt(view, $("canvas.overlay"), event), output = $(".x-hover");
-  if (event.buttons & 1 && patch !== state.query) change(tab, { query: patch }); // once: what follows may move the stage
+  if (chooses(event) && patch !== state.query) change(tab, { query: patch }); // once: what follows may move the stage
   output.hidden = false;
-  output.textContent = `${percent(chosenMap(tab)[patch])} · ${nameOf(view, patch)}`;
+  output.textContent = `${shareOf(chosenMap(tab)[patch], view.tokens)} · ${nameOf(view, patch)}`;
 }

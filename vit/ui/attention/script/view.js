@@ -54,6 +54,7 @@ async function load(tab) {
   $(".head").max = view.heads;
   for (const name of [".x-relevance", ".x-lens", ".x-off"]) $(name).hidden = !view.classes.length;
   $(".x-cover").parentElement.hidden = !view.classes.length;
+  if (!view.classes.length && $(".x-off").getAttribute("aria-pressed") === "true") $(".x-off").click(); // no answer could change
   $(".x-view").hidden = false;
   if (!before) followLink(tab);
   buildGrid(tab);

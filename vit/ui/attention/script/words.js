@@ -1,5 +1,5 @@
 // What stands under the picture, in words.
-import { percent } from "../../script/format.js";
+import { shareOf } from "../../script/format.js";
 import { nameOf } from "../../script/patches.js";
 import { isPooled } from "./rows.js";
 
@@ -46,5 +46,5 @@ function patchSentence(tab) {
   return `${unread}${skips}${to ? `${name.replace("the", "The")} looks` : `What attends to ${name} lies`}`
     + ` ${distance.toFixed(1)} px away on average, evenly spread it would be ${even.toFixed(1)} px: ${reach}. `
     + `Entropy ${entropy.toFixed(2)} nats, as if over ${Math.exp(entropy).toFixed(0)} of ${among}; `
-    + `of all patches ${to ? "most goes to" : "most comes from"} ${where === state.query ? "itself" : nameOf(view, where)}, ${percent(peak)}.`;
+    + `of all patches ${to ? "most goes to" : "most comes from"} ${where === state.query ? "itself" : nameOf(view, where)}, ${shareOf(peak, view.tokens)}.`;
 }

@@ -11,7 +11,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
   const $ = (name) => element.querySelector(name), pages = new Map();
   const state = { order: "mixed", label: -1, seed: 0, page: 0 };
   let turn = 0; // of what is asked for: only the latest is shown
-  let drawn = null; // the order, class, seed and page on show
+  let drawn = null; // the model, order, class, seed and page on show
 
   const choose = (picture) => trigger(constants.pick, { picture });
   const mine = mineIn($(".c-mine"), (token) => trigger(constants.pick, { token }), () => $(".v-gallery button")?.click());
@@ -57,7 +57,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
     $(".c-where").textContent = count ? `Page ${page + 1} of ${last} · ${count.toLocaleString("en")} pictures` : "There are none";
     $(".c-back").disabled = page === 0;
     $(".c-next").disabled = page >= last - 1;
-    drawn = { order: state.order, label: state.label, seed: state.seed, page };
+    drawn = { model: state.model, order: state.order, label: state.label, seed: state.seed, page };
     stay();
     $(".c-shuffle").disabled = state.order !== "mixed";
     element.dispatchEvent(new CustomEvent("drawn", { bubbles: true }));
@@ -65,7 +65,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
 
   // What is on show is what the next question goes on from.
   function stay() {
-    Object.assign(state, drawn);
+    Object.assign(state, drawn, { model: state.model });
     $(".c-order").value = state.order;
     $(".c-class").value = state.label;
   }
@@ -80,7 +80,12 @@ export function mount({ element, props, server, trigger, watch, constants }) {
   $(".c-shuffle").onclick = () => change({ seed: state.seed + 1 });
   $(".c-back").onclick = () => change({ page: Math.max(0, state.page - 1) });
   $(".c-next").onclick = () => change({ page: state.page + 1 });
-  $(".c-cancel").onclick = () => { $(".c-wait").hidden = true; change({ order: "mixed" }); };
+  $(".c-cancel").onclick = () => {
+    $(".c-wait").hidden = true;
+    if (drawn.model !== state.model) return change({ order: "mixed" }); // what is on show is in another model's order
+    turn++;
+    stay();
+  };
   $(".c-number").onchange = () => {
     const number = $(".c-number").valueAsNumber;
     if (!Number.isInteger(number) || number < 0 || number >= state.count) {

@@ -1,5 +1,5 @@
 // Step 6: numbers to an answer, and which patches mattered: attention, relevance, and covering by hand.
-import { percent } from "../../script/format.js";
+import { percent, shareOf } from "../../script/format.js";
 import { pokeIn } from "../../script/poke.js";
 import { dot, largest, part, signed } from "./numbers.js";
 import { stage } from "./stage.js";
@@ -33,7 +33,7 @@ export function build(lesson, figure, more) {
   const poke = pokeIn(poking, lesson.server, lesson.table, lesson.constants.changes);
   let poked = false;
 
-  const says = (map, patch) => map === "attention" ? percent(found[map].data[patch], 1) : signed(found[map].data[patch], 4);
+  const says = (map, patch) => map === "attention" ? shareOf(found[map].data[patch], view.N) : signed(found[map].data[patch], 4);
 
   return {
     question: {
@@ -75,7 +75,7 @@ function buildUnnamed(lesson, figure, more) {
   let found = null;
   const picture = stage(lesson, figure, {
     label: `Attention: where ${view.reader} looks, mean of the heads`, pick: () => lesson.complete("answer"),
-    says: (patch) => found ? percent(found.attention.data[patch], 1) : "",
+    says: (patch) => found ? shareOf(found.attention.data[patch], view.N) : "",
   });
   figure.insertAdjacentHTML("beforeend", `<p class="v-note">Where ${view.reader} looks in the end, mean of the heads.</p>`);
   more.innerHTML = `<section><h3>What is read</h3></section>`;

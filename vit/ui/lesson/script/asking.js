@@ -1,5 +1,5 @@
 // Step 3: one token asks. Its query, all keys, their products, divided, softmax.
-import { percent } from "../../script/format.js";
+import { shareOf } from "../../script/format.js";
 import { asker, choosers, radios, small, tokenName } from "./controls.js";
 import { asking, best, largest, part, signed } from "./numbers.js";
 import { stage } from "./stage.js";
@@ -9,7 +9,7 @@ const STAGES = [["products", "Products"], ["scores", "÷ √d"], ["weights", "We
 const LEAST = 0.02, MOST = 50; // times the root, the slider's ends
 
 export function build(lesson, figure, more) {
-  const { view, state } = lesson, first = view.prefix.length, digits = view.N > 500 ? 2 : 1; // of a percentage
+  const { view, state } = lesson, first = view.prefix.length;
   let found = null, drawn = "weights", times = 1, other = -1, shown = "", choosesAsker = true;
   const picture = stage(lesson, figure, {
     label: "The picture under what is drawn", pick,
@@ -46,7 +46,7 @@ export function build(lesson, figure, more) {
 
   function valueOf(token) {
     const value = found[drawn][token];
-    return drawn === "weights" ? percent(value, digits) : signed(value);
+    return drawn === "weights" ? shareOf(value, view.N) : signed(value);
   }
 
   async function stagesOf(divisorTimes) {
@@ -65,7 +65,7 @@ export function build(lesson, figure, more) {
         const now = await stagesOf(1);
         if (!now) return null;
         const top = best(now.weights);
-        return { right: relation(view, lesson.atReadOut ? -1 : state.asker, top), says: `${tokenName(view, top)} gets ${percent(now.weights[top], digits)}; an even share is ${percent(1 / view.N, digits)}.` };
+        return { right: relation(view, lesson.atReadOut ? -1 : state.asker, top), says: `${tokenName(view, top)} gets ${shareOf(now.weights[top], view.N)}; an even share is ${shareOf(1 / view.N, view.N)}.` };
       },
     },
     async draw() {
@@ -86,12 +86,12 @@ export function build(lesson, figure, more) {
       const order = [...weights.keys()].sort((a, b) => weights[b] - weights[a]).slice(0, LISTED);
       $(".l-asks").textContent = `Who gets most from ${lesson.atReadOut ? "the read-out" : small(tokenName(view, asks))}`;
       $(".l-table").innerHTML = `<thead><tr><th>Token</th><th>q · k</th><th>divided</th><th>weight</th></tr></thead><tbody>${
-        order.map((token) => `<tr data-token="${token}"><td>${tokenName(view, token)}${token === asks ? ", itself" : ""}</td><td>${signed(products[token])}</td><td>${signed(scores[token])}</td><td>${percent(weights[token], digits)}</td></tr>`).join("")}</tbody>`;
+        order.map((token) => `<tr data-token="${token}"><td>${tokenName(view, token)}${token === asks ? ", itself" : ""}</td><td>${signed(products[token])}</td><td>${signed(scores[token])}</td><td>${shareOf(weights[token], view.N)}</td></tr>`).join("")}</tbody>`;
       const missing = view.N - keys.length / d, asked = other - missing;
       query.draw(q);
       if (asked >= 0) key.draw(keys.subarray(asked * d, (asked + 1) * d));
       $(".l-told").textContent = `${tokenName(view, other)}: query times key is ${signed(products[other])}, divided by ${found.divisor.toFixed(2)} it is `
-        + `${signed(scores[other])}, and after softmax ${percent(weights[other], digits)} of the attention.`
+        + `${signed(scores[other])}, and after softmax ${shareOf(weights[other], view.N)} of the attention.`
         + `${found.exact ? "" : " The numbers came rounded to 11 bits."}`;
       $(".l-inside").dataset.show = `${state.layer}.${state.head}`;
       $(".l-inside").dataset.query = asks - first;

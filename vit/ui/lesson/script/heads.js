@@ -1,7 +1,7 @@
 // Step 4: values by weight, head beside head, and what heads off cost.
 import { changeOf } from "../../script/change.js";
 import { headsNamed } from "./change.js";
-import { percent } from "../../script/format.js";
+import { percent, shareOf } from "../../script/format.js";
 import { paint } from "../../script/canvas.js";
 import { step as tableStep } from "../../script/color.js";
 import { layerOf } from "./asking.js";
@@ -19,7 +19,7 @@ export function build(lesson, figure, more) {
   let weights = null;
   const picture = stage(lesson, figure, {
     label: "The picture under the chosen head's weights", pick: (patch) => lesson.change({ asker: first + patch }),
-    says: (patch) => weights ? percent(weights[first + patch], 1) : "",
+    says: (patch) => weights ? shareOf(weights[first + patch], view.N) : "",
   });
   more.innerHTML = `<div class="l-controls"></div>
     <section><h3>All heads of this layer</h3><div class="l-heads"></div><p class="l-told"></p><p class="l-off" role="status"></p>

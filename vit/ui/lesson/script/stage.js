@@ -2,7 +2,7 @@
 import { paint } from "../../script/canvas.js";
 import { blend } from "../../script/blend.js";
 import { drawMap } from "../../script/picture.js";
-import { nameOf, patchAt, patchBeside } from "../../script/patches.js";
+import { chooses, nameOf, patchAt, patchBeside } from "../../script/patches.js";
 
 // pick: told the patch that is chosen; says: the words about a patch under the pointer.
 export function stage(lesson, host, { label, pick, says }) {
@@ -25,10 +25,9 @@ export function stage(lesson, host, { label, pick, says }) {
     write();
     return over;
   };
-  element.addEventListener("pointerdown", (event) => { here = hover(event); pick(here); });
-  element.addEventListener("pointermove", (event) => {
+  for (const name of ["pointerdown", "pointermove", "pointerup"]) element.addEventListener(name, (event) => {
     const patch = hover(event);
-    if (event.buttons & 1 && patch !== here) pick(here = patch);
+    if (chooses(event) && (patch !== here || name !== "pointermove")) pick(here = patch);
   });
   element.addEventListener("pointerleave", () => { $(".l-hover").hidden = true; });
   element.addEventListener("keydown", (event) => {

@@ -1,6 +1,7 @@
 // Numbers as a strip of cells, blue below 0 and orange above; one can be chosen by pointer, touch and arrow keys.
 import { paint } from "../../script/canvas.js";
 import { pack } from "../../script/color.js";
+import { chooses } from "../../script/patches.js";
 import { largest, signed } from "./numbers.js";
 
 const NEGATIVE = [37, 84, 219], POSITIVE = [217, 119, 6], ZERO = [236, 238, 241];
@@ -32,7 +33,7 @@ export function strip(host, { label, columns = 32, pick = null }) {
   cells.setAttribute("role", pick ? "application" : "img");
   if (pick) {
     cells.tabIndex = 0;
-    on("pointerdown", (event) => pick(at(event)));
+    for (const name of ["pointerdown", "pointerup"]) on(name, (event) => { if (chooses(event)) pick(at(event)); });
     on("keydown", (event) => {
       const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
       if (!by) return;

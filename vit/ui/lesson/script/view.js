@@ -34,7 +34,7 @@ export function mount({ element, props, server, trigger, watch, constants }) {
   let stale = true, wanted = null; // a link of another tab that is not followed yet
 
   new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && stale && load()).observe(element);
-  watch("value", () => { stale = true; if (element.offsetParent) load(); });
+  watch("value", () => { stale = true; if (element.getClientRects().length) load(); }); // presented, it has no offsetParent
   $(".l-previous").addEventListener("click", () => turn(-1));
   $(".l-next").addEventListener("click", () => turn(1));
   $(".l-link").addEventListener("click", () => copyStep(lesson));
@@ -49,13 +49,17 @@ export function mount({ element, props, server, trigger, watch, constants }) {
     $(".v-message").hidden = !("message" in value);
     $(".v-message").textContent = value.message || "";
     $(".l-view").hidden = "message" in value;
-    if ("message" in value) { lesson.view = null; return; }
+    if ("message" in value) {
+      lesson.view = null;
+      if (element.classList.contains("presenting")) present(false); // its button is hidden with the step
+      return;
+    }
     const [h, w] = value.grid, before = lesson.view;
     const view = { ...value, h, w, P: h * w, N: value.prefix.length + h * w, ...await readPicture(value.image) };
     if (props.value !== value) return; // another picture came meanwhile
     lesson.view = view;
     lesson.kept.clear();
-    const { state } = lesson, fits = before && ["blocks", "heads", "grid"].every((name) => String(before[name]) === String(view[name]));
+    const { state } = lesson, fits = before && ["blocks", "heads", "grid", "prefix"].every((name) => String(before[name]) === String(view[name]));
     if (!fits) Object.assign(state, { layer: 0, head: 0, asker: view.prefix.length + view.start });
     if (!before) followLink(lesson);
     open();
@@ -156,7 +160,8 @@ export function mount({ element, props, server, trigger, watch, constants }) {
   function open() {
     const { view, state } = lesson, { lesson: step = state.step + 1, at = "" } = wanted ?? {};
     const [layer, head, query] = at.split(".").map(Number);
-    if (head >= 0) Object.assign(state, { layer, head, asker: query >= 0 ? view.prefix.length + query : state.asker });
+    const read = view.prefix[0] === "class token" ? 0 : state.asker; // who asks there where no patch does
+    if (head >= 0) Object.assign(state, { layer, head, asker: query >= 0 ? view.prefix.length + query : read });
     if (wanted) setAddress("step", step, false);
     wanted = null;
     show(step - 1);

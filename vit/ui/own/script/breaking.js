@@ -16,10 +16,7 @@ export function breakingIn(element, server, table, constants, camera, collecting
   function load(error) {
     section.hidden = !models.chosen;
     fail(error);
-    if (!models.chosen) {
-      turn++;
-      return;
-    }
+    if (!models.chosen) return stopLive();
     drawTruth();
     if (held) answerHeld(++turn, error);
     else if (live) return;
@@ -45,9 +42,10 @@ export function breakingIn(element, server, table, constants, camera, collecting
     $(".o-truth").replaceChildren(...collecting.classes.filter(({ pictures }) => pictures.length).map((kind) => {
       const button = Object.assign(document.createElement("button"), { type: "button", className: "x-quiet-button", textContent: kind.name });
       button.onclick = async () => {
-        const taken = await collecting.addTo(kind, held);
-        if (taken) $(".o-added").textContent = `Added to “${kind.name}”.`;
-        $(".o-again").hidden = !taken && $(".o-again").hidden;
+        $(".o-added").textContent = "";
+        const why = await collecting.addTo(kind, held);
+        $(".o-added").textContent = why ? `Not added to “${kind.name}”: ${why}` : `Added to “${kind.name}”.`;
+        if (!why) $(".o-again").hidden = false;
       };
       return button;
     }));
@@ -64,6 +62,13 @@ export function breakingIn(element, server, table, constants, camera, collecting
       return item;
     }));
     cover(grid, map);
+  }
+
+  // Nothing is said of a picture that has no answer.
+  function empty() {
+    $(".v-verdict b").textContent = "";
+    $(".v-bars").replaceChildren();
+    overlay.width = overlay.height = 1;
   }
 
   function cover([h, w], map) {
@@ -102,6 +107,13 @@ export function breakingIn(element, server, table, constants, camera, collecting
     drawStage();
   }
 
+  // Also where an answer is on its way.
+  function stopLive() {
+    turn++;
+    live = false;
+    drawStage();
+  }
+
   async function hold(one, src) {
     const mine = ++turn;
     live = false;
@@ -118,7 +130,8 @@ export function breakingIn(element, server, table, constants, camera, collecting
     const answer = await look(held.content);
     if (mine !== turn) return;
     fail(answer.error ?? before);
-    if (!answer.error) draw(answer);
+    if (answer.error) empty();
+    else draw(answer);
   }
 
   function drawStage() {
@@ -142,10 +155,8 @@ export function breakingIn(element, server, table, constants, camera, collecting
 
   $(".o-live").onclick = () => {
     if (live) {
-      turn++;
-      live = false;
+      stopLive();
       camera.turnOff();
-      drawStage();
     } else camera.turnOn().then(goLive, fail);
   };
   $(".o-freeze").onclick = async () => {
@@ -179,8 +190,8 @@ export function breakingIn(element, server, table, constants, camera, collecting
   };
 
   function cameraChanged() {
-    if (!camera.on && live) { turn++; live = false; }
-    drawStage();
+    if (!camera.on && live) stopLive();
+    else drawStage();
   }
 
   return { load, learned, drawTruth, cameraChanged };

@@ -159,6 +159,18 @@ export function collectingIn(element, server, constants, camera, changed) {
     });
   }
 
+  // Resolves to the sentence that says why it was not taken, or to "".
+  const addTo = (kind, one) => inTurn(async () => {
+    fail("");
+    try {
+      const { added, refused } = await send(present(kind), [one]);
+      return added.length ? "" : refused[0];
+    } catch (why) {
+      changed(); // the set may be gone
+      return String(why);
+    }
+  });
+
   // What the server has. A card that it knows nothing of stays where the visitor made or named it.
   async function restore() {
     const answer = token ? await askUntilAnswered(server, "collected", { set: token }, fail) : {};
@@ -246,8 +258,7 @@ export function collectingIn(element, server, constants, camera, changed) {
     ready,
     classes,
     get token() { return token; },
-    // Whether it was taken.
-    addTo: (kind, one) => inTurn(() => send(present(kind), [one]).then(({ added, refused }) => { fail(refused[0]); return added.length > 0; })),
+    addTo,
     standing,
   };
 }

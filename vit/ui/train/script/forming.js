@@ -2,7 +2,7 @@
 import { setAddress } from "../../script/address.js";
 import { paint } from "../../script/canvas.js";
 import { colorTable } from "../../script/color.js";
-import { percent } from "../../script/format.js";
+import { shareOf } from "../../script/format.js";
 import { saveAnimation } from "./animation.js";
 import { fetchMissing, keep } from "./moments.js";
 import { between, play, playOnceSeen, stop } from "./play.js";
@@ -34,8 +34,9 @@ export function mount({ element, props, server, watch, constants }) {
   $(".now").addEventListener("click", () => scrub(forming.view.moments.length - 1));
   $(".play").addEventListener("click", () => {
     forming.untouched = false;
-    if (forming.playing) stop(forming);
-    else play(forming, draw);
+    if (!forming.playing) return play(forming, draw);
+    stop(forming);
+    draw(forming); // as it stands still, its maps have words again
   });
   $(".layer").addEventListener("input", () => {
     forming.layer = +$(".layer").value;
@@ -108,6 +109,6 @@ function draw(forming) {
   $(".layer-out").textContent = layer <= layers ? `${layer} of ${layers}` : "read-out";
   $(".t-who").textContent = !view.readout ? "Where the class token looks"
     : layer <= layers ? "Where patches look, on average" : "Where the read-out looks";
-  $(".t-even").textContent = `an even share is ${percent(1 / view.tokens, 1)}`;
+  $(".t-even").textContent = `an even share is ${shareOf(1 / view.tokens, view.tokens)}`;
   tell(forming, view.moments[near], near === view.moments.length - 1);
 }
