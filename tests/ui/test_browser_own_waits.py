@@ -202,18 +202,20 @@ def test_no_button_can_be_pressed_before_its_script_is_there(page):
 
 
 def test_what_is_being_learned_can_be_stopped_though_the_page_never_opens_and_tabs_follow_once_it_does(
-    page, going, learned, monkeypatch
+    page, going, learned, small_vit, monkeypatch
 ):
     monkeypatch.setitem(STATUS, "now", "")
     page.reload()
     expect(page.locator(".o-stop")).to_be_visible()
     expect(page.locator(".o-start")).to_be_disabled()
-    going.ways[0].key, going.status = taught.key_of(going.owner, "head"), "finished"
+    key = taught.key_of(going.owner, "head")
+    taught.save(key, small_vit)
+    going.ways[0].key, going.status = key, "finished"
     expect(page.locator(".o-break")).to_be_visible()
     expect(page.locator(".o-model option")).to_have_count(2)
     expect(page.locator("#told")).not_to_contain_text("taught")
     page.locator("#status").evaluate("(status, opened) => { status.innerHTML = opened; }", OPENED)
-    expect(page.locator("#told")).to_contain_text(going.ways[0].key)
+    expect(page.locator("#told")).to_contain_text(key)
 
 
 def test_whoever_asks_to_classify_with_a_model_gets_it_though_another_was_chosen_there_since(page, learned):
