@@ -272,11 +272,13 @@ def test_all_steps_by_keyboard_alone(page, app_url):
 def swipe_up(page: Page, name: str) -> None:
     """By a finger that comes down on an element, and scrolls the page."""
     page.locator(name).scroll_into_view_if_needed()
-    box, before = page.locator(name).bounding_box(), page.evaluate("scrollY")
-    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
-    gesture = {**at, "yDistance": -150, "gestureSourceType": "touch"}
-    page.context.new_cdp_session(page).send("Input.synthesizeScrollGesture", gesture)
-    assert page.evaluate("scrollY") > before
+    box, fingers = page.locator(name).bounding_box(), page.context.new_cdp_session(page)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for kind, by in (("touchStart", 0), ("touchMove", 50), ("touchMove", 100)):
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y - by}]})
+    fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    top = "document.querySelector(name).getBoundingClientRect().y"
+    page.wait_for_function(f"([name, before]) => {top} < before - 20", arg=[name, box["y"]])
 
 
 @pytest.mark.slow

@@ -241,6 +241,7 @@ def test_a_model_is_handed_out_only_once_it_is_the_one_that_is_asked_for(page, l
         expect(one).to_be_enabled()
 
 
+@pytest.mark.slow
 def test_the_camera_names_what_it_sees_again_once_another_model_is_learned_in_the_place_of_a_deleted_one(
     page, going, learned, small_vit
 ):
