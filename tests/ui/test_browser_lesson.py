@@ -248,7 +248,7 @@ def test_steps_turn_by_keys_words_open_and_links_lead_to_what_is_shown_and_back(
         page.keyboard.press("ArrowRight")
         expect(lesson.locator("h2")).to_have_text(title)
     page.keyboard.press("Escape")
-    expect(lesson).not_to_have_class(re.compile("presenting"))
+    expect(lesson.locator(".presenting")).to_have_count(0)
     assert "step=5" in page.url
 
     open_tab(page, "Attention")
@@ -341,7 +341,7 @@ def test_a_model_that_comes_while_a_step_is_presented_is_drawn_and_a_patch_of_it
     lesson.locator(".l-present").click()
     over.set()
     expect(who.locator("button")).to_have_count(1)
-    expect(lesson).to_have_class(re.compile("presenting"))
+    expect(lesson.locator(".presenting")).to_be_visible()
     expect(who.locator("b")).to_have_text(re.compile(r"The patch in row [1-8], column [1-8] asks"))
 
 
