@@ -126,9 +126,9 @@ def test_a_run_that_diverges_says_what_to_try_on_this_side_of_the_fork(tmp_path)
 def test_a_letter_has_one_writer_at_a_time(registry, monkeypatch):
     write, shared = zerogpu.Letter.write, []
 
-    def written(letter, *wanted):
+    def written(letter, *wanted, **named):
         shared.append(free(changed))
-        write(letter, *wanted)
+        write(letter, *wanted, **named)
 
     monkeypatch.setattr(zerogpu.Letter, "write", written)
     monkeypatch.setattr(runs, "ON_ZERO", True)  # the run has a letter; it trains in this process, for there is no GPU

@@ -183,7 +183,8 @@ class Page(NamedTuple):
         opened = others.archive.upload(
             self.open_zip, [others.archive, self.visit], self.model_views, **{**QUIET, **chooser.BUSY}
         )
-        waiting.unsay(opened.then, others.note)
+        for over in (opened.success, opened.failure):
+            waiting.unsay(over, others.note)
 
     @checked
     def take(self, key: str, visit: Visit) -> dict:
