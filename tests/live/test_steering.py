@@ -159,7 +159,7 @@ def test_a_run_that_has_ended_stays_as_it_was_recorded(act):
     assert (run.status, run.lr, run.pausing, run.history.changes) == before
 
 
-def tested_slowly(monkeypatch, meanwhile) -> LiveRun:
+def after_its_test(monkeypatch, meanwhile) -> LiveRun:
     """A run that has learned all that it is to, and during whose test something happens."""
 
     def evaluate(model, dataset, on_progress):
@@ -199,7 +199,7 @@ def wait_longer(run: LiveRun) -> None:
 )
 def test_a_test_that_is_stopped_left_or_too_slow_ends_and_the_run_keeps_what_it_learned(monkeypatch, meanwhile, words):
     monkeypatch.setattr(runs, "LONGEST_TEST", 3600.0)
-    run = tested_slowly(monkeypatch, meanwhile)
+    run = after_its_test(monkeypatch, meanwhile)
     assert (run.status, run.evaluation) == ("finished", None) and run.usable
     assert re.search(words, run.message) and run.message in train_view.panel(run)
 
