@@ -1,6 +1,7 @@
 """Each of the four pitfalls is a run that the form takes, and one click fills it in."""
 
 from queue import Empty, Queue
+from unittest.mock import Mock
 
 import pytest
 from playwright.sync_api import expect
@@ -8,6 +9,7 @@ from playwright.sync_api import expect
 from tests.ui.conftest import await_filled, held, unfold
 from vit.live import models, runs, settings
 from vit.training.spec import RunSpec
+from vit.ui.errors import BadInput
 from vit.ui.train import form as train_form
 from vit.ui.train.pitfalls import FILLED, PITFALLS, RUNS
 
@@ -64,3 +66,8 @@ def test_start_waits_for_what_another_model_fills_in(open_page, monkeypatch):
     over.set()
     chosen = asked.get(timeout=60)
     assert (chosen.model, chosen.shape) == ("vit_tiny", {})  # nothing differs from the variant's own
+
+    monkeypatch.setattr(train_form, "fitted", broken := Mock(side_effect=BadInput("Not in this test.")))
+    page.get_by_role("radio", name="Small").check()
+    page.get_by_role("button", name="Start training", exact=True).click()
+    assert asked.get(timeout=60).model == "vit_small" and broken.called  # it does not wait for what failed

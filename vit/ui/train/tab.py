@@ -277,7 +277,8 @@ def _wire_form(tab: Tab, tried: gr.HTML) -> None:
     )
     for event, fill, of, names in fillings:
         filled = event(fill, of, [form[name] for name in names], js=FILLING, **LATEST)
-        filled.then(None, js=FILLED)
+        for over in (filled.then, filled.failure):
+            over(None, js=FILLED)
         tab.follow(filled.then)
     typed = [component.input for name, component in form.items() if name not in ("model", "dataset", "minutes")]
     typed.append(form["minutes"].change)  # its input tells of keys, not of what is pasted, or of a phone's keyboard
