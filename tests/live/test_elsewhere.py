@@ -1,5 +1,6 @@
 """Models from elsewhere: fetched, sent as a zip, or given to the app; each is found, named, bounded, or refused."""
 
+import atexit
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -214,7 +215,7 @@ def test_a_zip_is_unpacked_while_the_disk_has_room_and_goes_once_or_with_the_pro
     hub, small_vit, tmp_path, monkeypatch
 ):
     at_end = []
-    monkeypatch.setattr(elsewhere.atexit, "register", lambda *call, **options: at_end.append(partial(*call, **options)))
+    monkeypatch.setattr(atexit, "register", lambda *call, **options: at_end.append(partial(*call, **options)))
     root = elsewhere._root.__wrapped__()
     monkeypatch.setattr(elsewhere, "_root", lambda: root)
     small_vit.save_pretrained(tmp_path / "mine")

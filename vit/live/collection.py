@@ -4,7 +4,6 @@ A set is known by its unguessable token. Of each picture only the central square
 nobody decodes again; each is deleted at most uploads.MINUTES after it came.
 """
 
-import atexit
 import contextlib
 import hashlib
 import shutil
@@ -24,7 +23,7 @@ from torch import Tensor
 from vit.data.dataset import Dataset, Splits, hold_out
 from vit.data.pictures import UnreadablePicture, fit, read_picture
 from vit.data.zips import UnreadableArchive, is_archive, unpack
-from vit.live import uploads
+from vit.live import temporary, uploads
 from vit.live.uploads import KEPT, MINUTES
 
 NAME = "your pictures"  # what a dataset of them is called
@@ -281,11 +280,9 @@ def sweep(now: float) -> None:
 
 @cache
 def _root() -> Path:
-    """Nobody else may look into it; goes with this process. From its first use on, old pictures are deleted."""
-    folder = tempfile.mkdtemp(prefix="vit-own-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    """From its first use on, old pictures are deleted."""
     uploads.look(sweep)
-    return Path(folder)
+    return temporary.folder("vit-own")
 
 
 def _files(called: str, path: Path) -> Iterator[tuple[str, Path, str]]:

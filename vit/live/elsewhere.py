@@ -1,6 +1,5 @@
 """Models from elsewhere: repositories of the Hub that were fetched, and folders and zips of the visitors' own."""
 
-import atexit
 import shutil
 import tempfile
 from collections import OrderedDict
@@ -11,7 +10,7 @@ from pathlib import Path
 from secrets import token_urlsafe
 
 from vit.data import zips
-from vit.live import bounds, fetched, stored, uploads
+from vit.live import bounds, fetched, stored, temporary, uploads
 from vit.live.sizes import MAX_SIDE
 from vit.model import Classifier, ViT
 from vit.weights import fetch
@@ -183,7 +182,5 @@ def _forget(key: str) -> None:
 
 @cache
 def _root() -> Path:
-    """Where zips are unpacked; goes with this process."""
-    folder = tempfile.mkdtemp(prefix="vit-models-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    """Where zips are unpacked."""
+    return temporary.folder("vit-models")

@@ -4,7 +4,6 @@ Only folders in FOLDER that bear a run's unguessable id are read, written or, wh
 or they take more than VIT_MAX_DISK, deleted, the oldest first.
 """
 
-import atexit
 import contextlib
 import json
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from vit.environment import ROOT
 from vit.live import space, stored
 from vit.live.record import Record, parse
+from vit.live.temporary import folder as temporary_folder
 from vit.model import ViT
 from vit.training import earlier
 from vit.training.moments import MOMENTS, Album
@@ -126,10 +126,7 @@ def temporary(key: str, name: str, content: bytes) -> Path:
 
 @cache
 def _archives() -> Path:
-    """In the system's temporary folder, from which Gradio serves; nobody else may look into it or knows its name."""
-    folder = tempfile.mkdtemp(prefix="vit-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    return temporary_folder("vit")
 
 
 def size() -> int:
