@@ -10,9 +10,8 @@ import gradio as gr
 from vit.live.space import SIGNS_IN
 from vit.ui import pictures
 from vit.ui.errors import alert
+from vit.ui.quiet import QUIET
 from vit.weights import hub
-
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def build(key: gr.State, push: Callable[[str, str, str, bool], str]) -> gr.Button:

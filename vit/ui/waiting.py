@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import gradio as gr
 
+from vit.ui.quiet import QUIET
+
 LINE = '<p class="v-note" role="status">Waiting for its turn …</p>'
 # What is under way shows a bar; a second press, which is not taken then, leaves it.
 SAY = f"(shown) => shown?.includes('<progress') ? shown : {json.dumps(LINE)}"
 UNSAY = f"(shown) => shown === {json.dumps(LINE)} ? '' : shown"
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def say(event: Callable, view: gr.HTML) -> None:

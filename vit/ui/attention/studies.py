@@ -20,6 +20,7 @@ from vit.ui import pictures, waiting
 from vit.ui.checks import check, checked
 from vit.ui.endpoints import MODEL, unseen
 from vit.ui.errors import BadInput, as_bad_input
+from vit.ui.quiet import QUIET
 
 MAX_PICTURES = 1000
 BATCH = 20
@@ -86,7 +87,7 @@ def end_earlier(latest: list[float], at: float) -> None:
 
 def build(model: gr.Dropdown) -> None:
     """Lays out the section and names its endpoints. model: the one that the tab has chosen."""
-    quiet = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "study"}
+    quiet = {**QUIET, "concurrency_limit": 2, "concurrency_id": "study"}
     with gr.Accordion("All heads over many test pictures", open=False, elem_classes="x-study"):
         pictures = gr.Slider(20, 500, 200, step=20, label="Pictures", info="More of them, narrower intervals.")
         with gr.Row(elem_classes="v-buttons"):

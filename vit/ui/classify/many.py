@@ -15,12 +15,11 @@ from vit.prediction import Answer, Table, answer_files
 from vit.ui import pictures, waiting
 from vit.ui.checks import checked
 from vit.ui.errors import BadInput, as_bad_input
+from vit.ui.quiet import LATEST, QUIET
 
 MOST = 1000  # pictures at once
 SHOWN = 200  # rows on the page; the CSV has all
 BATCH = 8  # pictures: between two of them one can cancel
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
-LATEST = {**QUIET, "trigger_mode": "always_last"}
 
 
 class Many(NamedTuple):

@@ -13,11 +13,11 @@ from vit.ui import pictures, push
 from vit.ui.checks import checked, whole
 from vit.ui.endpoints import unseen
 from vit.ui.errors import BadInput
+from vit.ui.quiet import QUIET
 from vit.ui.train import comparing, sharing
 from vit.ui.train import view as train_view
 from vit.ui.train.api import steered
 
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 KEPT = f"The server keeps the latest {storage.KEEP_ON_DISK} runs of all visitors, and deletes older ones."
 # What a BrowserState stores is read as a page opens, and written whole: a browser's tabs tell each other beside it.
 TELL = "localStorage.setItem('vit-live-tabs', JSON.stringify(mine));"

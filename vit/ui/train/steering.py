@@ -12,10 +12,11 @@ from vit.live.run import LiveRun
 from vit.ui import pictures
 from vit.ui.checks import checked
 from vit.ui.errors import BadInput, alert
+from vit.ui.quiet import QUIET
 from vit.ui.train import sharing
 from vit.ui.train.api import find_run, steered
 
-QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+AT_ONCE = {**QUIET, "queue": False}
 COPY = "Copy the run's link"
 COPY_LINK = f"""async () => {{
   const link = new URL(location.pathname, location.origin);
@@ -74,11 +75,11 @@ def build(run_id: gr.State, owned: gr.BrowserState) -> Steering:
         what = pictures.html("what")
         link = gr.Button(COPY, size="md")
         shared = sharing.build()
-    pause.click(toggle_pause, [run_id, owned], None, **QUIET)
-    stop.click(stop_run, [run_id, owned], None, **QUIET)
-    gr.on([change.click, lr.submit], change_lr, [run_id, owned, lr], lr_note, **QUIET)
+    pause.click(toggle_pause, [run_id, owned], None, **AT_ONCE)
+    stop.click(stop_run, [run_id, owned], None, **AT_ONCE)
+    gr.on([change.click, lr.submit], change_lr, [run_id, owned, lr], lr_note, **AT_ONCE)
     for button, factor in ((slower, 1 / 3), (faster, 3)):
-        button.click(scaled(factor), lr, lr, **QUIET).then(change_lr, [run_id, owned, lr], lr_note, **QUIET)
+        button.click(scaled(factor), lr, lr, **AT_ONCE).then(change_lr, [run_id, owned, lr], lr_note, **AT_ONCE)
     link.click(None, None, link, js=COPY_LINK).then(None, None, link, js=COPY_AGAIN)
     return Steering(column, pause, stop, lr, lr_note, what, shared)
 

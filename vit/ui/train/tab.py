@@ -18,6 +18,7 @@ from vit.training.spec import RunSpec
 from vit.ui import guard, pictures, scripts, theme
 from vit.ui.checks import check, checked
 from vit.ui.errors import BadInput
+from vit.ui.quiet import LATEST, QUIET
 from vit.ui.train import api as train_api
 from vit.ui.train import comparing, outcome, pitfalls, recorded, steering
 from vit.ui.train import form as train_form
@@ -27,8 +28,6 @@ from vit.ui.train.form import Form
 from vit.ui.train.outcome import Outcome
 from vit.ui.train.steering import Owned, Steering
 
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
-LATEST = {**QUIET, "trigger_mode": "always_last"}
 SCROLL_TO_PROGRESS = "() => { if (innerWidth < 800) document.querySelector('#progress').scrollIntoView(); }"
 # A click that fills in the form takes its way over the server; Start reads the form once it is back, or has failed.
 FILLING = "(...given) => { window.formFilled = new Promise((done) => { window.formIsFilled = done; }); return given; }"
@@ -136,6 +135,7 @@ class Tab(NamedTuple):
         return self._of_form(train_form.values(self.form, entered))
 
     def notes(self, entered: dict) -> Iterator[tuple[str, str]]:
+        """What stands under either half of the form, as it is now."""
         yield from train_form.notes(train_form.values(self.form, entered))
 
     def follow(self, event: Callable[..., gr.events.Dependency]) -> None:
