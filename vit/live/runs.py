@@ -131,7 +131,8 @@ def delete(run_id: str, owner: str) -> None:
 def pause(run_id: str, owner: str) -> LiveRun:
     """Halts a run after the step under way. Raises PermissionError for a wrong token, RunEnded."""
     with _steering(run_id, owner) as run:
-        run.paused_at = run.paused_at if run.pausing else time.monotonic()  # a step in another process doesn't tell
+        if not run.pausing:
+            run.paused_at = time.monotonic()  # a step in another process doesn't tell
         run.pausing = True
     return run
 

@@ -26,7 +26,7 @@ def answering(function: Callable[..., dict]) -> Callable[..., dict]:
 
     @functools.wraps(function)
     def answer(question, *filled_in):
-        places = _places  # a test may set others meanwhile
+        places = _places  # the place goes back to where it was taken
         if not places.acquire(blocking=False):
             return {"error": BUSY, "lost": True}
         try:

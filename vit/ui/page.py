@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from starlette.routing import Route
 from vit.interpret.analysis import Analysis
 from vit.live import datasets, models, uploads
 from vit.live.health import health
-from vit.ui import chooser, glossary, guard, intro, links, logs, pictures, scripts, sessions, theme, top, waiting
+from vit.ui import chooser, glossary, guard, intro, links, logs, pictures, quiet, scripts, sessions, theme, top, waiting
 from vit.ui.analysis import payload, predict, recall, sweep
 from vit.ui.attention import tab as attention
 from vit.ui.building import without_servers
@@ -37,8 +38,8 @@ SESSIONS = 1000  # pages whose choices Gradio keeps, the latest in use
 DECIMAL_KEYBOARD = "() => { document.querySelector('#minutes :is(input, textarea)').inputMode = 'decimal'; }"
 FILLED = "() => { document.body.dataset.filled = ''; }"  # all that a page opens with is there
 KEEPING = uploads.EVERY, uploads.KEPT  # of files that visitors sent: between two looks, and how long
-QUIET = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-LATEST = {"trigger_mode": "always_last"}  # of what has no more to say than its inputs
+QUIET = {**quiet.QUIET, "concurrency_limit": None}
+LATEST = {**quiet.LATEST, "concurrency_limit": None}
 
 
 def launch(demo: gr.Blocks, **options) -> tuple:
@@ -141,7 +142,7 @@ class Page(NamedTuple):
         self.wire_experiments()
         classifying.result.inside(lambda: gr.Tabs(selected="attention"), None, self.tabs, **QUIET)
         self.attending.view.resize(self.resize, [picker.model, visit], self.model_views, **each)
-        picker.other.click(self.turn_page, [picker.model, visit], self.model_views, **QUIET, **LATEST)
+        picker.other.click(self.turn_page, [picker.model, visit], self.model_views, **LATEST)
 
         self.wire_others(picker)
         training.progress.use(self.use, [training.owned, visit], self.model_views, **each)
@@ -216,7 +217,7 @@ class Page(NamedTuple):
     def answer(self, event: Callable, handler: Callable, *inputs: gr.components.Component, **options) -> None:
         """What a picture is answered with: what the model says at once, then, with more to compute, its attention."""
         said = event(handler, [*inputs, self.visit], [self.classifying.result, self.classifying.input], **options)
-        said.success(self.look_on, [self.classifying.model, self.visit], self.inside, **QUIET, **LATEST)
+        said.success(self.look_on, [self.classifying.model, self.visit], self.inside, **LATEST)
         # A browser can't show what is no picture.
         said.failure(lambda: None, None, self.classifying.input, js=in_galleries("refuse()"), **QUIET)
 
@@ -239,17 +240,24 @@ class Page(NamedTuple):
     @checked
     def show(self, key: str | None, visit: Visit) -> dict:
         """Everything that depends on the model, once another one is chosen; the picture stays."""
-        question, before = visit.ask(), visit.picture
-        picture = suiting(key, before, visit.number)
-        views = self.drawn(key, picture, visit)
-        newest = visit.choose(question, key), visit.keep(before, picture)
-        return views if all(newest) else self.newest(visit)
+        before = visit.picture
+        return self.answered(visit.ask(), key, before, visit, partial(visit.keep, before))
 
-    def answered(self, question: int, key: str | None, picture: Picture | None, visit: Visit) -> dict:
-        """As `drawn`, unless the answer to a later question is on show, which then is given once more."""
-        picture = suiting(key, picture, visit.number)
+    def answered(
+        self,
+        question: int,
+        key: str | None,
+        picture: Picture | None,
+        visit: Visit,
+        draw: Callable[[Picture], bool] | None = None,
+    ) -> dict:
+        """As `drawn`, unless the answer to a later question is on show, which then is given once more.
+
+        draw: whether the picture may be shown, where the question is not of it.
+        """
+        draw, picture = draw or partial(visit.draw, question), suiting(key, picture, visit.number)
         views = self.drawn(key, picture, visit)
-        newest = visit.choose(question, key), visit.draw(question, picture)
+        newest = visit.choose(question, key), draw(picture)
         return views if all(newest) else self.newest(visit)
 
     def newest(self, visit: Visit) -> dict:
